@@ -1,0 +1,65 @@
+# Everything sets itself up: `make test` in a fresh clone is enough.
+# `make PYTHON=python3.13 setup` uses another interpreter, `make UPGRADE=--upgrade lock` moves the pins.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LIBRARIES := $(VENV)/.libraries
+PYTEST := $(BIN)/python -m pytest
+
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock" --all-extras $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup check test test-python bench demo demo-headless lock format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv: the locked libraries and this checkout (the others do it too)
+
+check: $(READY) ## Lint, formatting, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -q tests/architecture/test_layers.py
+
+test: test-python ## Every test (so far, none needs more than Python)
+
+test-python: $(READY) ## The tests that need nothing but Python
+	$(PYTEST) -n 2
+
+bench: $(READY) ## Measure what the performance claims rest on
+	$(BIN)/python -m benchmarks
+
+demo: demo-headless ## Watch devices meet and come level, in the terminal
+
+demo-headless: $(READY) ## The same without a window
+	$(BIN)/peerstack demo
+
+format: $(READY) ## Lay out the code and fix what can be fixed without thought
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(LIBRARIES) ## Work out requirements*.lock again from pyproject.toml
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## Remove everything that make, the tests and the tools made
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A changed lock makes the environment anew, so nothing stays in it that the lock does not name.
+$(LIBRARIES): requirements-dev.lock
+	@PYTHON="$(PYTHON)" .ci/ensure-python
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(READY): $(LIBRARIES) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,1 @@
+"""The family-notes demo. There is no app here yet: this keeps its place in the distribution."""

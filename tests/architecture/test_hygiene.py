@@ -1,0 +1,48 @@
+"""Nothing in the checkout depends on the machine on which it was written."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.project import ROOT, own_files
+
+ONE_MACHINE_ONLY = re.compile(
+    r"""(?<![\w.~-])/(work|workspace|home/\w+|Users/\w+)/   # a folder of one machine
+      | /tmp/(venv|spec)                                    # scratch of one session
+      | \.\./shared                                         # a neighbour of one checkout
+    """,
+    re.VERBOSE,
+)
+
+
+def text_files() -> dict[Path, str]:
+    contents = {path: (ROOT / path).read_bytes() for path in own_files()}
+    return {path: content.decode() for path, content in contents.items() if b"\0" not in content}
+
+
+def test_no_file_names_a_path_of_one_machine() -> None:
+    found = [
+        f"{name}, line {number}: {line.strip()}"
+        for name, text in text_files().items()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if ONE_MACHINE_ONLY.search(line)
+    ]
+
+    assert not found, "name a path inside the checkout instead:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"cd {prefix}{rest}" for prefix, rest in [("/wor", "k/main"), ("/hom", "e/ana/peerstack")]]
+    + ["see .." + "/shared/design", "/tm" + "p/venv/bin/python"],
+)
+def test_the_check_sees_a_path_of_one_machine(line: str) -> None:
+    assert ONE_MACHINE_ONLY.search(line)
+
+
+@pytest.mark.parametrize("line", ["see docs/work/notes.md", "/home", "../README.md"])
+def test_the_check_lets_other_paths_be(line: str) -> None:
+    assert not ONE_MACHINE_ONLY.search(line)
