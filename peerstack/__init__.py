@@ -1,0 +1,109 @@
+"""Apps that keep their users' data on their own devices and share it in groups, peer to peer.
+
+::
+
+    async with peerstack.open("ana.db", name="Ana", server="http://127.0.0.1:3333") as node:
+        family = await node.create_group("Family")
+        note = await family.put("note", {"title": "Milk"})
+
+These are the public names, and nothing else. They load what they need when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from peerstack.errors import (
+    InvalidLink,
+    InvalidQuery,
+    InvalidValue,
+    JoinPending,
+    LocalError,
+    NodeClosed,
+    NotAllowed,
+    NotFound,
+    NotSynced,
+    PeerstackError,
+    ProfileInUse,
+    ProfileLocked,
+    Reason,
+    RemoteError,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreTooNew,
+    UnsupportedStore,
+)
+
+if TYPE_CHECKING:
+    from peerstack.identity import User
+    from peerstack.node.blocking import SyncGroup, SyncNode, open_sync
+    from peerstack.node.feed import Change
+    from peerstack.node.group import Group, Member
+    from peerstack.node.node import Node, Preview, open
+    from peerstack.node.status import Status
+    from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
+    from peerstack.record import Record
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Change",
+    "Group",
+    "InvalidLink",
+    "InvalidQuery",
+    "InvalidValue",
+    "JoinPending",
+    "LocalError",
+    "Member",
+    "Node",
+    "NodeClosed",
+    "NotAllowed",
+    "NotFound",
+    "NotSynced",
+    "PeerstackError",
+    "Preview",
+    "ProfileInUse",
+    "ProfileLocked",
+    "Reason",
+    "Record",
+    "RemoteError",
+    "Status",
+    "StoreDamaged",
+    "StoreError",
+    "StoreFull",
+    "StoreTooNew",
+    "SyncGroup",
+    "SyncNode",
+    "UnsupportedStore",
+    "User",
+    "contains",
+    "ge",
+    "gt",
+    "le",
+    "lt",
+    "one_of",
+    "open",
+    "open_sync",
+    "prefix",
+]
+
+# The signaling server shares a module of this package, and must not load a database for it.
+_HOMES = {
+    "peerstack.identity": ("User",),
+    "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync"),
+    "peerstack.node.feed": ("Change",),
+    "peerstack.node.group": ("Group", "Member"),
+    "peerstack.node.node": ("Node", "Preview", "open"),
+    "peerstack.node.status": ("Status",),
+    "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),
+    "peerstack.record": ("Record",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'peerstack' has no attribute {name!r}")

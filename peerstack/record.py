@@ -1,0 +1,335 @@
+"""The signed envelope: body bytes to fields and back, hash, signature, last-writer-wins order.
+
+Records and statements share it. It knows how a body must look, for all and for ever
+(`docs/protocol.md`, "Bodies"), and nothing of who may write what, of groups or of storage.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, NewType, cast
+
+import msgspec
+import orjson
+from msgspec import UNSET, Meta, UnsetType
+
+from peerstack import limits
+from peerstack.errors import InvalidValue, Reason, RemoteError
+from peerstack.ids import (
+    ID_PATTERN,
+    ULID_PATTERN,
+    DeviceId,
+    GroupId,
+    RecordId,
+    UserId,
+    as_group,
+    as_user,
+)
+from peerstack.keys import (
+    SCHEME_PLAIN,
+    SIGNATURE_BYTES,
+    Hash,
+    Label,
+    SignatureCheck,
+    Signer,
+    sha256,
+)
+
+JsonObject = dict[str, Any]
+Milliseconds = NewType("Milliseconds", int)
+
+UlidText = Annotated[str, Meta(pattern=ULID_PATTERN)]
+IdText = Annotated[str, Meta(pattern=ID_PATTERN, max_length=limits.ID_CHARS)]
+TypeText = Annotated[str, Meta(pattern=r"^(\$[a-z0-9._-]{1,63}|[a-z0-9._-]{1,64})\Z")]
+TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
+
+PROFILE_TYPE: Final = "$profile"
+SECRET_TYPE: Final = "$secret"  # noqa: S105 -- the name of a record type
+_RESERVED_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
+_RESERVED_RECORD_PREFIX: Final = "$data."
+
+_SIGNATURE: Final = bytes([SCHEME_PLAIN])
+_LONG_DIGITS: Final = re.compile(rb"[0-9]{16}")
+_STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_WRITE_OPTIONS: Final = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What an author signed: the fields of one version of a record, or of a statement."""
+
+    id: IdText
+    group: UlidText
+    type: TypeText
+    modified: TimeMs
+    signer: UlidText
+    device: UlidText | UnsetType = UNSET
+    value: JsonObject | UnsetType = UNSET
+    deleted: bool | UnsetType = UNSET
+    seen: Annotated[dict[UlidText, TimeMs], Meta(min_length=1)] | UnsetType = UNSET
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """A body's bytes as its author made them, with their hash and signature, and its fields.
+
+    `signature` is a scheme byte and the scheme's bytes. That the signature holds is not implied:
+    see `signature_check`. `device` is empty where a root key signs (identity statements).
+    """
+
+    body: bytes
+    hash: Hash
+    signature: bytes
+    id: RecordId
+    group: GroupId
+    type: str
+    modified: int
+    signer: UserId
+    device: DeviceId
+    deleted: bool
+    seen: Mapping[str, int]
+
+    @property
+    def value(self) -> JsonObject:
+        """The JSON object, parsed anew at each call; empty in a deletion."""
+        return cast(JsonObject, orjson.loads(self.body).get("value", {}))
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """Of two versions of an id, the one with the higher order wins, on every device."""
+        return (self.modified, self.hash)
+
+    @property
+    def is_statement(self) -> bool:
+        """Whether this says who may (a statement) rather than what (a record)."""
+        return is_statement_type(self.type)
+
+    def signature_check(self, public: bytes) -> SignatureCheck:
+        """The check of the signature against the key that should have made it."""
+        return SignatureCheck(public, Label.RECORD, self.hash, self.signature[1:])
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One version of a record, as apps see it. Changing `value` changes nothing that is stored."""
+
+    id: RecordId
+    group: GroupId
+    type: str
+    value: JsonObject
+    modified: int
+    signer: UserId
+    device: DeviceId
+    hash: Hash
+    deleted: bool
+
+    @property
+    def modified_at(self) -> datetime:
+        """`modified` as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.modified / 1000, UTC)
+
+    @classmethod
+    def of(cls, signed: Signed) -> Record:
+        """What apps see of a signed version."""
+        return cls(
+            signed.id,
+            signed.group,
+            signed.type,
+            signed.value,
+            signed.modified,
+            signed.signer,
+            signed.device,
+            signed.hash,
+            signed.deleted,
+        )
+
+
+def is_statement_type(type_name: str) -> bool:
+    """Whether a type belongs to the log of statements: all reserved ones but those of records."""
+    return (
+        type_name.startswith("$")
+        and type_name not in _RESERVED_RECORDS
+        and not type_name.startswith(_RESERVED_RECORD_PREFIX)
+    )
+
+
+def compose(signer: Signer, body: Body) -> Signed:
+    """Sign a new body with a device's (or root) key.
+
+    Raises `InvalidValue` where the body would not be well formed, or where its value would not come
+    back as it was given (NaN, dates, tuples and other things that JSON does not have).
+    """
+    try:
+        encoded = orjson.dumps(_plain(body), option=_WRITE_OPTIONS)
+        signed = decode_untrusted(encoded, _SIGNATURE + b"\0" * SIGNATURE_BYTES)
+    except RemoteError as error:
+        raise InvalidValue(f"this {body.type} cannot be stored: {error.detail}") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidValue(f"the value of this {body.type} is no JSON: {error}") from error
+    if body.value is not UNSET and signed.value != body.value:
+        raise InvalidValue(
+            f"the value of this {body.type} would change when stored; use only what JSON has: "
+            "objects with text keys, lists, text, finite numbers, true, false and null"
+        )
+    signature = _SIGNATURE + signer.sign(Label.RECORD, signed.hash)
+    return msgspec.structs.replace(signed, signature=signature)
+
+
+def _plain(body: Body) -> JsonObject:
+    return {
+        name: value
+        for name in Body.__struct_fields__
+        if (value := getattr(body, name)) is not UNSET
+    }
+
+
+def decode_untrusted(body: bytes, signature: bytes) -> Signed:
+    """The fields of a body that came from outside, checked against the one list of rules.
+
+    Raises `RemoteError` (`OVERSIZE`, `MALFORMED` or `UNKNOWN_SCHEME`) and nothing else. Does not
+    check the signature itself.
+    """
+    _check_signature_form(signature)
+    fields = _parse_untrusted(body)
+    try:
+        parsed = msgspec.convert(fields, Body)
+    except msgspec.ValidationError as error:
+        raise RemoteError(Reason.MALFORMED, str(error)) from error
+    _check_shape(parsed)
+    return Signed(
+        body,
+        sha256(body),
+        signature,
+        RecordId(parsed.id),
+        as_group(parsed.group),
+        parsed.type,
+        parsed.modified,
+        as_user(parsed.signer),
+        DeviceId(parsed.device or ""),
+        parsed.deleted is True,
+        parsed.seen or {},
+    )
+
+
+def _check_signature_form(signature: bytes) -> None:
+    if not signature:
+        raise RemoteError(Reason.MALFORMED, "no signature")
+    if signature[0] != SCHEME_PLAIN:
+        raise RemoteError(
+            Reason.UNKNOWN_SCHEME, f"signature scheme {signature[0]} needs a newer peerstack"
+        )
+    if len(signature) != 1 + SIGNATURE_BYTES:
+        raise RemoteError(Reason.MALFORMED, f"{len(signature)} bytes of signature")
+
+
+def _check_shape(body: Body) -> None:
+    """What the types of `Body` alone do not say."""
+    statement = is_statement_type(body.type)
+    if (body.value is UNSET) == (body.deleted is UNSET):
+        raise RemoteError(Reason.MALFORMED, "either a value or a deletion, not both or neither")
+    if body.deleted is False:
+        raise RemoteError(Reason.MALFORMED, "`deleted` is true or absent")
+    if body.device is UNSET and not statement:
+        raise RemoteError(Reason.MALFORMED, "a record names the device that signed it")
+    if statement and (body.value is UNSET or body.seen is not UNSET):
+        raise RemoteError(Reason.MALFORMED, "a statement has a value and no versions before it")
+    if body.seen is not UNSET and len(body.seen) > limits.SEEN_ENTRIES:
+        raise RemoteError(Reason.MALFORMED, f"more than {limits.SEEN_ENTRIES} entries in `seen`")
+
+
+def _parse_untrusted(body: bytes) -> JsonObject:
+    if len(body) > limits.BODY_BYTES:
+        raise RemoteError(Reason.OVERSIZE, f"body of {len(body)} bytes, {limits.BODY_BYTES} fit")
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RemoteError(Reason.MALFORMED, "no valid JSON in UTF-8") from error
+    if not isinstance(fields, dict):
+        raise RemoteError(Reason.MALFORMED, "no JSON object")
+    if not _is_plainly_fine(body, fields):
+        _check_slowly(body)
+    return fields
+
+
+def _is_plainly_fine(body: bytes, fields: JsonObject) -> bool:
+    """Whether a body needs no closer look.
+
+    One that equals its own serialisation has no duplicate keys; with few brackets it is not deep;
+    without 16 digits in a row it has no large integer; without that escape it has no U+0000.
+    """
+    return (
+        body.count(b"{") + body.count(b"[") <= limits.BODY_DEPTH
+        and b"\\u0000" not in body
+        and _LONG_DIGITS.search(body) is None
+        and orjson.dumps(fields) == body
+    )
+
+
+def _check_slowly(body: bytes) -> None:
+    if _depth(body) > limits.BODY_DEPTH:
+        raise RemoteError(Reason.MALFORMED, f"nested deeper than {limits.BODY_DEPTH}")
+    try:
+        json.loads(body.decode(), object_pairs_hook=_unique, parse_int=_integer)
+    except ValueError as error:
+        raise RemoteError(Reason.MALFORMED, "no valid JSON in UTF-8") from error
+    # Every U+0000 is an escape, since JSON allows no raw control character in a string.
+    if any("\0" in json.loads(text) for text in _STRINGS.findall(body) if b"\\u0000" in text):
+        raise RemoteError(Reason.MALFORMED, "U+0000 in a string")
+
+
+def _depth(body: bytes) -> int:
+    depth = deepest = 0
+    for byte in _STRINGS.sub(b"", body):
+        if byte in b"{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"}]":
+            depth -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise RemoteError(Reason.MALFORMED, "a key twice in one object")
+    return fields
+
+
+def _integer(digits: str) -> int:
+    # The length first: `int` of very many digits is slow.
+    if len(digits) > 17 or abs(int(digits)) > limits.INTEGER_MAX:
+        raise RemoteError(Reason.MALFORMED, f"an integer beyond {limits.INTEGER_MAX}")
+    return int(digits)
+
+
+def merge_seen(replaced: Signed | None) -> dict[str, int] | UnsetType:
+    """The `seen` of a version that replaces `replaced`: what that had seen, and itself.
+
+    Beyond the bound, the entries with the earliest times go: an author not heard of for longest.
+    """
+    if replaced is None:
+        return UNSET
+    # A version is later than all that it has seen. What claims otherwise must not push it out.
+    seen = {device: at for device, at in replaced.seen.items() if at < replaced.modified}
+    seen[replaced.device] = replaced.modified
+    newest = sorted(seen.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
+    return dict(newest[: limits.SEEN_ENTRIES])
+
+
+def had_seen(winner: Signed, loser: Signed) -> bool:
+    """Whether the author of `winner` had seen `loser`; where not, the merge is a conflict."""
+    return loser.modified <= winner.seen.get(loser.device, -1)
+
+
+Merge = Literal["newer", "older", "same"]
+
+
+def compare(candidate: Signed, live: Signed | None) -> Merge:
+    """How a candidate version stands to the live one of the same id."""
+    if live is None or candidate.order > live.order:
+        return "newer"
+    return "same" if candidate.hash == live.hash else "older"
