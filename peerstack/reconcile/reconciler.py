@@ -1,0 +1,243 @@
+"""Finds in which items two ordered sets differ, by comparing ranges with one peer.
+
+A state machine without I/O, for one side of one run over one set. It knows keys, digests and
+fingerprints; not what they stand for, nor how its messages travel.
+
+Who says what. The session shows roots; where they differ, **the side that was shown one starts**
+with it: `start(peer_root)`. From then on the sides take turns, a turn being one message or more of
+which only the final one is `last`. Each question is answered in the next turn:
+
+- a `compare`: by nothing, if equal; by `holds`, if one side has nothing there; by a `leaf`, if both
+  are small; by a `compare` for each piece of the range otherwise
+- a `leaf`: by a `differ` with the items that its sender lacks and the names that the answerer lacks
+
+A `differ` also asks for what has the names that its sender lacks: that is sent outside of the
+comparison, and is no question here. All that one side asks for in a run is one request, which the
+other side answers even if nothing that was named is there any more.
+
+**The first turn without a question is the final one**: its sender is done, and so is its reader.
+
+Names are salted, so that nobody can craft items of equal names before two devices meet. A set may
+change while a run is under way: what is then missed, or named twice, the next run puts right.
+
+Method: A. Meyer, "Range-Based Set Reconciliation" (2023).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from math import isqrt
+from typing import Final
+
+from peerstack import limits
+from peerstack.errors import Reason, RemoteError
+from peerstack.reconcile.findings import Findings, Step
+from peerstack.reconcile.fingerprint import Fingerprint, Item
+from peerstack.reconcile.ordered import OrderedSet
+from peerstack.reconcile.span import EVERYTHING, Span
+from peerstack.reconcile.turn import Turn
+from peerstack.reconcile.wire import (
+    NAME_BYTES,
+    Compare,
+    Differ,
+    Holds,
+    Leaf,
+    Message,
+    Range,
+    asks,
+    decode_untrusted_ranges,
+    split_names,
+    wants,
+)
+
+_PIECE_ITEMS: Final = 48
+_PIECES_MAX: Final = 64
+_ROOT_PIECES_MIN: Final = 16
+_ROOT_PIECES_MAX: Final = 256
+_YOUNG_PIECES: Final = 16
+
+
+class Reconciler:
+    """One side of one run over one set."""
+
+    def __init__(self, ordered: OrderedSet, salt: bytes, known: Iterable[bytes] = ()) -> None:
+        """`salt`: the same bytes on both sides, which nobody knew before the two devices met.
+
+        `known`: digests (or keys, where items have none) of what is not in the set and must not be
+        asked for by name either.
+        """
+        self._set = ordered
+        self._salt = salt
+        self._known_names = frozenset(map(self._name_of, known))
+        self._turn = Turn()
+        self._turns_taken = 0
+        self._full = False
+        self._done = False
+        self._peer_turn = _PeerTurn()
+        self._found = Findings()
+
+    def start(self, peer_root: Fingerprint) -> Step:
+        """Open the run, for the side that was shown `peer_root`; done at once if it is ours."""
+        if self._set.fingerprint(EVERYTHING) == peer_root:
+            return self._step((), done=True)
+        self._answer_compare(EVERYTHING, peer_root)
+        return self._end_turn()
+
+    def receive(self, message: Message) -> Step:
+        """Take one message of the peer's turn.
+
+        Raises `RemoteError`: UNEXPECTED after the end of the run, TOO_MANY messages in a turn,
+        MALFORMED where bounds or items do not ascend.
+        """
+        if self._done:
+            raise RemoteError(Reason.UNEXPECTED, "this reconciliation has ended")
+        for span, entry in self._peer_turn.take_untrusted(message):
+            # Even where it is passed over: the peer waits for an answer, and may not ask again.
+            self._found.was_asked |= wants(entry)
+            if not self._passes_over(entry):
+                self._answer(span, entry)
+        if not message.last:
+            return self._step(self._turn.take())
+        asked, self._peer_turn = self._peer_turn.asked, _PeerTurn()
+        return self._end_turn() if asked else self._step((), done=True)
+
+    def _end_turn(self) -> Step:
+        done, complete = not self._turn.asks, not self._exhausted
+        messages = self._turn.end()
+        self._turn = Turn()
+        self._turns_taken += 1
+        self._full = False
+        return self._step(messages, done=done, complete=complete)
+
+    def _step(
+        self, messages: tuple[Message, ...], *, done: bool = False, complete: bool = True
+    ) -> Step:
+        self._done = done
+        found, self._found = self._found, Findings()
+        return found.step(messages, done=done, complete=complete)
+
+    @property
+    def _exhausted(self) -> bool:
+        return self._turns_taken >= limits.RECONCILE_TURNS
+
+    def _passes_over(self, entry: Range) -> bool:
+        # A full turn asks about everything further on: what still differs will come again.
+        return self._full or (self._exhausted and asks(entry))
+
+    def _answer(self, span: Span, entry: Range) -> None:
+        match entry:
+            case Compare(fingerprint=theirs):
+                self._answer_compare(span, theirs)
+            case Leaf(names=names):
+                self._answer_leaf(span, split_names(names))
+            case Differ(items=shown, wanted=wanted):
+                self._take_differ(span, shown, split_names(wanted))
+            case Holds(count=count):
+                self._note_holds(span, count)
+
+    def _answer_compare(self, span: Span, theirs: Fingerprint) -> None:
+        mine = self._set.fingerprint(span)
+        if mine == theirs:
+            return
+        if mine.count == 0:
+            if self._say(span, Holds(span.upper, 0)):
+                self._found.we_lack(span, theirs.count)
+        elif theirs.count == 0:
+            if self._say(span, Holds(span.upper, mine.count)):
+                self._found.peer_lacks(span, mine.count)
+        elif max(mine.count, theirs.count) <= limits.LEAF_ITEMS:
+            names = self._named(self._set.items(span, limits.LEAF_ITEMS))
+            self._say(span, Leaf(span.upper, b"".join(names)))
+        else:
+            self._ask_pieces(span, mine.count)
+
+    def _answer_leaf(self, span: Span, theirs: Sequence[bytes]) -> None:
+        items = self._leaf_items(span)
+        if items is None:
+            return
+        mine, shown = self._named(items), set(theirs)
+        surplus = tuple(item for name, item in mine.items() if name not in shown)
+        lacking = [name for name in theirs if name not in mine and name not in self._known_names]
+        if not surplus and not lacking:
+            return
+        if self._say(span, Differ(span.upper, surplus, b"".join(lacking))):
+            self._found.surplus.extend(surplus)
+            self._found.asked += len(lacking)
+
+    def _take_differ(self, span: Span, shown: Sequence[Item], theirs: Sequence[bytes]) -> None:
+        items = self._set.items(span, limits.LEAF_ITEMS_MAX)
+        wanted, held = set(theirs), set(items)
+        requested = [item for item in items if self._name(item) in wanted] if wanted else []
+        self._found.requested.extend(requested)
+        self._found.surplus.extend(requested)
+        self._found.missing.extend(item for item in shown if item not in held)
+
+    def _note_holds(self, span: Span, theirs: int) -> None:
+        if theirs:
+            self._found.we_lack(span, theirs)
+        elif mine := self._set.fingerprint(span).count:
+            self._found.peer_lacks(span, mine)
+
+    def _leaf_items(self, span: Span) -> Sequence[Item] | None:
+        """The items of a leaf; if it has outgrown one, ask about its pieces instead."""
+        items = self._set.items(span, limits.LEAF_ITEMS_MAX + 1)
+        if len(items) <= limits.LEAF_ITEMS_MAX:
+            return items
+        self._ask_pieces(span, len(items))
+        return None
+
+    def _ask_pieces(self, span: Span, count: int) -> None:
+        pieces = self._root_pieces(count) if span == EVERYTHING else self._pieces(span, count)
+        for piece, fingerprint in pieces:
+            if not self._say(piece, Compare(piece.upper, fingerprint)):
+                return
+
+    def _pieces(self, span: Span, count: int) -> Iterable[tuple[Span, Fingerprint]]:
+        return self._set.split(span, min(max(count // _PIECE_ITEMS, 2), _PIECES_MAX))
+
+    def _root_pieces(self, count: int) -> Iterable[tuple[Span, Fingerprint]]:
+        # Differences cluster at the young end, so the youngest piece is cut down to a leaf at once.
+        parts = min(max(isqrt(count) // 4, _ROOT_PIECES_MIN), _ROOT_PIECES_MAX)
+        pieces = list(self._set.split(EVERYTHING, parts))
+        while pieces[-1][1].count > limits.LEAF_ITEMS:
+            youngest, _ = pieces.pop()
+            pieces.extend(self._set.split(youngest, _YOUNG_PIECES))
+        return pieces
+
+    def _say(self, span: Span, entry: Range) -> bool:
+        """Put `entry` into our turn; if it is full, ask about all that is left, and say no more."""
+        if self._turn.add(span, entry):
+            return True
+        rest = Span(span.lower, None)
+        self._turn.add_remainder(rest, Compare(None, self._set.fingerprint(rest)))
+        self._full = True
+        return False
+
+    def _named(self, items: Iterable[Item]) -> dict[bytes, Item]:
+        return {self._name(item): item for item in items}
+
+    def _name(self, item: Item) -> bytes:
+        return self._name_of(item.digest or item.key)
+
+    def _name_of(self, digest: bytes) -> bytes:
+        return hashlib.sha256(self._salt + digest).digest()[:NAME_BYTES]
+
+
+class _PeerTurn:
+    """What the peer has said in the turn that it is taking."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._messages = 0
+        self._reached: bytes | None = b""
+
+    def take_untrusted(self, message: Message) -> list[tuple[Span, Range]]:
+        self._messages += 1
+        if self._messages > limits.RECONCILE_TURN_MESSAGES:
+            raise RemoteError(Reason.TOO_MANY, "messages in one turn of a reconciliation")
+        ranges = decode_untrusted_ranges(message, self._reached)
+        if ranges:
+            self._reached = ranges[-1][0].upper
+        self.asked = self.asked or any(asks(entry) for _, entry in ranges)
+        return ranges
