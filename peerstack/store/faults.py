@@ -1,0 +1,72 @@
+"""Turns what SQLite and SQLAlchemy raise into the store's own errors, in one place.
+
+Knows error codes, and which cure to name; no tables.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+
+from peerstack.errors import StoreDamaged, StoreError, StoreFull
+
+_NO_ROOM: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"})
+_NO_PERMISSION: Final = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")
+_DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
+
+
+def translate(engine: Engine, name: str) -> None:
+    """Let nothing but `StoreError` leave `engine`, whose database messages call `name`."""
+
+    def replace(context: ExceptionContext) -> None:
+        if isinstance(context.original_exception, sqlite3.Error):
+            raise fault(context.original_exception, name) from context.original_exception
+
+    event.listen(engine, "handle_error", replace)
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """The same for a block that speaks to the driver itself."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise fault(error, name) from error
+    except OSError as error:
+        raise StoreFull(
+            f"{name} cannot be opened: {error.strerror}; check that the folder exists, that you "
+            "may write to it, and that the disk has room"
+        ) from error
+
+
+def fault(error: sqlite3.Error, name: str) -> StoreError:
+    """The store's error for one of SQLite's (https://www.sqlite.org/rescode.html)."""
+    code: str = getattr(error, "sqlite_errorname", "")
+    if code in _NO_ROOM:
+        return StoreFull(f"no room to write to {name}; free some space and try again ({error})")
+    if code.startswith(_NO_PERMISSION):
+        return StoreFull(
+            f"{name} may not be written ({error}); give your user write access to the file and "
+            "its folder, and check that the disk is not mounted read-only"
+        )
+    if code.startswith(_DAMAGE):
+        return damaged(name, str(error))
+    if code.startswith(_BUSY):
+        return StoreError(
+            f"another process has been writing to {name} for long ({error}); try again"
+        )
+    return StoreError(f"the database {name} failed: {error}")
+
+
+def damaged(name: str, what: str) -> StoreDamaged:
+    """The error for a file that is broken, or somebody else's."""
+    return StoreDamaged(
+        f"{name} cannot be used: {what}. Nothing in it was changed. Put a backup in its place, or "
+        "move it away, open a new profile there and sync from your other devices"
+    )

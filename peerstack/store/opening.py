@@ -1,0 +1,158 @@
+"""Opens a database: finds or makes the file, brings its schema up to date, gives connections.
+
+Knows URLs, files, schema revisions and SQLite's settings; not what the tables hold.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from sqlalchemy import (
+    Connection,
+    Engine,
+    QueuePool,
+    StaticPool,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from peerstack.errors import UnsupportedStore
+from peerstack.store import schema
+from peerstack.store.faults import translate, translated
+from peerstack.store.files import check_revision, check_untouched, make_room
+
+BUSY_MS: Final = 10_000
+_CACHE_KIB: Final = 16 * 1024
+_CHECKPOINT_PAGES: Final = 4_096
+"""Pages in the write-ahead log after which they move to the file; rarer than SQLite's 1,000,
+since a bulk in no order changes the same pages again and again."""
+
+_READERS: Final = 4
+
+_SETTINGS: Final = (
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+    f"PRAGMA cache_size = -{_CACHE_KIB}",
+    f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+)
+_READER_SETTINGS: Final = (*_SETTINGS, "PRAGMA query_only = ON")
+
+
+class Opened(NamedTuple):
+    """Where a database is, and how to reach it."""
+
+    name: str
+    writer: Engine
+    """Its transactions hold the write lock from their first statement on."""
+    reader: Engine | None
+    """Connections that only read; `None` in memory, where there is but one connection."""
+
+
+def open_database(url: str | Path) -> Opened:
+    """Open a SQLite database, making it where there is none: a path, or `sqlite:///` and one.
+
+    Raises `UnsupportedStore` for any other URL, `StoreDamaged` and `StoreTooNew` for files that
+    peerstack cannot use (they stay as they are, byte for byte), `StoreFull` where none can be made.
+    """
+    path = _path_of(url)
+    name = "the database in memory" if path is None else str(path)
+    with translated(name):
+        if path is not None:
+            make_room(path)
+            check_untouched(path)
+    writer = create_engine("sqlite://", creator=_creator(path), poolclass=StaticPool)
+    _equip(writer, name, "BEGIN IMMEDIATE", _SETTINGS)
+    try:
+        _bring_up_to_date(writer, name)
+    except BaseException:
+        writer.dispose()
+        raise
+    return Opened(name, writer, None if path is None else _reader(path, name))
+
+
+def _path_of(url: str | Path) -> Path | None:
+    if isinstance(url, Path) or "://" not in url:
+        return None if url == ":memory:" else Path(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UnsupportedStore("this is no database URL; give a path, or sqlite:///path") from error
+    if parsed.drivername != "sqlite" or parsed.query or parsed.host:
+        raise UnsupportedStore(
+            f"{parsed.drivername} databases with these options are not supported yet; give a path, "
+            "or sqlite:///path without options"
+        )
+    return None if parsed.database in (None, "", ":memory:") else Path(parsed.database)
+
+
+def _reader(path: Path, name: str) -> Engine:
+    reader = create_engine(
+        "sqlite://", creator=_creator(path), poolclass=QueuePool, pool_size=_READERS
+    )
+    _equip(reader, name, "BEGIN", _READER_SETTINGS)
+    return reader
+
+
+def _creator(path: Path | None) -> Callable[[], sqlite3.Connection]:
+    # Transactions are begun by us: the driver would begin them late, and not for every statement.
+    return partial(
+        sqlite3.connect,
+        ":memory:" if path is None else str(path),
+        timeout=BUSY_MS / 1000,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+
+
+def _equip(engine: Engine, name: str, begin: str, settings: Sequence[str]) -> None:
+    """Give each connection its settings, and each transaction its first statement."""
+    translate(engine, name)
+
+    def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for setting in settings:
+            cursor.execute(setting)
+        cursor.close()
+
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", begin_transaction)
+
+
+def _bring_up_to_date(writer: Engine, name: str) -> None:
+    with writer.connect() as connection:
+        with connection.begin():
+            _upgrade(connection, name)
+        # Only now: until its first commit, the file of a new database stays empty.
+        with translated(name):
+            driver = connection.connection.cursor()
+            driver.execute("PRAGMA journal_mode = WAL")
+            driver.close()
+
+
+def _upgrade(connection: Connection, name: str) -> None:
+    if not inspect(connection).has_table(schema.alembic_version.name):
+        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        schema.metadata.create_all(connection)
+        connection.execute(insert(schema.alembic_version).values(version_num=schema.REVISION))
+        return
+    revision = connection.execute(select(schema.alembic_version)).scalar_one()
+    check_revision(revision, name)
+    if revision != schema.REVISION:
+        from peerstack.store import migrations  # Alembic is slow to import, and rarely needed.
+
+        migrations.upgrade(connection)

@@ -1,0 +1,70 @@
+"""Small facts of this device, and which groups it holds. Knows no records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+
+from peerstack.ids import GroupId
+from peerstack.reconcile import Sum
+from peerstack.store import blocks, schema
+from peerstack.store.rows import Rows
+from peerstack.store.statements import refresh_roots
+from peerstack.store.values import GroupRow
+
+_groups = schema.groups
+
+
+class ProfileReads(Rows):
+    """Questions about the device and its groups."""
+
+    def profile_get(self, key: str) -> Any:
+        """What `profile_set` stored last under `key`; `None` if nothing."""
+        found = self._all(select(schema.profile.c.value).where(schema.profile.c.key == key))
+        return orjson.loads(found[0].value) if found else None
+
+    def groups(self) -> list[GroupRow]:
+        """Every group on this device, in the order of ids."""
+        return [_group_of(row) for row in self._all(select(_groups).order_by(_groups.c.id))]
+
+    def group(self, group: GroupId) -> GroupRow | None:
+        """One group, with the roots of both its sets; costs one row."""
+        rows = self._all(select(_groups).where(_groups.c.id == group))
+        return _group_of(rows[0]) if rows else None
+
+
+class ProfileWrites(ProfileReads):
+    """What changes the device's facts and its list of groups."""
+
+    def profile_set(self, key: str, value: Any) -> None:
+        """Store a JSON value under `key`, over what stood there."""
+        text = orjson.dumps(value).decode()
+        put = insert(schema.profile).values(key=key, value=text)
+        self._connection.execute(put.on_conflict_do_update(["key"], set_={"value": text}))
+
+    def add_group(self, group: GroupId, joined_ms: int) -> None:
+        """Make room for a group; without effect where it is there.
+
+        Its statements may have been added before; its records may not.
+        """
+        nothing = Sum().dump()
+        row = insert(_groups).values(
+            id=group,
+            joined_ms=joined_ms,
+            count=0,
+            sum=nothing,
+            statements_root=b"",
+            statements_count=0,
+        )
+        if self._connection.execute(row.on_conflict_do_nothing()).rowcount:
+            blocks.begin(self._connection, group)
+            refresh_roots(self._connection, [group])
+
+
+def _group_of(row: Sequence[Any]) -> GroupRow:
+    group, joined_ms, count, total, root, statements = row
+    return GroupRow(group, joined_ms, Sum.load(count, total), root, statements)

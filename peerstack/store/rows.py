@@ -1,0 +1,104 @@
+"""Rows to `Signed` and back, and the few ways in which the store's parts run statements.
+
+Knows which columns make up a signed version; not which table is meant, or why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, Executable, FromClause, false
+
+from peerstack.record import Signed
+
+T = TypeVar("T")
+
+PARAMETERS: Final = 500
+"""Values that one statement is given in a list; SQLite before 3.32 takes 999 in all."""
+
+SIGNED: Final = "body, hash, signature, id, group_id, type, modified, signer, device, deleted"
+"""The columns of a signed version, in the order of `Signed`; without `seen`, which the body has."""
+
+SignedRow = tuple[str, bytes, bytes, str, str, str, int, str, str, int]
+
+
+def signed_columns(table: FromClause) -> list[ColumnElement[Any]]:
+    """The columns `SIGNED` of a table. Statements are never deletions, and have no such column."""
+    return [
+        table.c[name] if name in table.c else false().label(name) for name in SIGNED.split(", ")
+    ]
+
+
+def signed_of(row: Sequence[Any]) -> Signed:
+    """The version in a row that starts with the columns `SIGNED`."""
+    body, digest, signature, record_id, group, kind, modified, signer, device, deleted = row[:10]
+    seen = orjson.loads(body).get("seen", {})
+    encoded = body.encode()
+    return Signed(
+        encoded,
+        digest,
+        signature,
+        record_id,
+        group,
+        kind,
+        modified,
+        signer,
+        device,
+        bool(deleted),
+        seen,
+    )
+
+
+def row_of(signed: Signed) -> SignedRow:
+    """The columns `SIGNED` of a version."""
+    return (
+        signed.body.decode(),
+        signed.hash,
+        signed.signature,
+        signed.id,
+        signed.group,
+        signed.type,
+        signed.modified,
+        signed.signer,
+        signed.device,
+        int(signed.deleted),
+    )
+
+
+def marks(count: int) -> str:
+    """`count` places for parameters, as in `IN (?, ?)`."""
+    return ", ".join("?" * count)
+
+
+def chunks(values: Sequence[T], size: int = PARAMETERS) -> Iterator[Sequence[T]]:
+    """`values` in runs that one statement takes."""
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
+    """All rows of SQL that goes to the driver as it stands, which saves compiling it."""
+    return connection.exec_driver_sql(sql, tuple(parameters)).fetchall()
+
+
+def run_many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Run such SQL once for each row of parameters. Returns how many rows of a table it touched."""
+    return connection.exec_driver_sql(sql, list(rows)).rowcount if rows else 0
+
+
+class Rows:
+    """A connection in a transaction, on which a part of the store runs its statements."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def end(self) -> None:
+        """Let go of the connection, so that nothing runs behind the end of the transaction."""
+        del self._connection
+
+    def _all(self, statement: Executable) -> Sequence[Any]:
+        return self._connection.execute(statement).fetchall()
+
+    def _signed(self, statement: Executable) -> list[Signed]:
+        return [signed_of(row) for row in self._all(statement)]

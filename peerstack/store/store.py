@@ -1,0 +1,128 @@
+"""The device's database: transactions that write, snapshots that only read.
+
+Joins the parts of the store into two classes; knows no SQL of its own but that of the connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from peerstack.store.changes import ChangeReads
+from peerstack.store.faults import translated
+from peerstack.store.find import FindReads
+from peerstack.store.indexes import IndexWrites
+from peerstack.store.opening import Opened, open_database
+from peerstack.store.profile import ProfileReads, ProfileWrites
+from peerstack.store.records import RecordReads, RecordWrites
+from peerstack.store.statements import StatementReads, StatementWrites
+from peerstack.store.versions import VersionReads, VersionWrites
+
+
+class Snapshot(ProfileReads, StatementReads, RecordReads, FindReads, VersionReads, ChangeReads):
+    """Everything that can be asked, at one moment: what is committed meanwhile does not show."""
+
+
+class Transaction(
+    ProfileWrites, StatementWrites, RecordWrites, VersionWrites, IndexWrites, Snapshot
+):
+    """Everything that can be asked and written. All of it is kept, or none."""
+
+
+class Store:
+    """An open database.
+
+    Transactions belong to one thread at a time. Snapshots of a database in a file may be taken by
+    any number of threads meanwhile, and wait for no transaction; in memory there is but the one
+    connection, so there they belong to the same thread.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self._name = opened.name
+        self._engine = opened.writer
+        self._reader = opened.reader
+        self._writer = opened.writer.connect()
+        self._in_transaction = False
+
+    @classmethod
+    def open(cls, url: str | Path, indexes: Mapping[str, Sequence[str]] | None = None) -> Store:
+        """Open the database at a path or a `sqlite:///` URL, making it where there is none.
+
+        `indexes` names, for each type of record, the fields of its value that `find` is to look up
+        fast; what was declared before and is not any more is dropped, and `None` leaves all as it
+        is. Raises `UnsupportedStore`, `StoreDamaged`, `StoreTooNew` or `StoreFull`; the file of a
+        database that is refused stays as it is.
+        """
+        store = cls(open_database(url))
+        try:
+            if indexes is not None:
+                with store.transaction() as transaction:
+                    transaction.declare_indexes(indexes)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the database is gone once closed, and has but one connection."""
+        return self._reader is None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Commit at the end of the block, or roll back on an exception. Not to be nested.
+
+        The write lock is taken at the first statement; one that another process holds is waited
+        for, up to 10 seconds.
+        """
+        if self._in_transaction:
+            raise RuntimeError("a transaction is open already; use that one")
+        self._in_transaction = True
+        transaction = Transaction(self._writer)
+        try:
+            yield transaction
+            self._writer.commit()
+        except BaseException:
+            self._writer.rollback()
+            raise
+        finally:
+            self._in_transaction = False
+            transaction.end()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """What was committed when the first question is asked."""
+        if self._reader is None:
+            with self._snapshot_in_memory() as snapshot:
+                yield snapshot
+            return
+        with self._reader.connect() as connection:
+            snapshot = Snapshot(connection)
+            try:
+                yield snapshot
+            finally:
+                snapshot.end()
+
+    def data_version(self) -> int:
+        """A number that changes when another process (or connection) has committed something."""
+        with translated(self._name):
+            cursor = self._writer.connection.cursor()
+            cursor.execute("PRAGMA data_version")
+            (version,) = cursor.fetchall()[0]
+        return int(version)
+
+    def close(self) -> None:
+        """Close all connections. Without effect when closed already."""
+        self._writer.close()
+        self._engine.dispose()
+        if self._reader is not None:
+            self._reader.dispose()
+
+    @contextmanager
+    def _snapshot_in_memory(self) -> Iterator[Snapshot]:
+        if self._in_transaction:
+            yield Snapshot(self._writer)
+            return
+        with self.transaction() as transaction:
+            yield transaction

@@ -1,0 +1,100 @@
+"""What goes into the store and comes out of it, beside `Signed`. Knows no SQL."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+import msgspec
+
+from peerstack.ids import DeviceId, GroupId
+from peerstack.keys import Hash
+from peerstack.reconcile import Fingerprint, Item, Sum
+from peerstack.record import Signed
+
+
+class VersionState(enum.StrEnum):
+    """Why a version is kept although it is not live."""
+
+    HISTORY = "history"
+    HELD = "held"
+    QUARANTINED = "quarantined"
+
+
+class Head(msgspec.Struct, frozen=True):
+    """What a merge needs of a live version, without its body."""
+
+    modified: int
+    hash: Hash
+    device: DeviceId
+
+    @property
+    def order(self) -> tuple[int, bytes]:
+        """As `Signed.order`: of two versions of an id, the higher one wins."""
+        return (self.modified, self.hash)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A version that becomes live, over the one that is live now (if there is one)."""
+
+    record: Signed
+    previous: Head | Signed | None
+    origin: str
+    """`LOCAL_ORIGIN`, or the id of the device that the record came from."""
+    conflict: bool = False
+    """Whether the author of `record` had not seen `previous`."""
+
+
+LOCAL_ORIGIN = "local"
+
+
+class LoggedChange(msgspec.Struct, frozen=True):
+    """One entry of this device's log of changes.
+
+    `previous` is what `record` won over; `None` if nothing, or no longer kept. Where a loser came
+    late, `record` is the version that was live already.
+    """
+
+    seq: int
+    record: Signed
+    previous: Signed | None
+    origin: str
+    conflict: bool
+
+
+class GroupRow(msgspec.Struct, frozen=True):
+    """A group on this device, and what its two sets amount to."""
+
+    id: GroupId
+    joined_ms: int
+    records: Sum
+    statements_root: bytes
+    """SHA-256 over the sorted hashes of the statements that belong to the group."""
+    statements_count: int
+
+    @property
+    def root(self) -> Fingerprint:
+        """The fingerprint of all live records."""
+        return self.records.fingerprint()
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How many versions and statements of a group the store holds, by what it knows of them."""
+
+    live: int
+    history: int
+    held: int
+    quarantined: int
+    pending_statements: int
+    refused: Mapping[str, int]
+    """Remembered hashes, by reason."""
+
+
+def item_of(record: Signed) -> Item:
+    """A live record's place in its group's ordered set, and its hash."""
+    return Item(key_of(record.modified, record.id), record.hash)
+
+
+def key_of(modified: int, record_id: str) -> bytes:
+    """The key in a group's ordered set: 6 bytes of `modified`, big endian, and the id."""
+    return modified.to_bytes(6, "big") + record_id.encode("ascii")

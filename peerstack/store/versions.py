@@ -1,0 +1,238 @@
+"""Versions that are not live but kept, and hashes that are only remembered.
+
+Knows the bounds and the ages; why a version is held or was refused is for others to say.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from sqlalchemy import ColumnElement, Select, delete, func, select
+
+from peerstack import limits
+from peerstack.ids import GroupId, RecordId, UserId
+from peerstack.keys import Hash
+from peerstack.record import Signed
+from peerstack.store import schema
+from peerstack.store.changes import log_late_loser
+from peerstack.store.rows import SIGNED, Rows, chunks, marks, row_of, run_many, signed_columns
+from peerstack.store.values import Counts, VersionState
+
+_table = schema.versions
+_memory = schema.remembered
+_SIGNED = signed_columns(_table)
+_PRUNED = (_table.c.group_id, _table.c.hash, _table.c.signer, _table.c.seq)
+_KEEP = (
+    f"INSERT INTO versions ({SIGNED}, seq, state, since_ms, until_ms, waits_for) "  # noqa: S608
+    f"VALUES ({marks(15)}) ON CONFLICT (hash) DO UPDATE SET state = excluded.state, "
+    "seq = excluded.seq, since_ms = excluded.since_ms, until_ms = excluded.until_ms, "
+    "waits_for = excluded.waits_for"
+)
+_REMEMBER = (
+    "INSERT INTO remembered (group_id, hash, signer, reason, at_ms) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (group_id, hash) DO NOTHING"
+)
+
+PRUNED: Final = "pruned"
+"""The reason under which hashes are remembered that history no longer keeps."""
+
+
+class VersionReads(Rows):
+    """Questions about versions that are not live."""
+
+    def history(self, group: GroupId, record_id: RecordId) -> list[Signed]:
+        """The versions of a record that lost, and are still kept; the newest first."""
+        line = (_table.c.group_id == group) & (_table.c.id == record_id)
+        newest = (_table.c.modified.desc(), _table.c.hash.desc())
+        return self._signed(
+            select(*_SIGNED).where(line, _in(VersionState.HISTORY)).order_by(*newest)
+        )
+
+    def known(self, group: GroupId, hashes: Iterable[bytes]) -> set[bytes]:
+        """Those of these hashes that are kept though not live, or remembered: not to be asked for.
+
+        Whether a version is live, `live_heads` tells.
+        """
+        found = set[bytes]()
+        for chunk in chunks(sorted(set(hashes))):
+            for table in (_table, _memory):
+                chosen = (table.c.group_id == group) & table.c.hash.in_(chunk)
+                found.update(row.hash for row in self._all(select(table.c.hash).where(chosen)))
+        return found
+
+    def known_aside(self, group: GroupId, limit: int) -> list[Hash]:
+        """Hashes of what is known without being live: held, quarantined, remembered; bounded."""
+        kept = select(_table.c.hash).where(
+            _table.c.group_id == group, _table.c.state != VersionState.HISTORY.value
+        )
+        remembered = select(_memory.c.hash).where(_memory.c.group_id == group)
+        newest = remembered.order_by(_memory.c.number.desc()).limit(limit)
+        found = [row.hash for query in (kept.limit(limit), newest) for row in self._all(query)]
+        return found[:limit]
+
+    def due(self, now_ms: int, limit: int) -> list[Signed]:
+        """Held versions whose time has come, those that waited longest first."""
+        chosen = _in(VersionState.HELD) & (_table.c.until_ms <= now_ms)
+        ordered = select(*_SIGNED).where(chosen).order_by(_table.c.until_ms, _table.c.hash)
+        return self._signed(ordered.limit(limit))
+
+    def next_due_ms(self) -> int | None:
+        """When `due` will next have something to say; `None` if nothing waits for a time."""
+        earliest = select(func.min(_table.c.until_ms)).where(_in(VersionState.HELD))
+        found: int | None = self._all(earliest)[0][0]
+        return found
+
+    def waiting(self, group: GroupId, limit: int, after: bytes = b"") -> list[Signed]:
+        """Versions held for want of a statement, in the order of hashes, from behind `after`."""
+        chosen = (_table.c.group_id == group) & _in(VersionState.HELD) & (_table.c.hash > after)
+        ordered = select(*_SIGNED).where(chosen, _table.c.waits_for.is_not(None))
+        return self._signed(ordered.order_by(_table.c.hash).limit(limit))
+
+    def counts(self, group: GroupId) -> Counts:
+        """How many of everything, for a group; all zero for one that is not here."""
+        states = select(_table.c.state, func.count()).where(_table.c.group_id == group)
+        kept = dict(map(tuple, self._all(states.group_by(_table.c.state))))
+        reasons = select(_memory.c.reason, func.count()).where(_memory.c.group_id == group)
+        refused = dict(map(tuple, self._all(reasons.group_by(_memory.c.reason))))
+        live = select(schema.groups.c.count).where(schema.groups.c.id == group)
+        statements = schema.statements.c
+        pending = select(func.count()).where(statements.group_id == group, statements.pending)
+        return Counts(
+            live=sum(count for (count,) in self._all(live)),
+            history=kept.get(VersionState.HISTORY, 0),
+            held=kept.get(VersionState.HELD, 0),
+            quarantined=kept.get(VersionState.QUARANTINED, 0),
+            pending_statements=self._all(pending)[0][0],
+            refused=refused,
+        )
+
+
+class VersionWrites(VersionReads):
+    """What keeps versions, lets go of them, and remembers hashes."""
+
+    def log_conflict(self, winner: Hash, loser: Signed, origin: str, now_ms: int) -> int:
+        """Keep a version that came late and lost to one whose author had not seen it, and log it.
+
+        `winner` is the hash of the live version. Returns the `seq` of the change.
+        """
+        seq = log_late_loser(self._connection, winner, loser, origin)
+        self._keep([loser], VersionState.HISTORY, now_ms, seq=seq)
+        return seq
+
+    def keep_history(self, losers: Sequence[Signed], now_ms: int) -> None:
+        """Keep versions that lost to one whose author had seen them; nothing is logged."""
+        self._keep(losers, VersionState.HISTORY, now_ms)
+
+    def prune_history(self, group: GroupId, ids: Collection[RecordId], now_ms: int) -> int:
+        """Let go of what history need not keep of these records; returns how many versions.
+
+        Each signer keeps the newest `limits.HISTORY_PER_SIGNER` of a record, so that nobody pushes
+        out another's, and none for longer than `limits.HISTORY_MS`. The hashes are remembered.
+        """
+        place = func.row_number().over(
+            partition_by=(_table.c.id, _table.c.signer),
+            order_by=(_table.c.modified.desc(), _table.c.hash.desc()),
+        )
+        pruned = 0
+        for chunk in chunks(sorted(set(ids))):
+            line = (_table.c.group_id == group) & _table.c.id.in_(chunk)
+            placed = select(*_PRUNED, _table.c.since_ms, place.label("place")).where(
+                line, _in(VersionState.HISTORY)
+            )
+            ranked = placed.subquery()
+            old = (ranked.c.place > limits.HISTORY_PER_SIGNER) | (
+                ranked.c.since_ms < now_ms - limits.HISTORY_MS
+            )
+            pruned += self._prune(select(*ranked.c[:4]).where(old), now_ms)
+        return pruned
+
+    def sweep_history(self, now_ms: int, limit: int) -> int:
+        """Let go of at most `limit` versions that are too old for history; returns how many."""
+        old = _in(VersionState.HISTORY) & (_table.c.since_ms < now_ms - limits.HISTORY_MS)
+        eldest = select(*_PRUNED).where(old).order_by(_table.c.since_ms).limit(limit)
+        return self._prune(eldest, now_ms)
+
+    def hold(
+        self,
+        versions: Sequence[Signed],
+        now_ms: int,
+        *,
+        until_ms: int | None = None,
+        waits_for: str | None = None,
+    ) -> list[Signed]:
+        """Keep versions until a time comes, or for want of a statement (its id, or hash in hex).
+
+        Returns what did not fit: a group holds `limits.HELD_RECORDS_PER_GROUP`.
+        """
+        rooms, fitting, rest = dict[str, int](), list[Signed](), list[Signed]()
+        for version in versions:
+            free = rooms.get(version.group)
+            if free is None:
+                free = limits.HELD_RECORDS_PER_GROUP - self._count_held(version.group)
+            (fitting if free > 0 else rest).append(version)
+            rooms[version.group] = free - 1
+        self._keep(fitting, VersionState.HELD, now_ms, until_ms=until_ms, waits_for=waits_for)
+        return rest
+
+    def release(self, hashes: Iterable[bytes]) -> None:
+        """Hold versions no longer: they have become live, lost, or were refused."""
+        for chunk in chunks(sorted(set(hashes))):
+            chosen = _table.c.hash.in_(chunk) & _in(VersionState.HELD)
+            self._connection.execute(delete(_table).where(chosen))
+
+    def remember(
+        self, group: GroupId, refused: Sequence[tuple[Hash, UserId, str]], now_ms: int
+    ) -> None:
+        """Remember hashes, with their signers and why; the oldest beyond the bound go."""
+        rows = [(group, digest, signer, reason, now_ms) for digest, signer, reason in refused]
+        run_many(self._connection, _REMEMBER, rows)
+        mine = _memory.c.group_id == group
+        newest = select(_memory.c.number).where(mine).order_by(_memory.c.number.desc())
+        eldest = newest.offset(limits.REFUSED_HASHES_PER_GROUP).limit(1).scalar_subquery()
+        self._connection.execute(delete(_memory).where(mine, _memory.c.number <= eldest))
+
+    def forget(self, group: GroupId, signers: Collection[UserId]) -> None:
+        """Forget what is remembered of these signers, since their rights have changed."""
+        for chunk in chunks(sorted(signers)):
+            mine = (_memory.c.group_id == group) & _memory.c.signer.in_(chunk)
+            self._connection.execute(delete(_memory).where(mine))
+
+    def _keep(
+        self,
+        versions: Iterable[Signed],
+        state: VersionState,
+        now_ms: int,
+        *,
+        seq: int | None = None,
+        until_ms: int | None = None,
+        waits_for: str | None = None,
+    ) -> None:
+        rest = (seq, state.value, now_ms, until_ms, waits_for)
+        run_many(self._connection, _KEEP, [(*row_of(version), *rest) for version in versions])
+
+    def _count_held(self, group: str) -> int:
+        chosen = (_table.c.group_id == group) & _in(VersionState.HELD)
+        count: int = self._all(select(func.count()).select_from(_table).where(chosen))[0][0]
+        return count
+
+    def _prune(self, chosen: Select[tuple[GroupId, Hash, UserId, int | None]], now_ms: int) -> int:
+        rows = self._all(chosen)
+        run_many(
+            self._connection,
+            "DELETE FROM versions WHERE hash = ?",
+            [(digest,) for _, digest, *_ in rows],
+        )
+        logged = [(seq,) for *_, seq in rows if seq is not None]
+        run_many(self._connection, "DELETE FROM changes WHERE seq = ?", logged)
+        by_group = defaultdict[GroupId, list[tuple[Hash, UserId, str]]](list)
+        for group, digest, signer, _ in rows:
+            by_group[group].append((digest, signer, PRUNED))
+        for group, pruned in by_group.items():
+            self.remember(group, pruned, now_ms)
+        return len(rows)
+
+
+def _in(state: VersionState) -> ColumnElement[bool]:
+    return _table.c.state == state.value

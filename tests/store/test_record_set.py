@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peerstack.ids import RecordId
+from peerstack.reconcile import EVERYTHING, Item, MemorySet, Span
+from peerstack.record import Signed
+from peerstack.store import Change, Store, Transaction, item_of
+from peerstack.store.blocks import BLOCK_ITEMS
+from tests.reconcile.ordered_set_contract import check_ordered_set
+from tests.store.samples import GROUP, LAPTOP, NOW, OTHER_GROUP, fresh, put, record
+from tests.store.watching import watch
+
+bounds = st.binary(max_size=3) | st.builds(
+    lambda offset, tail: (NOW + offset).to_bytes(6, "big") + tail,
+    st.integers(-10, 3000),
+    st.binary(max_size=3) | st.text("0123ABC", max_size=26).map(str.encode),
+)
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> Span:
+    lower, upper = draw(bounds), draw(st.none() | bounds)
+    if upper is not None and upper <= lower:
+        lower, upper = upper, lower + b"\0"
+    return Span(lower, upper)
+
+
+class Edits:
+    """Batches of first versions and edits, in no order, and what is live after them."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+        self.live: dict[RecordId, Signed] = {}
+
+    def batch(self, size: int) -> list[Change]:
+        changes = []
+        for _ in range(size):
+            version = record(
+                self._random.randrange(900),
+                {"n": self._random.random()},
+                modified=NOW + self._random.randrange(3000),
+            )
+            previous = self.live.get(version.id)
+            if previous is None or previous.order < version.order:
+                changes.append(Change(version, previous, LAPTOP))
+                self.live[version.id] = version
+        return changes
+
+    def items(self) -> list[Item]:
+        return sorted(map(item_of, self.live.values()), key=lambda item: item.key)
+
+
+@settings(max_examples=40)
+@given(
+    seed=st.integers(0, 2**32),
+    sizes=st.lists(st.sampled_from([0, 1, 3, 200, 700]), max_size=6),
+    span=spans(),
+    parts=st.integers(1, 40),
+)
+def test_the_live_records_keep_the_contract_of_an_ordered_set(
+    seed: int, sizes: Sequence[int], span: Span, parts: int
+) -> None:
+    store, edits = Store.open(":memory:"), Edits(seed)
+    with store.transaction() as transaction:
+        transaction.add_group(GROUP, NOW)
+        for size in sizes:
+            transaction.apply(edits.batch(size), NOW)
+
+        items, live = edits.items(), transaction.record_set(GROUP)
+        expected = MemorySet(items)
+        check_ordered_set(live, items, span, parts)
+        check_ordered_set(live, items, EVERYTHING, parts)
+        assert live.fingerprint(span) == expected.fingerprint(span)
+        assert live.fingerprint(EVERYTHING) == expected.fingerprint(EVERYTHING)
+        check_blocks(transaction, items)
+    store.close()
+
+
+def check_blocks(transaction: Transaction, items: Sequence[Item]) -> None:
+    """Fails unless the blocks are small, cover all keys, and add up to the group's root."""
+    blocks = block_rows(transaction)
+    firsts = [first for first, *_ in blocks]
+    model = MemorySet(items)
+    assert firsts[0] == b""
+    for (lower, count, _), upper in zip(blocks, [*firsts[1:], None], strict=True):
+        assert count == model.fingerprint(Span(lower, upper)).count <= BLOCK_ITEMS
+        assert count > 0 or lower == b""
+    row = transaction.group(GROUP)
+    assert row is not None
+    assert row.root == model.fingerprint(EVERYTHING)
+
+
+def block_rows(transaction: Transaction) -> list[tuple[bytes, int, bytes]]:
+    rows = transaction._connection.exec_driver_sql(
+        "SELECT first_key, count, sum FROM blocks WHERE group_id = ? ORDER BY first_key", (GROUP,)
+    )
+    return [(first, count, total) for first, count, total in rows]
+
+
+@given(span=spans())
+def test_any_bytes_of_a_peer_are_a_bound(span: Span) -> None:
+    records = [record(number, modified=NOW + number) for number in range(5)]
+    store = Store.open(":memory:")
+    with store.transaction() as transaction:
+        transaction.add_group(GROUP, NOW)
+        transaction.apply(fresh(*records), NOW)
+        found = transaction.record_set(GROUP).items(span, 9)
+    store.close()
+
+    assert found == [item_of(one) for one in records if item_of(one).key in span]
+
+
+@pytest.mark.parametrize("tail", [b"\x80", b"0\xff", b"\xc3\xa9", b"\0", b"0" * 200])
+def test_a_bound_with_a_strange_tail_stands_where_its_bytes_stand(
+    store: Store, tail: bytes
+) -> None:
+    records = [record(number) for number in range(3)]
+    put(store, *fresh(*records))
+    key = item_of(records[1]).key
+    for bound in (key + tail, key[:-1] + tail, key[:6] + tail):
+        with store.snapshot() as snapshot:
+            found = snapshot.record_set(GROUP).items(Span(b"", bound), 9)
+
+        assert found == [item_of(one) for one in records if item_of(one).key < bound]
+
+
+def test_devices_that_got_the_same_records_in_other_batches_cut_mostly_alike() -> None:
+    records = [record(number, modified=NOW + number) for number in range(3000)]
+    cuts = []
+    for batch in (500, 7):
+        store = Store.open(":memory:")
+        with store.transaction() as transaction:
+            transaction.add_group(GROUP, NOW)
+            for start in range(0, len(records), batch):
+                transaction.apply(fresh(*records[start : start + batch]), NOW)
+            cuts.append({first for first, *_ in block_rows(transaction)})
+        store.close()
+
+    assert len(cuts[0] & cuts[1]) > 0.8 * max(map(len, cuts))
+
+
+def test_emptied_ranges_leave_no_blocks_behind(store: Store) -> None:
+    first = [record(number, modified=NOW + number) for number in range(1000)]
+    with store.transaction() as transaction:
+        transaction.apply(fresh(*first), NOW)
+        for start in range(0, 1000, 10):
+            edited = [
+                Change(record(number, modified=NOW + 10_000 + number), first[number], LAPTOP)
+                for number in range(start, start + 10)
+            ]
+            transaction.apply(edited, NOW)
+        old = [row for row in block_rows(transaction) if row[0] < (NOW + 5000).to_bytes(6, "big")]
+
+    assert len(old) <= 2
+
+
+def test_the_root_of_a_group_costs_one_statement_and_one_row(store: Store) -> None:
+    put(store, *fresh(*(record(number) for number in range(300))))
+    with store.snapshot() as snapshot:
+        snapshot.last_seq()
+        statements = watch(snapshot._connection.engine)
+        snapshot.group(GROUP)
+        assert len(statements) == 1
+        snapshot.record_set(GROUP).fingerprint(EVERYTHING)
+        assert len(statements) == 2
+
+
+def test_groups_have_roots_of_their_own(store: Store) -> None:
+    put(store, *fresh(record(1), record(1, group=OTHER_GROUP), record(2, group=OTHER_GROUP)))
+    with store.snapshot() as snapshot:
+        assert [row.records.count for row in snapshot.groups()] == [1, 2]
+        assert snapshot.record_set(OTHER_GROUP).fingerprint(Span(b"\0", None)).count == 2
+
+
+def test_a_group_that_is_not_here_is_an_empty_set(store: Store) -> None:
+    with store.snapshot() as snapshot:
+        nowhere = snapshot.record_set(record(1).group)
+        assert nowhere.fingerprint(EVERYTHING) == MemorySet([]).fingerprint(EVERYTHING)

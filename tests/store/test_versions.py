@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import pytest
+
+from peerstack import limits
+from peerstack.keys import Hash
+from peerstack.store import PRUNED, Counts, Store
+from tests.store.samples import (
+    ANA,
+    BEN,
+    GROUP,
+    LAPTOP,
+    NOW,
+    OTHER_GROUP,
+    fresh,
+    over,
+    put,
+    record,
+    record_id,
+    statement,
+)
+
+
+def test_held_versions_come_due_in_the_order_of_their_times(store: Store) -> None:
+    with store.transaction() as transaction:
+        assert transaction.hold([record(1)], NOW, until_ms=NOW + 20) == []
+        assert transaction.hold([record(2)], NOW, until_ms=NOW + 10) == []
+        assert transaction.hold([record(3)], NOW, waits_for="a statement") == []
+
+    with store.snapshot() as snapshot:
+        assert snapshot.next_due_ms() == NOW + 10
+        assert snapshot.due(NOW + 9, limit=9) == []
+        assert snapshot.due(NOW + 20, limit=9) == [record(2), record(1)]
+        assert snapshot.due(NOW + 20, limit=1) == [record(2)]
+
+
+def test_nothing_is_due_where_nothing_waits_for_a_time(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.hold([record(1)], NOW, waits_for="a statement")
+
+        assert transaction.next_due_ms() is None
+
+
+def test_waiting_versions_are_read_page_by_page(store: Store) -> None:
+    versions = sorted((record(number) for number in range(5)), key=lambda one: one.hash)
+    with store.transaction() as transaction:
+        transaction.hold(versions, NOW, waits_for="a statement")
+        transaction.hold([record(9)], NOW, until_ms=NOW + 1)
+        transaction.hold([record(10, group=OTHER_GROUP)], NOW, waits_for="a statement")
+
+        first = transaction.waiting(GROUP, limit=3)
+        assert first == versions[:3]
+        assert transaction.waiting(GROUP, limit=9, after=first[-1].hash) == versions[3:]
+
+
+def test_released_versions_are_no_longer_known(store: Store) -> None:
+    held = record(1)
+    with store.transaction() as transaction:
+        transaction.hold([held], NOW, until_ms=NOW)
+        assert transaction.known(GROUP, [held.hash]) == {held.hash}
+
+        transaction.release([held.hash])
+
+        assert transaction.known(GROUP, [held.hash]) == set()
+        assert transaction.due(NOW, limit=9) == []
+
+
+def test_release_leaves_history_alone(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.keep_history([record(1)], NOW)
+        transaction.release([record(1).hash])
+
+        assert transaction.history(GROUP, record_id(1)) == [record(1)]
+
+
+def test_a_group_holds_no_more_than_its_bound(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HELD_RECORDS_PER_GROUP", 3)
+    versions = [record(number) for number in range(4)]
+    with store.transaction() as transaction:
+        assert transaction.hold(versions[:2], NOW, until_ms=NOW) == []
+        assert transaction.hold(versions[2:], NOW, until_ms=NOW) == versions[3:]
+        assert transaction.hold([record(1, group=OTHER_GROUP)], NOW, until_ms=NOW) == []
+
+
+def test_known_are_kept_and_remembered_hashes_of_the_group(store: Store) -> None:
+    kept, held, refused, elsewhere = (record(number) for number in range(4))
+    with store.transaction() as transaction:
+        transaction.keep_history([kept], NOW)
+        transaction.hold([held], NOW, until_ms=NOW)
+        transaction.remember(GROUP, [(refused.hash, ANA, "no-role")], NOW)
+        transaction.remember(OTHER_GROUP, [(elsewhere.hash, ANA, "no-role")], NOW)
+        asked = [Hash(bytes([n]) * 32) for n in range(200)] * 5
+        asked += [kept.hash, held.hash, refused.hash, elsewhere.hash]
+
+        assert transaction.known(GROUP, asked) == {kept.hash, held.hash, refused.hash}
+
+
+def test_the_oldest_remembered_hashes_go_first(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "REFUSED_HASHES_PER_GROUP", 3)
+    hashes = [record(number).hash for number in range(5)]
+    with store.transaction() as transaction:
+        transaction.remember(OTHER_GROUP, [(hashes[0], ANA, "no-role")], NOW)
+        for digest in hashes:
+            transaction.remember(GROUP, [(digest, ANA, "no-role")], NOW)
+
+        assert transaction.known(GROUP, hashes) == set(hashes[2:])
+        assert transaction.known(OTHER_GROUP, hashes) == {hashes[0]}
+
+
+def test_what_is_remembered_of_a_signer_can_be_forgotten(store: Store) -> None:
+    of_ana, of_ben = record(1).hash, record(2).hash
+    with store.transaction() as transaction:
+        refused = [(of_ana, ANA, "no-role"), (of_ben, BEN, "no-role")]
+        transaction.remember(GROUP, refused, NOW)
+
+        transaction.forget(GROUP, [ANA])
+
+        assert transaction.known(GROUP, [of_ana, of_ben]) == {of_ben}
+
+
+def test_a_signer_pushes_out_only_their_own_versions(store: Store) -> None:
+    of_ben = record(1, {"text": "kept"}, signer=BEN, modified=NOW - 99)
+    of_ana = [record(1, {"n": n}, modified=NOW + n) for n in range(25)]
+    with store.transaction() as transaction:
+        transaction.keep_history([of_ben, *of_ana, record(2)], NOW)
+
+        assert transaction.prune_history(GROUP, [record_id(1), record_id(2)], NOW) == 5
+
+        newest = of_ana[: -limits.HISTORY_PER_SIGNER - 1 : -1]
+        assert transaction.history(GROUP, record_id(1)) == [*newest, of_ben]
+        assert transaction.history(GROUP, record_id(2)) == [record(2)]
+        pruned = {one.hash for one in of_ana[:5]}
+        assert transaction.known(GROUP, pruned) == pruned
+        assert transaction.counts(GROUP).refused == {PRUNED: 5}
+
+
+def test_history_lasts_its_time_from_when_a_version_lost(store: Store) -> None:
+    early, late = record(1, modified=5), record(1, {"n": 2}, modified=6)
+    with store.transaction() as transaction:
+        transaction.keep_history([early], NOW)
+        transaction.keep_history([late], NOW + 1)
+
+        transaction.prune_history(GROUP, [record_id(1)], NOW + limits.HISTORY_MS)
+        assert transaction.history(GROUP, record_id(1)) == [late, early]
+
+        transaction.prune_history(GROUP, [record_id(1)], NOW + limits.HISTORY_MS + 1)
+        assert transaction.history(GROUP, record_id(1)) == [late]
+
+
+def test_a_sweep_takes_the_oldest_first_and_no_more_than_its_limit(store: Store) -> None:
+    with store.transaction() as transaction:
+        for number in range(4):
+            transaction.keep_history([record(number)], NOW + number)
+        end = NOW + limits.HISTORY_MS + 3
+
+        assert transaction.sweep_history(end, limit=2) == 2
+        assert transaction.history(GROUP, record_id(1)) == []
+        assert transaction.history(GROUP, record_id(2)) == [record(2)]
+        assert transaction.sweep_history(end, limit=2) == 1
+        assert transaction.history(GROUP, record_id(3)) == [record(3)]
+
+
+def test_changes_to_pruned_versions_are_no_longer_told(store: Store) -> None:
+    versions = [record(1, {"n": n}, modified=NOW + n) for n in range(3)]
+    put(store, *fresh(versions[0]))
+    put(store, over(versions[1], versions[0]), now_ms=NOW)
+    put(store, over(versions[2], versions[1]), now_ms=NOW + 10)
+
+    with store.transaction() as transaction:
+        transaction.sweep_history(NOW + 1 + limits.HISTORY_MS, limit=9)
+        told = transaction.changes(0, limit=9)
+
+    assert [(change.record, change.previous) for change in told] == [
+        (versions[1], None),
+        (versions[2], versions[1]),
+    ]
+
+
+def test_counts_say_what_is_known_of_a_group(store: Store) -> None:
+    put(store, *fresh(record(1)), over(record(1, modified=NOW + 1), record(1)))
+    with store.transaction() as transaction:
+        transaction.hold([record(3), record(4)], NOW, until_ms=NOW)
+        transaction.remember(GROUP, [(record(5).hash, ANA, "no-role")], NOW)
+        transaction.add_statements([statement(1)], pending=True)
+        transaction.log_conflict(record(1).hash, record(1, {"n": 9}), LAPTOP, NOW)
+
+        assert transaction.counts(GROUP) == Counts(
+            live=1,
+            history=2,
+            held=2,
+            quarantined=0,
+            pending_statements=1,
+            refused={"no-role": 1},
+        )
+        assert transaction.counts(OTHER_GROUP) == Counts(0, 0, 0, 0, 0, {})
