@@ -1,0 +1,57 @@
+"""The address of a signaling server, and in words why it cannot be reached.
+
+It knows what the libraries below raise, but opens nothing itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from peerstack.errors import InvalidValue
+
+
+def checked_url(url: str) -> str:
+    """The URL without a closing slash. Raises `InvalidValue` if it is no http or https address."""
+    try:
+        parts = urlsplit(url.rstrip("/"))
+        port = f":{parts.port}" if parts.port else ""
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        # A path would be dropped by the library below without a word.
+        plain = f"{parts.scheme}://{host}{port}"
+        fits = parts.scheme in {"http", "https"} and url.rstrip("/").lower() == plain.lower()
+    except ValueError:
+        fits = False
+    if not fits:
+        raise InvalidValue(
+            f"{url!r} is no address of a signaling server: write https://host or http://host:3333"
+        )
+    return plain
+
+
+_BY_STATUS: Final = {
+    401: "does not accept the access token: ask its operator for the right one",
+    403: "refuses this device: ask its operator",
+    429: "has too many connections from this network; trying again",
+    503: "is full or goes down; trying again",
+}
+
+
+def explain(url: str, error: BaseException) -> str:
+    """Why connecting to `url` failed, and what to do about it."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    for cause in reversed(causes):
+        if isinstance(cause, aiohttp.WSServerHandshakeError):
+            unknown = f"is no signaling server (HTTP {cause.status}): check the URL"
+            return f"{url} {_BY_STATUS.get(cause.status, unknown)}"
+        if isinstance(cause, aiohttp.ClientSSLError):
+            return f"no secure connection to {url} ({cause}): check its certificate"
+        if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
+            return f"cannot reach {url} ({cause}): check the URL, the network, and that it runs"
+    if isinstance(error, TimeoutError):
+        return f"{url} does not answer: check the URL, the network, and that it runs"
+    return f"{url} is no signaling server ({type(error).__name__}): check the URL"

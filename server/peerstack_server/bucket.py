@@ -1,0 +1,50 @@
+"""A token bucket: how much of something may happen how fast. Knows no clock.
+
+https://en.wikipedia.org/wiki/Token_bucket
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`per_second` in the long run, `burst` at once after a rest."""
+
+    per_second: float
+    burst: float
+
+
+class TokenBucket:
+    """Full at first; what is taken flows back at the rate."""
+
+    __slots__ = ("_at_ms", "_level", "_rate")
+
+    def __init__(self, rate: Rate, now_ms: int) -> None:
+        self._rate = rate
+        self._level = rate.burst
+        self._at_ms = now_ms
+
+    def take(self, amount: float, now_ms: int) -> int:
+        """Take `amount` and return 0, or take nothing and return the milliseconds to wait.
+
+        An amount above the burst could never be taken; it costs a full bucket.
+        """
+        self._refill(now_ms)
+        missing = min(amount, self._rate.burst) - self._level
+        if missing > 0:
+            return max(1, math.ceil(missing / self._rate.per_second * 1000))
+        self._level -= min(amount, self._rate.burst)
+        return 0
+
+    def is_full(self, now_ms: int) -> bool:
+        """Whether forgetting this bucket would forget nothing."""
+        self._refill(now_ms)
+        return self._level >= self._rate.burst
+
+    def _refill(self, now_ms: int) -> None:
+        elapsed_ms = max(0, now_ms - self._at_ms)
+        self._level = min(self._rate.burst, self._level + elapsed_ms * self._rate.per_second / 1000)
+        self._at_ms = max(self._at_ms, now_ms)

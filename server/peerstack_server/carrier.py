@@ -1,0 +1,270 @@
+"""Sockets: whom to let in, and which frames. Everything is bounded here before it is parsed.
+
+aiohttp carries it because it was measured: one connection signalling another over WebSocket, boxes
+of 1.2 kB, python-socketio with nothing around it, Python 3.11 and uvloop, relayed messages per CPU
+second: 11,300; uvicorn 10,100 (websockets-sansio) and 8,500 (websockets). With everything that this
+package checks it is 7,600. It must not know socket.io, nor what an event means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from peerstack import limits
+from peerstack.signaling import wire
+from peerstack_server.asgi import ADDRESS_KEY, AsgiApp, Message
+from peerstack_server.rooms import Refused, Rooms
+from peerstack_server.stats import Stats
+
+PATH = "/socket.io/"
+CLOSE_S = 1.0
+PAUSE_MAX_MS = 1_000
+SPREAD_MS_PER_CONNECTION = 2
+# Up to here an oversize frame gets a named error, beyond it the connection ends (WebSocket 1009).
+FRAME_BYTES = 4 * limits.SIGNALING_MESSAGE_BYTES
+NEVER_PAUSE_BYTES = 2**31
+
+HTTP_STATUS = {
+    wire.Refusal.MALFORMED: 400,
+    wire.Refusal.UNAUTHORIZED: 401,
+    wire.Refusal.BAD_ORIGIN: 403,
+    wire.Refusal.TOO_FAST: 429,
+    wire.Refusal.TOO_MANY_CONNECTIONS: 429,
+    wire.Refusal.FULL: 503,
+    wire.Refusal.CLOSING: 503,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSettings:
+    """Whom to let in, and how much may wait to be sent to one connection."""
+
+    origins: tuple[str, ...] = ()
+    """Web origins whose pages may connect; `*` is all. Programs that send no Origin always may."""
+    token: str = field(default="", repr=False)
+    """If set, devices must present it as a bearer token."""
+    proxies: int = 0
+    """Trusted proxies in front, each of which adds to `X-Forwarded-For`."""
+    send_queue_bytes: int = 2**20
+
+
+def network_of(peer: str | None, forwarded: str, proxies: int) -> str:
+    """What counts as one network address: an IPv4 address, or an IPv6 /64, which is one customer's.
+
+    Of `forwarded` (`X-Forwarded-For`) only what the trusted proxies wrote counts: the rest is the
+    device's own invention.
+    """
+    hops = [hop.strip() for hop in forwarded.split(",")] if proxies else []
+    text = hops[-proxies] if len(hops) >= proxies > 0 else peer or ""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        network = ipaddress.IPv6Network((int(address) >> 64 << 64, 64))
+        return str(mapped or network)
+    return str(address)
+
+
+class Carrier:
+    """The HTTP application: one WebSocket route, and two for whoever watches the server."""
+
+    def __init__(
+        self, settings: CarrierSettings, rooms: Rooms, relay: AsgiApp, stats: Stats
+    ) -> None:
+        self._settings = settings
+        self._rooms = rooms
+        self._relay = relay
+        self._stats = stats
+        self._sockets: set[_Socket] = set()
+        self._draining = False
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application()
+        app.router.add_get(PATH, self._connect)
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/readyz", self._ready)
+        return app
+
+    async def drain(self) -> None:
+        """Refuse new connections; tell the others to come back, spread over time, and close."""
+        self._draining = True
+        closing = wire.Closing(SPREAD_MS_PER_CONNECTION * len(self._sockets))
+        goodbyes = [asyncio.create_task(s.say_goodbye(closing)) for s in self._sockets]
+        if goodbyes:
+            await asyncio.wait(goodbyes, timeout=2 * CLOSE_S)
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        if self._draining:
+            return web.json_response({"status": "closing"}, status=503)
+        return web.json_response({"status": "ready"})
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        address = secrets.token_urlsafe(16)
+        try:
+            self._check(request)
+            self._rooms.connect(address, self._network(request), _now_ms())
+        except Refused as refused:
+            return self._refuse(refused.problem)
+        socket = _Socket(request, address, self._rooms, self._stats, self._settings)
+        self._sockets.add(socket)
+        try:
+            return await socket.run(self._relay)
+        finally:
+            # A registration lives exactly as long as its own socket, whatever is sent on it.
+            self._sockets.discard(socket)
+            self._rooms.disconnect(address)
+
+    def _check(self, request: web.Request) -> None:
+        origin = request.headers.get("Origin")
+        if self._draining:
+            raise Refused(wire.Problem(wire.Refusal.CLOSING, "the server goes down"))
+        if origin is not None and not {origin, "*"} & set(self._settings.origins):
+            raise Refused(wire.Problem(wire.Refusal.BAD_ORIGIN, "not from this web page"))
+        if not self._authorized(request):
+            raise Refused(wire.Problem(wire.Refusal.UNAUTHORIZED, "the access token is wrong"))
+        if not web.WebSocketResponse().can_prepare(request).ok:
+            raise Refused(wire.Problem(wire.Refusal.MALFORMED, "only WebSocket is served here"))
+
+    def _authorized(self, request: web.Request) -> bool:
+        expected = f"Bearer {self._settings.token}".encode()
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        return not self._settings.token or hmac.compare_digest(expected, given)
+
+    def _network(self, request: web.Request) -> str:
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
+        return network_of(request.remote, forwarded, self._settings.proxies)
+
+    def _refuse(self, problem: wire.Problem) -> web.Response:
+        self._stats.refused[problem.error] += 1
+        return web.json_response(wire.body(problem), status=HTTP_STATUS[problem.error])
+
+
+class _Socket:
+    """One WebSocket, as the `receive` and `send` of an ASGI application."""
+
+    def __init__(
+        self,
+        request: web.Request,
+        address: str,
+        rooms: Rooms,
+        stats: Stats,
+        settings: CarrierSettings,
+    ) -> None:
+        self._request = request
+        self._address = address
+        self._rooms = rooms
+        self._stats = stats
+        self._send_queue_bytes = settings.send_queue_bytes
+        self._connecting = True
+        # No compression (no bombs), no automatic pongs (they would be free of charge), and no pause
+        # in writing: what waits is bounded by `_write` instead.
+        self._ws = web.WebSocketResponse(
+            timeout=CLOSE_S,
+            autoping=False,
+            compress=False,
+            max_msg_size=FRAME_BYTES,
+            writer_limit=NEVER_PAUSE_BYTES,
+        )
+
+    async def run(self, relay: AsgiApp) -> web.StreamResponse:
+        """Serve until the connection ends."""
+        headers = [(k.lower().encode(), v.encode()) for k, v in self._request.headers.items()]
+        scope = {
+            "type": "websocket",
+            "path": self._request.path,
+            "query_string": self._request.query_string.encode(),
+            "headers": headers,
+            ADDRESS_KEY: self._address,
+        }
+        await relay(scope, self._receive, self._send)
+        if self._ws.prepared:
+            return self._ws
+        return web.json_response({"error": wire.Refusal.MALFORMED.value}, status=400)
+
+    async def say_goodbye(self, closing: wire.Closing) -> None:
+        """Tell the device to come back later, and close."""
+        if self._ws.prepared and not self._ws.closed:
+            await self._write(wire.event_frame(closing))
+            await self._ws.close(code=WSCloseCode.GOING_AWAY)
+
+    async def _receive(self) -> Message:
+        if self._connecting:
+            self._connecting = False
+            return {"type": "websocket.connect"}
+        while True:
+            message = await self._ws.receive()
+            if message.type not in _CONTENT:
+                return {"type": "websocket.disconnect"}
+            frame = await self._admit(message)
+            if frame is not None and frame.leaving:
+                return {"type": "websocket.disconnect"}
+            if frame is not None:
+                return {"type": "websocket.receive", "text": message.data}
+
+    async def _send(self, message: Message) -> None:
+        match message["type"]:
+            case "websocket.accept":
+                await self._ws.prepare(self._request)
+            case "websocket.send":
+                await self._write(message["text"])
+            case _ if self._ws.prepared:
+                await self._ws.close()
+
+    async def _admit(self, message: WSMessage) -> wire.Frame | None:
+        """The frame, or None if there is nothing more to do about it."""
+        frame = _judge(message)
+        problem = wire.Problem(frame.refusal) if frame.refusal else None
+        try:
+            self._rooms.spend(self._address, _now_ms())
+        except Refused as refused:
+            problem = refused.problem
+        if problem is not None:
+            await self._tell(frame.ack, problem)
+            return None
+        if message.type is WSMsgType.PING:
+            await self._ws.pong(message.data)
+        return frame if message.type is WSMsgType.TEXT else None
+
+    async def _tell(self, ack: str, problem: wire.Problem) -> None:
+        self._stats.refused[problem.error] += 1
+        await self._write(wire.problem_frame(ack, problem))
+        # Reading no further makes a flood cost no more than the rate that is allowed.
+        await asyncio.sleep(min(problem.wait_ms, PAUSE_MAX_MS) / 1000)
+
+    async def _write(self, text: str) -> None:
+        transport = self._request.transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size() > self._send_queue_bytes:
+            self._stats.slow_readers += 1
+            transport.abort()
+            return
+        await self._ws.send_str(text)
+
+
+_CONTENT = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG})
+
+
+def _judge(message: WSMessage) -> wire.Frame:
+    if message.type is WSMsgType.TEXT:
+        return wire.decode_untrusted_frame(message.data)
+    if message.type is WSMsgType.BINARY:
+        return wire.Frame(refusal=wire.Refusal.MALFORMED)
+    return wire.Frame()
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,211 @@
+"""Who is connected, in which topics, and how much of the bounds they have used: the server's rules.
+
+Pure: no sockets, no clock, no randomness, so that the simulated world runs the very same rules. It
+must not know what is in a box, nor who is behind an address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from peerstack import limits
+from peerstack.signaling.wire import Problem, Refusal
+from peerstack_server.bucket import Rate, TokenBucket
+
+MESSAGES = Rate(per_second=30, burst=300)
+NETWORK_MESSAGES = Rate(per_second=300, burst=3_000)
+NETWORK_RELAYED_BYTES = Rate(per_second=2 * 2**20, burst=32 * 2**20)
+_FIRST_SWEEP_NETWORKS = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """Bounds of one server process. A network is what one operator's address stands for."""
+
+    connections: int = 10_000
+    connections_per_network: int = 256
+    topics_per_connection: int = limits.TOPICS_PER_CONNECTION
+    members_per_topic: int = 1_024
+    box_bytes: int = limits.BOX_BYTES
+    messages: Rate = MESSAGES
+    """Of one connection."""
+    network_messages: Rate = NETWORK_MESSAGES
+    """Of all connections from one network, and of new connections from it."""
+    network_relayed_bytes: Rate = NETWORK_RELAYED_BYTES
+    """What the announcements and signals from one network may make the server send."""
+
+
+class Refused(Exception):
+    """The server does not do what was asked; `problem` is what the device is told."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.error.value)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much the server holds."""
+
+    connections: int
+    topics: int
+    networks: int
+
+
+@dataclass(slots=True)
+class _Network:
+    messages: TokenBucket
+    relayed_bytes: TokenBucket
+    connections: int = 0
+
+
+@dataclass(slots=True)
+class _Connection:
+    network: str
+    messages: TokenBucket
+    # Dicts as ordered sets: the simulation needs the same order in every run.
+    topics: dict[bytes, None] = field(default_factory=dict)
+
+
+class Rooms:
+    """The state of one server process. `now_ms` is a monotonic time in milliseconds throughout.
+
+    Every method but `disconnect` raises `Refused`; then it has changed nothing but the buckets.
+    """
+
+    def __init__(self, room_limits: RoomLimits | None = None) -> None:
+        self.limits = room_limits or RoomLimits()
+        self._connections: dict[str, _Connection] = {}
+        self._networks: dict[str, _Network] = {}
+        self._topics: dict[bytes, dict[str, None]] = {}
+        self._sweep_at_networks = _FIRST_SWEEP_NETWORKS
+
+    def connect(self, address: str, network: str, now_ms: int) -> None:
+        """Let a connection in under a fresh address. Refuses FULL, TOO_MANY_CONNECTIONS, TOO_FAST.
+
+        Raises `ValueError` if the address is taken: addresses are drawn, so that is a bug.
+        """
+        if address in self._connections:
+            raise ValueError("this address is taken")
+        if len(self._connections) >= self.limits.connections:
+            _refuse(Refusal.FULL, "the server holds as many connections as it may")
+        origin = self._network(network, now_ms)
+        if origin.connections >= self.limits.connections_per_network:
+            _refuse(Refusal.TOO_MANY_CONNECTIONS, "too many connections from one network address")
+        _take(origin.messages, 1, now_ms)
+        origin.connections += 1
+        bucket = TokenBucket(self.limits.messages, now_ms)
+        self._connections[address] = _Connection(network, bucket)
+
+    def disconnect(self, address: str) -> None:
+        """Forget a connection. One that is not here is nothing to forget."""
+        connection = self._connections.pop(address, None)
+        if connection is None:
+            return
+        self._networks[connection.network].connections -= 1
+        for topic in connection.topics:
+            self._drop_member(topic, address)
+
+    def spend(self, address: str, now_ms: int) -> None:
+        """A message arrived, of whatever kind. Refuses TOO_FAST."""
+        connection = self._connection(address)
+        _take(connection.messages, 1, now_ms)
+        _take(self._networks[connection.network].messages, 1, now_ms)
+
+    def join(self, address: str, topics: Iterable[bytes]) -> None:
+        """Enter all of the topics or none. Refuses TOO_MANY_TOPICS, TOPIC_FULL."""
+        entered = self._connection(address).topics
+        new = [topic for topic in dict.fromkeys(topics) if topic not in entered]
+        if len(entered) + len(new) > self.limits.topics_per_connection:
+            most = self.limits.topics_per_connection
+            _refuse(Refusal.TOO_MANY_TOPICS, f"at most {most} topics per connection; leave some")
+        if any(len(self._topics.get(t, ())) >= self.limits.members_per_topic for t in new):
+            _refuse(Refusal.TOPIC_FULL, "a topic has as many members as it may")
+        for topic in new:
+            entered[topic] = None
+            self._topics.setdefault(topic, {})[address] = None
+
+    def leave(self, address: str, topics: Iterable[bytes]) -> None:
+        """Leave topics. Those that were not entered are passed over."""
+        entered = self._connection(address).topics
+        for topic in dict.fromkeys(topics):
+            if topic in entered:
+                del entered[topic]
+                self._drop_member(topic, address)
+
+    def announce(self, address: str, topic: bytes, box: bytes, now_ms: int) -> tuple[str, ...]:
+        """The addresses to relay the box to, without the sender's.
+
+        Refuses NOT_JOINED, TOO_LARGE, TOO_FAST.
+        """
+        if topic not in self._connection(address).topics:
+            _refuse(Refusal.NOT_JOINED, "join a topic before announcing in it")
+        recipients = tuple(member for member in self._topics[topic] if member != address)
+        self._relay(address, len(box), len(recipients), now_ms)
+        return recipients
+
+    def signal(self, address: str, to: str, box: bytes, now_ms: int) -> bool:
+        """Whether there is anyone to relay the box to. Refuses TOO_LARGE, TOO_FAST."""
+        present = to in self._connections
+        self._relay(address, len(box), int(present), now_ms)
+        return present
+
+    def counts(self) -> Counts:
+        """How much the server holds now."""
+        return Counts(len(self._connections), len(self._topics), len(self._networks))
+
+    def _relay(self, address: str, box_bytes: int, recipients: int, now_ms: int) -> None:
+        if box_bytes > self.limits.box_bytes:
+            _refuse(Refusal.TOO_LARGE, f"a box holds at most {self.limits.box_bytes} bytes")
+        network = self._networks[self._connection(address).network]
+        _take(network.relayed_bytes, box_bytes * recipients, now_ms)
+
+    def _connection(self, address: str) -> _Connection:
+        try:
+            return self._connections[address]
+        except KeyError:
+            raise LookupError("a request from a connection that has ended") from None
+
+    def _drop_member(self, topic: bytes, address: str) -> None:
+        members = self._topics[topic]
+        del members[address]
+        if not members:
+            del self._topics[topic]
+
+    def _network(self, name: str, now_ms: int) -> _Network:
+        if name not in self._networks:
+            self._sweep(now_ms)
+            self._networks[name] = _Network(
+                TokenBucket(self.limits.network_messages, now_ms),
+                TokenBucket(self.limits.network_relayed_bytes, now_ms),
+            )
+        return self._networks[name]
+
+    def _sweep(self, now_ms: int) -> None:
+        # A network without connections is kept until its buckets are full: otherwise hanging up
+        # would be a way to a fresh one.
+        if len(self._networks) < self._sweep_at_networks:
+            return
+        for name in [n for n, it in self._networks.items() if _is_idle(it, now_ms)]:
+            del self._networks[name]
+        self._sweep_at_networks = max(_FIRST_SWEEP_NETWORKS, 2 * len(self._networks))
+
+
+def _is_idle(network: _Network, now_ms: int) -> bool:
+    return (
+        network.connections == 0
+        and network.messages.is_full(now_ms)
+        and network.relayed_bytes.is_full(now_ms)
+    )
+
+
+def _take(bucket: TokenBucket, amount: float, now_ms: int) -> None:
+    wait_ms = bucket.take(amount, now_ms)
+    if wait_ms:
+        raise Refused(Problem(Refusal.TOO_FAST, f"wait {wait_ms} ms", wait_ms))
+
+
+def _refuse(error: Refusal, detail: str) -> NoReturn:
+    raise Refused(Problem(error, detail))

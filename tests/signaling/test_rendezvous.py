@@ -1,0 +1,466 @@
+"""Devices that share a secret find each other and connect, once, whoever comes when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peerstack import limits
+from peerstack.keys import Secret
+from peerstack.signaling.rendezvous import Announce, JoinTopics, LeaveTopics, Me, Peer
+from peerstack.signaling.rendezvous.boxes import topic_of
+from peerstack.signaling.rendezvous.contacts import LINKS_PER_PLACE, RETRY_MOST_MS
+from tests.signaling.meeting import DAY, Device, World, make_me, secret
+
+FAMILY = {"family": [secret(1)]}
+HOUR_MS = 60 * 60 * 1000
+
+
+def assert_all_linked(devices: Sequence[Device]) -> None:
+    for device in devices:
+        others = {other.me.peer for other in devices} - {device.me.peer}
+        assert Counter(device.linked) == Counter(others)
+
+
+def assert_one_call_per_pair(world: World, devices: Sequence[Device]) -> None:
+    peers = sorted((device.me.peer for device in devices), key=lambda peer: peer.rank)
+    assert sorted(world.calls, key=str) == sorted(combinations(peers, 2), key=str)
+
+
+def is_connected(devices: Sequence[Device]) -> bool:
+    links = {device.me.peer: device.linked for device in devices}
+    reached: set[Peer] = set()
+    waiting = [devices[0].me.peer]
+    while waiting:
+        peer = waiting.pop()
+        if peer not in reached:
+            reached.add(peer)
+            waiting += links[peer]
+    return len(reached) == len(devices)
+
+
+@given(
+    arrival=st.integers(2, 5).flatmap(lambda count: st.permutations(range(count))),
+    data=st.data(),
+)
+@settings(max_examples=60)
+def test_all_find_each_other_with_one_call_per_pair_in_whatever_order_they_come(
+    arrival: list[int], data: st.DataObject
+) -> None:
+    world = World()
+
+    def choose(count: int) -> int:
+        return data.draw(st.integers(0, count - 1)) if count > 1 else 0
+
+    for number in arrival:
+        world.add(make_me(number), FAMILY)
+        for _ in range(data.draw(st.integers(0, 8))):
+            world.step(choose)
+    world.drain(choose)
+
+    assert_all_linked(world.devices)
+    assert_one_call_per_pair(world, world.devices)
+    assert all(not device.rendezvous.refused for device in world.devices)
+
+
+@given(seed=st.integers(0, 2**32), count=st.integers(2, 4))
+@settings(max_examples=40)
+def test_what_arrives_twice_late_or_out_of_order_changes_nothing_in_the_end(
+    seed: int, count: int
+) -> None:
+    world = World(seed)
+    for number in range(count):
+        world.add(make_me(number), FAMILY)
+    for _ in range(400):
+        for (_, server), queue in world.queues.items():
+            if server and queue and world.random.random() < 0.3:
+                queue.append(queue[0])
+                world.random.shuffle(queue)
+        world.step()
+    world.pass_time(HOUR_MS)
+
+    assert_all_linked(world.devices)
+    assert all(caller.rank < callee.rank for caller, callee in world.calls)
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_what_is_lost_on_the_way_is_made_up_for_later(seed: int) -> None:
+    world = World(seed)
+    devices = [world.add(make_me(number), FAMILY) for number in range(3)]
+    for _ in range(30):
+        for (_, server), queue in world.queues.items():
+            if server and queue and world.random.random() < 0.3:
+                queue.popleft()
+        world.step()
+    world.add(make_me(9), FAMILY)
+    for device in devices:
+        world.disconnect(device)
+        world.connect(device)
+    world.pass_time(HOUR_MS)
+
+    assert_all_linked(world.devices)
+
+
+def test_a_full_room_settles_with_nothing_left_to_wake_for() -> None:
+    world = World()
+    for number in range(5):
+        world.add(make_me(number), FAMILY)
+    world.drain()
+
+    assert [device.rendezvous.next_wake_ms for device in world.devices] == [None] * 5
+
+
+def test_a_pair_that_shares_secrets_and_servers_makes_one_link() -> None:
+    world = World()
+    shared = {"family": [secret(1)], "work": [secret(2)], "me": [secret(3)]}
+    devices = [world.add(make_me(number, user=7), shared, "a", "b") for number in (1, 2)]
+    world.pass_time(HOUR_MS)
+
+    assert_all_linked(devices)
+    assert_one_call_per_pair(world, devices)
+
+
+def test_devices_on_several_servers_meet_on_the_one_that_they_share() -> None:
+    world = World()
+    one = world.add(make_me(1), FAMILY, "a", "b")
+    two = world.add(make_me(2), FAMILY, "b", "c")
+    world.add(make_me(3), FAMILY, "d")
+    world.drain()
+
+    assert one.linked == [two.me.peer]
+    assert two.linked == [one.me.peer]
+
+
+def test_devices_without_a_common_secret_never_meet() -> None:
+    world = World()
+    world.add(make_me(1), {"family": [secret(1)]})
+    world.add(make_me(2), {"family": [secret(2)]})
+    world.pass_time(HOUR_MS)
+
+    assert world.calls == []
+    assert world.seen == []
+
+
+def test_a_device_that_reaches_one_server_by_two_names_ignores_itself() -> None:
+    world = World()
+    device = world.add(make_me(1), FAMILY)
+    announce = next(effect for effect in world.asked if isinstance(effect, Announce))
+    device.rendezvous.welcomed("alias", "another-address", DAY, world.now_ms)
+
+    effects = device.rendezvous.announced(
+        "alias", announce.topic, announce.box, device.addresses["a"], world.now_ms
+    )
+
+    assert effects == []
+    assert not device.rendezvous.refused
+
+
+# --- Secrets. -----------------------------------------------------------------------------------
+
+
+def test_secrets_behind_the_first_are_listened_under_and_not_announced_under() -> None:
+    world = World()
+    rotated = world.add(make_me(1), {"family": [secret(2), secret(1)]})
+    behind = world.add(make_me(2), {"family": [secret(1)]})
+    world.drain()
+
+    assert_all_linked([rotated, behind])
+    told = {effect.topic for effect in world.asked if isinstance(effect, Announce)}
+    assert told == {topic_of(secret(2), DAY), topic_of(secret(1), DAY)}
+    by_rotated = rotated.addresses["a"]
+    assert all(seen.sender != by_rotated for seen in world.seen if seen.topic)
+
+
+def test_a_secret_that_comes_later_is_joined_and_announced_at_once() -> None:
+    world = World()
+    devices = [world.add(make_me(number), {}) for number in (1, 2)]
+    world.drain()
+    assert world.calls == []
+
+    for device in devices:
+        world.do(device, device.rendezvous.set_secrets(FAMILY, world.now_ms))
+    world.drain()
+
+    assert_all_linked(devices)
+
+
+def test_a_secret_that_goes_is_left_and_who_was_met_by_it_is_not_called_again() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    world.drain()
+
+    effects = one.rendezvous.set_secrets({}, world.now_ms)
+    world.do(one, effects)
+    world.cut(one, two)
+    world.pass_time(HOUR_MS)
+
+    assert effects == [LeaveTopics("a", tuple(topic_of(secret(1), DAY + n) for n in (-1, 0, 1)))]
+    assert len(world.calls) == 1
+    assert one.linked == two.linked == []
+
+
+def test_a_server_that_allows_few_topics_gets_the_most_important_ones() -> None:
+    device = World().add(make_me(1), {place: [secret(place)] for place in range(1, 5)})
+
+    effects = device.rendezvous.welcomed("small", "address", DAY, 0, topics_max=8)
+
+    joined = next(effect for effect in effects if isinstance(effect, JoinTopics))
+    assert set(joined.topics) == {
+        topic_of(secret(place), DAY + n) for place in (1, 2) for n in (-1, 0, 1)
+    }
+    assert [effect.topic for effect in effects if isinstance(effect, Announce)] == [
+        topic_of(secret(1), DAY),
+        topic_of(secret(2), DAY),
+    ]
+
+
+# --- Days. --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 1])
+def test_devices_meet_while_the_day_changes_for_one_before_the_other(ahead: int) -> None:
+    world = World()
+    world.days["a"] = DAY
+    first = world.add(make_me(1), FAMILY)
+    world.days["a"] = DAY + ahead
+    second = world.add(make_me(2), FAMILY)
+    world.drain()
+
+    assert_all_linked([first, second])
+
+
+def test_a_new_day_changes_topics_and_newcomers_are_met_in_them() -> None:
+    world = World()
+    first = world.add(make_me(1), FAMILY)
+    for day in (DAY + 1, DAY + 2):
+        effects = first.rendezvous.day_changed("a", day, world.now_ms)
+        world.do(first, effects)
+        assert effects == [
+            LeaveTopics("a", (topic_of(secret(1), day - 2),)),
+            JoinTopics("a", (topic_of(secret(1), day + 1),)),
+        ]
+    world.days["a"] = DAY + 2
+    second = world.add(make_me(2), FAMILY)
+    world.drain()
+
+    assert_all_linked([first, second])
+
+
+def test_the_first_days_of_1970_have_topics_too() -> None:
+    device = World().add(make_me(1), FAMILY)
+
+    effects = device.rendezvous.welcomed("old", "address", 0, 0)
+
+    assert effects[0] == JoinTopics("old", tuple(topic_of(secret(1), day) for day in (0, 1)))
+
+
+# --- What ends, and what comes back. ------------------------------------------------------------
+
+
+def test_a_link_that_broke_is_made_again() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    world.pass_time(HOUR_MS)
+    world.cut(one, two)
+    world.pass_time(5_000)
+
+    assert_all_linked([one, two])
+    assert len(world.calls) == 2
+
+
+def test_who_lost_a_link_is_heard_again_within_two_seconds() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    world.drain()
+    before = len(world.asked)
+    world.cut(one, two)
+    world.drain()
+    assert not any(isinstance(effect, Announce) for effect in world.asked[before:])
+    world.pass_time(2_000)
+
+    assert sum(isinstance(effect, Announce) for effect in world.asked[before:]) == 2
+
+
+def test_losing_links_often_does_not_fill_the_topic() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    world.drain()
+    before = len(world.asked)
+    for _ in range(60):
+        world.cut(one, two)
+        world.pass_time(1_000)
+
+    assert sum(isinstance(effect, Announce) for effect in world.asked[before:]) <= 2 * 7
+
+
+def test_a_device_that_comes_back_to_the_server_keeps_its_link() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    world.drain()
+    world.disconnect(two)
+    world.connect(two)
+    world.pass_time(HOUR_MS)
+
+    assert_all_linked([one, two])
+    assert len(world.calls) == 1
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
+def test_a_link_that_breaks_after_a_reconnection_is_made_by_the_new_address(
+    numbers: tuple[int, int],
+) -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in numbers)
+    world.drain()
+    world.disconnect(two)
+    world.connect(two)
+    world.drain()
+    world.cut(one, two)
+    world.pass_time(10_000)
+
+    assert_all_linked([one, two])
+
+
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
+def test_a_device_that_restarts_is_linked_at_once_though_its_peer_believes_in_the_old_link(
+    numbers: tuple[int, int],
+) -> None:
+    world = World()
+    staying, crashing = (world.add(make_me(number), FAMILY) for number in numbers)
+    world.drain()
+    world.crash(crashing)
+    restarted = world.add(crashing.me, FAMILY)
+    world.drain()
+
+    assert_all_linked([staying, restarted])
+
+
+def test_who_cannot_be_reached_is_tried_less_and_less_often() -> None:
+    world = World()
+    world.is_cut = lambda one, other: True
+    for number in (1, 2):
+        world.add(make_me(number), FAMILY)
+    world.pass_time(10 * 60 * 1000)
+    first = len(world.calls)
+    world.pass_time(HOUR_MS)
+    later = len(world.calls) - first
+    world.is_cut = lambda one, other: False
+    world.pass_time(2 * RETRY_MOST_MS)
+
+    assert 5 <= first <= 20
+    assert later <= 2 * HOUR_MS // RETRY_MOST_MS * 2
+    assert_all_linked(world.devices)
+
+
+def test_an_offer_that_nobody_answers_is_abandoned_and_repeated() -> None:
+    world = World()
+    one = world.add(make_me(1), FAMILY)
+    two = world.add(make_me(2), FAMILY)
+    while len(world.calls) == 0:
+        world.step()
+    while world.step():
+        world.queues[two.number, "a"].clear()
+    assert one.linked == []
+    world.pass_time(limits.DIAL_MS + 10_000)
+
+    assert_all_linked([one, two])
+    assert len(world.calls) == 2
+
+
+def test_a_peer_that_is_gone_is_forgotten_and_not_called_again() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    world.drain()
+    world.vanish(two)
+    world.cut(one, two)
+    world.pass_time(HOUR_MS)
+
+    assert one.linked == []
+    assert len(world.calls) == 2
+    assert one.rendezvous.next_wake_ms is None
+
+
+def test_a_peer_gone_from_one_server_is_called_by_another() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY, "a", "b") for number in (1, 2))
+    world.drain()
+    world.vanish(two, "b")
+    world.cut(one, two)
+    world.pass_time(HOUR_MS)
+
+    assert_all_linked([one, two])
+
+
+# --- Many. --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crowd_hangs_together_with_few_links_each(seed: int) -> None:
+    world = World(seed)
+    numbers = world.random.sample(range(1, 1_000), 40)
+    for number in numbers:
+        world.add(make_me(number), FAMILY)
+        for _ in range(world.random.randrange(100)):
+            world.step()
+    world.pass_time(HOUR_MS)
+
+    assert is_connected(world.devices)
+    assert all(1 <= len(device.linked) <= LINKS_PER_PLACE for device in world.devices)
+    assert all(len(set(device.linked)) == len(device.linked) for device in world.devices)
+
+
+def test_a_newcomer_to_a_crowd_is_let_in_whatever_its_place_in_the_order() -> None:
+    world = World()
+    for number in range(2, 32):
+        world.add(make_me(number), FAMILY)
+    world.pass_time(60_000)
+    for number in (1, 99):
+        newcomer = world.add(make_me(number), FAMILY)
+        world.pass_time(60_000)
+        assert len(newcomer.linked) >= limits.PEERS_PER_GROUP
+
+
+def test_own_devices_come_first_in_a_crowd() -> None:
+    world = World()
+    for number in range(30):
+        world.add(make_me(number), FAMILY)
+    world.pass_time(60_000)
+    own: list[Me] = [make_me(number, user=5) for number in (40, 50, 60, 70)]
+    devices = [world.add(me, FAMILY) for me in own]
+    world.pass_time(60_000)
+
+    for device in devices:
+        assert {me.peer for me in own} - {device.me.peer} <= set(device.linked)
+
+
+def test_halves_of_a_crowd_that_met_apart_become_one() -> None:
+    world = World()
+    halves = {"a": range(20, 0, -2), "b": range(1, 20, 2)}
+    for server, numbers in halves.items():
+        for number in numbers:
+            world.add(make_me(number), FAMILY, server)
+    world.pass_time(60_000)
+    for device in world.devices[10:]:
+        world.connect(device, "a")
+        world.drain()
+    world.pass_time(HOUR_MS)
+
+    assert is_connected(world.devices)
+
+
+def test_secrets_stay_out_of_what_is_printed() -> None:
+    world = World()
+    hidden = Secret(b"\x5e" * 32)
+    devices = [world.add(make_me(number), {"family": [hidden]}) for number in (1, 2)]
+    world.drain()
+
+    shown = repr(world.asked) + "".join(
+        repr(contact) for device in devices for contact in device.rendezvous._contacts
+    )
+    assert repr(hidden)[2:-1] not in shown
