@@ -1,0 +1,1 @@
+"""For apps' tests and our own: simulated worlds, contract checks, strategies."""

@@ -1,0 +1,1 @@
+"""Pipes of messages between two devices. Knows nothing of signaling, sessions or records."""
