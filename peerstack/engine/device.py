@@ -1,0 +1,366 @@
+"""One device: events in, effects out. Holds no sockets and no clocks.
+
+Each event is handled in one store transaction; effects are returned after its commit, so a crash
+loses messages, never promises. Connections live in memory alone: where a turn fails, all of them
+are hung up, since what they were told may not be true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from peerstack import limits
+from peerstack.engine import joining, records, statements
+from peerstack.engine.effects import (
+    Changed,
+    Effect,
+    GroupsChanged,
+    Hangup,
+    JoinRefused,
+    Send,
+    StatusChanged,
+    Verify,
+)
+from peerstack.engine.events import (
+    Event,
+    PeerConnected,
+    PeerGone,
+    PeerSent,
+    StoreChanged,
+    Ticket,
+    Verified,
+    Woke,
+)
+from peerstack.engine.meeting import Meeting
+from peerstack.engine.records import RecordsArrival
+from peerstack.engine.replica import TurnReplica
+from peerstack.engine.statements import StatementsArrival
+from peerstack.engine.turn import Self, Turn
+from peerstack.errors import Reason, RemoteError
+from peerstack.identity import User
+from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.ports import Entropy, Instant
+from peerstack.record import Signed
+from peerstack.session.channel import State
+from peerstack.session.handshake import Me
+from peerstack.session.peer import Peer
+from peerstack.session.wire import Kind
+from peerstack.signaling.rendezvous import Link
+from peerstack.store import Store
+
+T = TypeVar("T")
+Arrival = RecordsArrival | StatementsArrival
+
+_REFRESH_MS: Final = 50
+"""How long after a change others are shown where this device stands: a burst is shown once."""
+
+_SWEEP_MS: Final = 60 * 60 * 1000
+_SWEEP_ROWS: Final = 500
+
+
+class Engine:
+    """One device of one user, over one open store."""
+
+    def __init__(self, store: Store, user: User, entropy: Entropy) -> None:
+        self.peers: dict[Link, Peer] = {}
+        self._store = store
+        self._me = Self(user, entropy, IdFactory(entropy))
+        self._meeting = Meeting(user, entropy)
+        self._turn: Turn | None = None
+        self._arrivals: dict[Ticket, tuple[Link | None, int, Arrival]] = {}
+        self._next_ticket = 0
+        self._refresh_at: dict[GroupId, int] = {}
+        self._due_ms: int | None = None
+        self._sweep_at_ms: int | None = None
+        self._busy = False
+
+    def start(self, now: Instant) -> list[Effect]:
+        """Begin to meet others. Until then, nothing is announced and no timer is set."""
+        return self.perform(self._start, now)[1]
+
+    def _start(self, turn: Turn) -> None:
+        turn.meet_anew()
+        self._due_ms = turn.tx.next_due_ms()
+        self._sweep_at_ms = turn.now.mono_ms
+
+    @property
+    def me(self) -> Self:
+        """Who this device is, and what it has refused."""
+        return self._me
+
+    # --- From outside. --------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """Take in what happened, in one transaction. Raises `StoreError`: then `abandon_peers`."""
+        return self.perform(lambda turn: self._dispatch(turn, event), now)[1]
+
+    def perform(self, action: Callable[[Turn], T], now: Instant) -> tuple[T, list[Effect]]:
+        """Do something on this device, in one transaction; its result, and the effects.
+
+        Raises what `action` raises (nothing is then stored) and `StoreError`.
+        """
+        with self._store.transaction() as tx:
+            turn = self._turn = Turn(self._me, tx, now)
+            try:
+                result = action(turn)
+                self._follow_up(turn)
+                effects = [*turn.effects, *self._outgoing()]
+            finally:
+                self._turn = None
+        return result, effects
+
+    def abandon_peers(self) -> list[Effect]:
+        """Hang up on everyone: what they were told may not have been stored."""
+        links = list(self.peers)
+        for link in links:
+            self._forget(link)
+        return [Hangup(link, "the database failed") for link in links]
+
+    def next_wake_ms(self, now: Instant) -> int | None:
+        """When (monotonic) to hand in `Woke`, if nothing happens before; None for never."""
+        times = list(self._refresh_at.values())
+        times.extend(d for peer in self.peers.values() if (d := peer.deadline_ms()) is not None)
+        if self._due_ms is not None:
+            times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
+        if self._busy or any(peer.wants_another_turn for peer in self.peers.values()):
+            times.append(now.mono_ms)
+        times.extend(t for t in (self._sweep_at_ms, self._meeting.next_wake_ms) if t is not None)
+        return min(times, default=None)
+
+    # --- Events. --------------------------------------------------------------------------------
+
+    def _dispatch(self, turn: Turn, event: Event) -> None:
+        match event:
+            case PeerConnected():
+                self._connected(turn, event)
+            case PeerSent(link=link, data=data):
+                self._received(turn, link, data)
+            case PeerGone(link=link):
+                self._gone(turn, link)
+            case Verified():
+                self._verified(turn, event)
+            case StoreChanged():
+                self._store_changed(turn)
+            case Woke():
+                self._woke(turn)
+            case _:
+                self._meeting.handle(turn, event)
+
+    def _connected(self, turn: Turn, event: PeerConnected) -> None:
+        user = self._me.user
+        self.peers[event.link] = Peer(
+            Me(user.id, user.device, user.device_key),
+            dialled=event.dialled,
+            binding=event.binding,
+            entropy=self._me.entropy,
+            now=turn.now,
+        )
+        self._meeting.connected(turn, event.link)
+        turn.effects.append(StatusChanged())
+
+    def _received(self, turn: Turn, link: Link, data: bytes) -> None:
+        peer = self.peers.get(link)
+        if peer is None:
+            return
+        known = peer.authenticated
+        try:
+            peer.receive_untrusted(data, self._replica(turn, link), turn.now)
+            if known is None and peer.authenticated is not None:
+                self._meeting.check_untrusted(link, peer.authenticated)
+        except RemoteError as error:
+            self._hang_up(turn, link, error)
+            return
+        for group, reason in peer.take_refused_joins():
+            turn.effects.append(JoinRefused(group, reason))
+        turn.effects.append(StatusChanged())
+
+    def _hang_up(self, turn: Turn, link: Link, error: RemoteError) -> None:
+        turn.refused(error.reason)
+        turn.effects.append(Hangup(link, str(error)))
+        self._gone(turn, link)
+
+    def _gone(self, turn: Turn, link: Link) -> None:
+        self._forget(link)
+        self._meeting.ended(turn, link)
+        turn.effects.append(StatusChanged())
+
+    def _forget(self, link: Link) -> None:
+        """Let go of a connection; what it sent and is being checked is still taken in."""
+        if self.peers.pop(link, None) is not None:
+            for ticket, (source, number, arrival) in self._arrivals.items():
+                if source == link:
+                    self._arrivals[ticket] = (None, number, arrival)
+
+    def _woke(self, turn: Turn) -> None:
+        self._busy = False
+        for link, peer in list(self.peers.items()):
+            deadline = peer.deadline_ms()
+            if deadline is not None and deadline <= turn.now.mono_ms:
+                self._hang_up(turn, link, RemoteError(Reason.TIMEOUT, "the peer fell silent"))
+            elif peer.wants_another_turn:
+                peer.pump(self._replica(turn, link))
+        for group in [g for g, at in self._refresh_at.items() if at <= turn.now.mono_ms]:
+            del self._refresh_at[group]
+            for link, peer in self.peers.items():
+                peer.refresh(group, self._replica(turn, link))
+        self._meeting.wake(turn)
+        self._release_due(turn)
+        self._sweep(turn)
+
+    def _release_due(self, turn: Turn) -> None:
+        if self._due_ms is None or self._due_ms <= turn.now.wall_ms:
+            more = records.release_due(turn, limits.SLICE_RECORDS)
+            self._busy = self._busy or more
+            self._due_ms = turn.tx.next_due_ms()
+
+    def _sweep(self, turn: Turn) -> None:
+        if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
+            more = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS) == _SWEEP_ROWS
+            self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)
+
+    def _store_changed(self, turn: Turn) -> None:
+        """Another process wrote: tell the app, and show peers where that is news to them."""
+        turn.effects.extend([Changed(), GroupsChanged()])
+        turn.meet_anew()
+        self._due_ms = turn.tx.next_due_ms()
+        for row in turn.tx.groups():
+            self._refresh_at.setdefault(row.id, turn.now.mono_ms)
+            for link, peer in self.peers.items():
+                peer.rejudge(row.id, self._replica(turn, link))
+
+    # --- What peers send, on its way in. --------------------------------------------------------
+
+    def _replica(self, turn: Turn, link: Link) -> TurnReplica:
+        return TurnReplica(turn, link, self._arrived, self._present_turn)
+
+    def _present_turn(self) -> Turn:
+        assert self._turn is not None
+        return self._turn
+
+    def _arrived(
+        self, link: Link, group: GroupId, kind: Kind, items: Sequence[Signed], number: int
+    ) -> None:
+        turn = self._present_turn()
+        arrival: Arrival | None
+        if kind is Kind.STATEMENTS:
+            arrival = statements.receive(turn, group, items)
+        else:
+            level = self.peers[link].channels[group].statements_level
+            origin = self._origin(link)
+            arrival = records.receive(turn, group, items, origin, statements_level=level)
+        self._check(turn, link, number, arrival)
+
+    def _origin(self, link: Link) -> DeviceId:
+        authenticated = self.peers[link].authenticated
+        assert authenticated is not None
+        return authenticated.device
+
+    def _check(self, turn: Turn, link: Link | None, number: int, arrival: Arrival | None) -> None:
+        """Have checks made; with none to make, the batch is dealt with."""
+        if arrival is None or not arrival.checks:
+            self._settle(turn, link, number)
+            return
+        ticket = Ticket(self._next_ticket)
+        self._next_ticket += 1
+        self._arrivals[ticket] = (link, number, arrival)
+        turn.effects.append(Verify(ticket, arrival.checks))
+
+    def _verified(self, turn: Turn, event: Verified) -> None:
+        link, number, arrival = self._arrivals.pop(event.ticket)
+        if isinstance(arrival, RecordsArrival):
+            records.admit(turn, arrival, event.holds)
+            self._settle(turn, link, number)
+            return
+        following = statements.verified(turn, arrival, event.holds)
+        if following is not None:
+            self._check(turn, link, number, following)
+            return
+        if link is not None:
+            self._let_in(turn, link, arrival)
+        self._settle(turn, link, number)
+
+    def _settle(self, turn: Turn, link: Link | None, number: int) -> None:
+        if link is not None and link in self.peers:
+            # Others see the change first, so that what is said about it is true.
+            self._rejudge_changed(turn)
+            self.peers[link].settled(number, self._replica(turn, link))
+        turn.effects.append(StatusChanged())
+
+    def _let_in(self, turn: Turn, link: Link, arrival: StatementsArrival) -> None:
+        """Admit who asked on this very connection to join."""
+        for join in arrival.joins:
+            if self._origin(link) == join.device:
+                reason = joining.let_in(turn, arrival.group, join)
+                if reason is not None:
+                    turn.refused(reason)
+                    self.peers[link].refuse_join(arrival.group, reason)
+
+    # --- What follows from what happened. -------------------------------------------------------
+
+    def _follow_up(self, turn: Turn) -> None:
+        """All that a turn's changes bring about, before it is committed."""
+        self._rejudge_changed(turn)
+        for group, origin, items in turn.news:
+            self._push(group, origin, items)
+        for group in turn.changed_records:
+            self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+        if turn.secrets_changed:
+            self._meet_anew(turn)
+        self._due_ms = turn.tx.next_due_ms() if turn.held_anything else self._due_ms
+
+    def _rejudge_changed(self, turn: Turn) -> None:
+        """Statements changed: joins may be complete, peers members, waiting records admissible."""
+        while turn.changed_statements:
+            groups, turn.changed_statements = turn.changed_statements, set()
+            joining.settle_joins(turn, groups)
+            turn.effects.append(GroupsChanged())
+            for group in sorted(groups):
+                self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+                for link, peer in self.peers.items():
+                    peer.rejudge(group, self._replica(turn, link))
+                for arrival in records.release_waiting(turn, group):
+                    self._check(turn, None, 0, arrival)
+
+    def _meet_anew(self, turn: Turn) -> None:
+        self._meeting.set_secrets(turn)
+        for link, peer in self.peers.items():
+            peer.offer_groups(self._replica(turn, link))
+
+    def _push(self, group: GroupId, origin: DeviceId | None, items: Sequence[Signed]) -> None:
+        if len(items) > limits.BATCH_RECORDS:
+            return
+        for peer in self.peers.values():
+            if peer.authenticated is not None and peer.authenticated.device != origin:
+                peer.push(group, items)
+
+    def _outgoing(self) -> Iterator[Effect]:
+        for link, peer in self.peers.items():
+            for data in peer.take_outgoing():
+                yield Send(link, data)
+
+    # --- How things stand. ----------------------------------------------------------------------
+
+    def is_level(self, group: GroupId) -> bool:
+        """Whether at least one peer shares the group, and the group is level with all that do."""
+        states = self._states(group)
+        return bool(states) and all(state is State.LEVEL for state in states)
+
+    def why_not_level(self, group: GroupId) -> str:
+        """What is missing until the group is level, in words."""
+        states = self._states(group)
+        if not states:
+            return "none of its members' devices is connected"
+        behind = sum(state is not State.LEVEL for state in states)
+        return f"not level with {behind} of {len(states)} connected devices"
+
+    def refusals(self) -> dict[str, int]:
+        """What peers and servers sent since the start that was refused, by reason."""
+        return {**self._meeting.refused, **self._me.refusals}
+
+    def _states(self, group: GroupId) -> list[State]:
+        return [
+            channel.state
+            for peer in list(self.peers.values())
+            if (channel := peer.channels.get(group)) is not None
+        ]

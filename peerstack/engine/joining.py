@@ -1,0 +1,186 @@
+"""Invites and joins: asking to be let in, and letting in who proves an invite.
+
+A join is stored before anybody is met, so it completes later where nobody is online now. Any
+member's device can let a newcomer in; an admin's only, where the invite makes admins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, Meta
+
+from peerstack import limits
+from peerstack.engine.turn import Turn
+from peerstack.engine.writing import (
+    add_own_statements,
+    name_of,
+    sign_statement,
+    stamp_for_statement,
+)
+from peerstack.errors import InvalidValue, NotAllowed, Reason
+from peerstack.groups.invites import (
+    InviteLink,
+    decode_untrusted_link,
+    invite_signer,
+    invite_topic,
+    make_link,
+)
+from peerstack.groups.membership import GroupState
+from peerstack.groups.statements import (
+    ADMIT_TYPE,
+    INVITE_TYPE,
+    JOIN_TYPE,
+    Admit,
+    Invite,
+    Join,
+    Role,
+    RoleName,
+    invite_proof_payload,
+)
+from peerstack.ids import GroupId
+from peerstack.keys import KEY_BYTES, Hash, Label, Secret
+from peerstack.record import Signed
+
+_PENDING: Final = "pending joins"
+
+
+class PendingJoin(msgspec.Struct, frozen=True):
+    """A join that waits for a member: its link, and the `$join` as signed (as text and hex)."""
+
+    link: str
+    body: str
+    signature: Annotated[str, Meta(max_length=256)]
+
+
+def invite(
+    turn: Turn,
+    group: GroupId,
+    role: RoleName,
+    expires_ms: int | None,
+    uses: int | None,
+    servers: Sequence[str],
+) -> str:
+    """Make an invite and its link. Raises `NotAllowed` for who is no admin, or `InvalidValue`."""
+    state = turn.own_state(group)
+    if state.is_personal:
+        raise NotAllowed("nobody can be invited to your personal group; create a group to share")
+    if role not in ("reader", "writer", "admin"):
+        raise InvalidValue(f"role {role!r} is none of reader, writer and admin")
+    if uses is not None and not 1 <= uses <= limits.INVITE_USES_MAX:
+        raise InvalidValue(f"an invite has 1 to {limits.INVITE_USES_MAX} uses, not {uses}")
+    grant = state.grant_for(turn.me.user.id, Role.ADMIN)
+    if grant is None:
+        raise NotAllowed(f"admins may invite to {name_of(turn, group)}; ask one of them")
+    seed = Secret(turn.me.entropy.draw(KEY_BYTES))
+    form = Invite(
+        under=grant.hash.hex(),
+        key=invite_signer(seed).public.hex(),
+        topic=invite_topic(seed).hex(),
+        role=role,
+        expires=UNSET if expires_ms is None else expires_ms,
+        uses=UNSET if uses is None else uses,
+    )
+    stamp = stamp_for_statement(turn, state, grant.since_ms)
+    signed = sign_statement(turn, group, INVITE_TYPE, form, stamp)
+    add_own_statements(turn, group, [signed])
+    return make_link(
+        seed,
+        group,
+        signed.hash,
+        signed.modified,
+        role,
+        name_of(turn, group),
+        turn.me.user.name,
+        tuple(servers),
+    )
+
+
+def join(turn: Turn, link_text: str) -> tuple[GroupId, bool]:
+    """Ask to be let into a group; whether this device is in it already. Raises `InvalidLink`.
+
+    The join is stored: from now on this device looks for a member of the group.
+    """
+    link = decode_untrusted_link(link_text)
+    if turn.state(link.group).role(turn.me.user.id) is not None:
+        return link.group, True
+    turn.tx.add_group(link.group, 0)
+    signed = _sign_join(turn, link)
+    pending = {**pending_joins(turn), link.group: _pend(link_text, signed)}
+    _store_pending(turn, pending)
+    turn.statements_changed(link.group)
+    return link.group, False
+
+
+def _sign_join(turn: Turn, link: InviteLink) -> Signed:
+    """The newcomer's consent, stamped by the invite and not by a clock that may be wrong."""
+    user = turn.me.user
+    device = turn.state(user.id).device(user.id, user.device)
+    assert device is not None
+    stamp = max(link.made_ms, device.since_ms) + 1
+    payload = invite_proof_payload(link.invite_hash, link.group, user.id, user.device, stamp)
+    proof = invite_signer(Secret(link.seed)).sign(Label.INVITE, payload)
+    form = Join(invite=link.invite.hex(), proof=proof.hex())
+    return sign_statement(turn, link.group, JOIN_TYPE, form, stamp)
+
+
+def _pend(link_text: str, signed: Signed) -> PendingJoin:
+    return PendingJoin(link_text, signed.body.decode(), signed.signature.hex())
+
+
+def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:
+    """The joins that wait for a member, by group."""
+    stored = turn.tx.profile_get(_PENDING) or {}
+    return msgspec.convert(stored, dict[GroupId, PendingJoin])
+
+
+def _store_pending(turn: Turn, pending: dict[GroupId, PendingJoin]) -> None:
+    turn.tx.profile_set(_PENDING, msgspec.to_builtins(pending))
+
+
+def settle_joins(turn: Turn, groups: set[GroupId]) -> list[GroupId]:
+    """The groups among these in which this device has just become a member."""
+    pending = pending_joins(turn) if groups else {}
+    joined = [group for group in groups & pending.keys() if turn.state(group).role(turn.me.user.id)]
+    if joined:
+        _store_pending(turn, {g: p for g, p in pending.items() if g not in joined})
+        for group in joined:
+            turn.tx.add_group(group, turn.now.wall_ms)
+    return joined
+
+
+def open_invites(turn: Turn, state: GroupState) -> Iterator[tuple[Hash, Invite]]:
+    """The invites of a group that may still let somebody in, by this device's clock."""
+    for signed, form in state.invites():
+        if _ended(turn, state, signed.hash, form) is None:
+            yield signed.hash, form
+
+
+def _ended(turn: Turn, state: GroupState, invite_hash: Hash, form: Invite) -> Reason | None:
+    expired = form.expires is not UNSET and turn.now.wall_ms > form.expires
+    used_up = form.uses is not UNSET and state.uses_of(invite_hash) >= form.uses
+    return Reason.INVITE_ENDED if expired or used_up else None
+
+
+def let_in(turn: Turn, group: GroupId, joined: Signed) -> Reason | None:
+    """Admit the author of a `$join` that stands here; the reason where that cannot be done."""
+    state = turn.state(group)
+    found = state.join(joined.hash)
+    if found is None or found[1].invite is UNSET:
+        return Reason.DOES_NOT_STAND
+    if state.role(joined.signer) is not None:
+        return None
+    invite_hash = Hash(bytes.fromhex(found[1].invite))
+    form = state.invite(invite_hash)
+    assert form is not None
+    ended = _ended(turn, state, invite_hash, form)
+    needed = Role.ADMIN if form.role == Role.ADMIN.label else Role.READER
+    grant = state.grant_for(turn.me.user.id, needed)
+    if ended is not None or grant is None:
+        return ended or Reason.NO_ROLE
+    stamp = stamp_for_statement(turn, state, max(joined.modified, grant.since_ms))
+    admit = Admit(under=grant.hash.hex(), join=joined.hash.hex())
+    add_own_statements(turn, group, [sign_statement(turn, group, ADMIT_TYPE, admit, stamp)])
+    return None

@@ -1,0 +1,136 @@
+"""Records from elsewhere: which to check, and what becomes of them once they are checked.
+
+Nothing is believed between `Verify` and `Verified`: admission is judged after, in the turn that
+stores it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from peerstack import limits
+from peerstack.engine.merging import merge
+from peerstack.engine.turn import Turn
+from peerstack.errors import Reason, RemoteError
+from peerstack.groups.rules import Admitted, Held, Refused, judge_record
+from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.keys import Hash, SignatureCheck
+from peerstack.record import Signed
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsArrival:
+    """Records whose signatures are being checked, and the keys that they are checked with."""
+
+    group: GroupId
+    origin: DeviceId | None
+    """The device that passed them on; None for what was held here."""
+    items: Sequence[Signed]
+    keys: Sequence[bytes]
+
+    @property
+    def checks(self) -> tuple[SignatureCheck, ...]:
+        """One check for each record."""
+        return tuple(
+            item.signature_check(key) for item, key in zip(self.items, self.keys, strict=True)
+        )
+
+
+def receive(
+    turn: Turn,
+    group: GroupId,
+    items: Sequence[Signed],
+    origin: DeviceId | None,
+    *,
+    statements_level: bool,
+) -> RecordsArrival | None:
+    """What of some records has to be checked; None if nothing is new.
+
+    `statements_level`: the sender has shown all its statements, so one by a signer that they do not
+    introduce is refused; before that, it is held. Raises `RemoteError(WRONG_GROUP)` where an item
+    is no record of this group: whatever was compared under a group is judged under it.
+    """
+    for item in items:
+        if item.group != group or item.is_statement:
+            raise RemoteError(Reason.WRONG_GROUP, f"{item.type} {item.id} among records")
+    known = turn.tx.known(group, [item.hash for item in items])
+    state = turn.state(group)
+    ready: list[tuple[Signed, bytes]] = []
+    strangers: list[Signed] = []
+    for item in {item.hash: item for item in items if item.hash not in known}.values():
+        device = state.device(item.signer, item.device)
+        if device is None:
+            strangers.append(item)
+        else:
+            ready.append((item, device.key))
+    _put_aside(turn, group, strangers, statements_level=statements_level)
+    if not ready:
+        return None
+    return RecordsArrival(group, origin, [item for item, _ in ready], [key for _, key in ready])
+
+
+def _put_aside(
+    turn: Turn, group: GroupId, strangers: Sequence[Signed], *, statements_level: bool
+) -> None:
+    if not strangers:
+        return
+    if statements_level:
+        # Not remembered by hash: its signature could not be checked, so it may come again.
+        turn.refused(Reason.UNKNOWN_SIGNER, len(strangers))
+        return
+    rest = turn.tx.hold(strangers, turn.now.wall_ms, waits_for="statement")
+    turn.refused(Reason.TOO_MANY, len(rest))
+
+
+def admit(turn: Turn, arrival: RecordsArrival, holds: Sequence[bool]) -> None:
+    """Judge what was checked, by the statements of this moment, and merge what is admitted."""
+    state = turn.state(arrival.group)
+    admitted: list[Signed] = []
+    refused: list[tuple[Hash, UserId, str]] = []
+    for item, key, signed_by_key in zip(arrival.items, arrival.keys, holds, strict=True):
+        device = state.device(item.signer, item.device)
+        if not signed_by_key or device is None or device.key != key:
+            # A bad signature marks nothing: the true version has another hash, or comes again.
+            turn.refused(Reason.BAD_SIGNATURE)
+            continue
+        match judge_record(state, item, turn.now.wall_ms):
+            case Admitted():
+                admitted.append(item)
+            case Held(until_ms=until_ms):
+                _hold(turn, item, until_ms)
+            case Refused(reason=reason):
+                refused.append((item.hash, item.signer, reason.value))
+                turn.refused(reason)
+    turn.tx.remember(arrival.group, refused, turn.now.wall_ms)
+    merge(turn, arrival.group, admitted, arrival.origin)
+
+
+def _hold(turn: Turn, item: Signed, until_ms: int | None) -> None:
+    rest = turn.tx.hold([item], turn.now.wall_ms, until_ms=until_ms)
+    turn.held_anything = True
+    turn.refused(Reason.TOO_MANY, len(rest))
+
+
+def release_due(turn: Turn, limit: int) -> bool:
+    """Judge records again whose time has come; whether there may be more of them."""
+    due = turn.tx.due(turn.now.wall_ms, limit)
+    turn.tx.release([item.hash for item in due])
+    for group in sorted({item.group for item in due}):
+        mine = [item for item in due if item.group == group]
+        state = turn.state(group)
+        keys = [device.key if (device := state.device(i.signer, i.device)) else b"" for i in mine]
+        admit(turn, RecordsArrival(group, None, mine, keys), [True] * len(mine))
+    return len(due) == limit
+
+
+def release_waiting(turn: Turn, group: GroupId) -> Iterator[RecordsArrival]:
+    """Take up the records of a group that waited for a statement which is here now."""
+    state, after = turn.state(group), b""
+    while waiting := turn.tx.waiting(group, limits.SLICE_RECORDS, after):
+        after = waiting[-1].hash
+        known = [item for item in waiting if state.device(item.signer, item.device)]
+        turn.tx.release([item.hash for item in known])
+        arrival = receive(turn, group, known, None, statements_level=False)
+        if arrival is not None:
+            yield arrival

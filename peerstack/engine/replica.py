@@ -1,0 +1,162 @@
+"""What a session may ask of this device, answered from the store within the current turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from peerstack import limits
+from peerstack.engine.joining import pending_joins
+from peerstack.engine.secrets import shared_secrets
+from peerstack.engine.turn import Turn
+from peerstack.ids import DeviceId, GroupId, RecordId, UserId
+from peerstack.keys import Hash
+from peerstack.reconcile import Fingerprint, Item, MemorySet, OrderedSet, Span
+from peerstack.reconcile.memory import hashed
+from peerstack.record import Signed, decode_untrusted
+from peerstack.session.replica import Roots, SharedSecret, Slice, Standing
+from peerstack.session.wire import Kind
+from peerstack.signaling.rendezvous import Link
+from peerstack.store import key_of
+
+Arrive = Callable[[Link, GroupId, Kind, Sequence[Signed], int], None]
+
+_TIME_BYTES = 6
+
+
+class TurnReplica:
+    """See `peerstack.session.replica.Replica`."""
+
+    def __init__(self, turn: Turn, link: Link, arrive: Arrive, now: Callable[[], Turn]) -> None:
+        """`arrive` takes what the peer at `link` sent; `now` gives the turn of any later moment."""
+        self._turn = turn
+        self._link = link
+        self._arrive = arrive
+        self._now = now
+
+    def secrets(self) -> Sequence[SharedSecret]:
+        """See `Replica`: this user's own group first."""
+        return shared_secrets(self._turn)
+
+    def standing(self, group: GroupId, user: UserId, device: DeviceId, key: bytes) -> Standing:
+        """See `Replica`."""
+        state = self._turn.state(group)
+        if state.role(self._turn.me.user.id) is None:
+            return Standing.HOST
+        certified = state.device(user, device)
+        known = certified is not None and certified.key == key
+        return Standing.MEMBER if known and state.role(user) else Standing.UNKNOWN
+
+    def roots(self, group: GroupId) -> Roots:
+        """See `Replica`."""
+        return self._turn.roots(group)
+
+    def ordered(self, group: GroupId, kind: Kind) -> OrderedSet:
+        """See `Replica`. The set is asked again at each question, since a run spans many turns."""
+        if kind is Kind.RECORDS:
+            return _PresentSet(lambda: self._now().tx.record_set(group))
+        return _PresentSet(lambda: _statement_set(self._now(), group))
+
+    def wanted(self, group: GroupId, kind: Kind, items: Sequence[Item]) -> Sequence[Item]:
+        """See `Replica`."""
+        if not items:
+            return ()
+        if kind is Kind.STATEMENTS:
+            here = self._turn.tx.statements_by_hash([item.key for item in items])
+            known_statements = {signed.hash for signed in here}
+            return [item for item in items if item.key not in known_statements]
+        heads = self._turn.tx.live_heads(group, [_id_of(item.key) for item in items])
+        known = self._turn.tx.known(group, [item.digest for item in items])
+        return [
+            item
+            for item in items
+            if item.digest not in known
+            and ((head := heads.get(_id_of(item.key))) is None or _order(item) > head.order)
+        ]
+
+    def excluded(self, group: GroupId, kind: Kind) -> Sequence[Hash]:
+        """See `Replica`."""
+        if kind is Kind.STATEMENTS:
+            return [signed.hash for signed in self._turn.tx.pending_statements(group)]
+        return self._turn.tx.known_aside(group, limits.EXCLUDED_HASHES)
+
+    def read(self, group: GroupId, kind: Kind, keys: Sequence[bytes]) -> Sequence[Signed]:
+        """See `Replica`."""
+        if kind is Kind.RECORDS:
+            live = self._turn.tx.live(group, list(dict.fromkeys(map(_id_of, keys))))
+            return sorted(live.values(), key=lambda signed: signed.order)
+        mine = {signed.hash: signed for signed in self._turn.statements(group)}
+        return [mine[Hash(key)] for key in keys if key in mine]
+
+    def read_span(self, group: GroupId, kind: Kind, span: Span) -> Slice:
+        """See `Replica`."""
+        if kind is Kind.STATEMENTS:
+            within = [each for each in self._turn.statements(group) if each.hash in span]
+            return Slice(list(_introduced(within)), None)
+        found = self._turn.tx.read_slice(group, span.lower, span.upper, limits.BATCH_RECORDS)
+        if len(found) < limits.BATCH_RECORDS:
+            return Slice(found, None)
+        # The next possible key behind the last one: keys are bytes.
+        behind = key_of(found[-1].modified, found[-1].id) + b"\0"
+        return Slice(found, Span(behind, span.upper))
+
+    def introduction(self, group: GroupId) -> Sequence[Signed]:
+        """See `Replica`."""
+        me = self._turn.me.user
+        state = self._turn.state(group)
+        pending = pending_joins(self._turn).get(group)
+        if state.role(me.id) is None and pending is not None:
+            join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
+            return [*self._turn.tx.statements([me.id]), join]
+        chain = state.vouching(me.id)
+        signers = {signed.signer for signed in chain} | {me.id}
+        return [*self._turn.tx.statements(signers), *chain]
+
+    def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:
+        """See `Replica`."""
+        self._arrive(self._link, group, kind, items, number)
+
+
+class _PresentSet:
+    """An `OrderedSet` that is looked up anew for each question."""
+
+    def __init__(self, present: Callable[[], OrderedSet]) -> None:
+        self._present = present
+
+    def fingerprint(self, span: Span) -> Fingerprint:
+        return self._present().fingerprint(span)
+
+    def items(self, span: Span, limit: int) -> Sequence[Item]:
+        return self._present().items(span, limit)
+
+    def split(self, span: Span, parts: int) -> Sequence[tuple[Span, Fingerprint]]:
+        return self._present().split(span, parts)
+
+
+def _statement_set(turn: Turn, group: GroupId) -> OrderedSet:
+    hashes = turn.tx.statement_hashes(group)
+    return MemorySet((Item(each, b"") for each in hashes), hashed)
+
+
+def _introduced(statements: Sequence[Signed]) -> Iterator[Signed]:
+    """Statements in order of time, but each user's identity before all else that they signed.
+
+    A receiver passes over identities of users who sign nothing that it has seen.
+    """
+    later: dict[UserId, list[Signed]] = {}
+    for signed in statements:
+        if signed.group == signed.signer:
+            later.setdefault(signed.signer, []).append(signed)
+    for signed in statements:
+        if signed.group != signed.signer:
+            yield from later.pop(signed.signer, ())
+            yield signed
+    for identity in later.values():
+        yield from identity
+
+
+def _id_of(key: bytes) -> RecordId:
+    return RecordId(key[_TIME_BYTES:].decode("ascii", "replace"))
+
+
+def _order(item: Item) -> tuple[int, bytes]:
+    return int.from_bytes(item.key[:_TIME_BYTES], "big"), item.digest

@@ -1,0 +1,203 @@
+"""Statements from elsewhere: checked, judged and added, in rounds.
+
+A statement can be checked once those that it names are here, so a set that arrives in any order is
+taken in rounds: check what can be checked, add what stands, and go on while that brings anything.
+What is left waits, unseen by others, for what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from peerstack.engine.turn import Turn
+from peerstack.errors import Reason, RemoteError
+from peerstack.groups.membership import GroupState
+from peerstack.groups.rules import (
+    Admitted,
+    Held,
+    Refused,
+    judge_statement,
+    statement_checks_untrusted,
+)
+from peerstack.groups.statements import JOIN_TYPE
+from peerstack.identity import (
+    identity_checks_untrusted,
+    identity_parent_untrusted,
+    is_identity_type,
+)
+from peerstack.ids import GroupId
+from peerstack.keys import Check, Hash
+from peerstack.record import Signed
+
+
+@dataclass(slots=True)
+class StatementsArrival:
+    """Statements on their way in: those being checked, and those that wait for them."""
+
+    group: GroupId
+    waiting: list[Signed]
+    checking: list[tuple[Signed, Sequence[Check]]] = field(default_factory=list)
+    joins: list[Signed] = field(default_factory=list)
+    """Joins that were added: somebody may have to be let in."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks of this round, one after the other."""
+        return tuple(check for _, checks in self.checking for check in checks)
+
+
+def receive(turn: Turn, group: GroupId, items: Sequence[Signed]) -> StatementsArrival | None:
+    """The first round of checks for some statements; None if there is nothing to check.
+
+    Raises `RemoteError(WRONG_GROUP)` where one is neither a statement of this group nor says who a
+    user is. Identities of users who sign nothing here are passed over.
+    """
+    for item in items:
+        own = item.is_statement and item.group == group
+        if not own and not is_identity_type(item.type):
+            raise RemoteError(Reason.WRONG_GROUP, f"{item.type} {item.id} among statements")
+    known = {item.hash for item in turn.tx.statements_by_hash([item.hash for item in items])}
+    fresh = {item.hash: item for item in items if item.hash not in known}
+    if not fresh:
+        return None
+    arrived = {item.hash: item for item in turn.tx.pending_statements(group)} | fresh
+    signing = {item.signer for item in arrived.values() if item.group == group}
+    signing.update(turn.state(group).identities)
+    relevant = [item for item in arrived.values() if item.signer in signing]
+    return _next_round(turn, StatementsArrival(group, relevant))
+
+
+def verified(
+    turn: Turn, arrival: StatementsArrival, holds: Sequence[bool]
+) -> StatementsArrival | None:
+    """Add what holds and stands; the next round of checks, or None when this was the last."""
+    answers = iter(holds)
+    good: list[Signed] = []
+    for item, checks in arrival.checking:
+        # All are taken before they are looked at: each check has its own answer.
+        mine = [next(answers) for _ in checks]
+        if all(mine):
+            good.append(item)
+        else:
+            _refuse(turn, item, Reason.BAD_SIGNATURE)
+    arrival.checking = []
+    identities = _add_identities(turn, arrival, good)
+    standing = _add_standing(turn, arrival, good)
+    if identities or standing:
+        return _next_round(turn, arrival)
+    _leave_waiting(turn, arrival)
+    return None
+
+
+def _next_round(turn: Turn, arrival: StatementsArrival) -> StatementsArrival | None:
+    """Move what can be checked now from waiting to checking."""
+    state = _state(turn, arrival.group, arrival.waiting)
+    here = {item.hash: item for item in arrival.waiting}
+    waiting, arrival.waiting = arrival.waiting, []
+    for item in waiting:
+        try:
+            checks = _checks_untrusted(turn, state, here, item)
+        except RemoteError as error:
+            _refuse(turn, item, error.reason)
+            continue
+        if checks is None:
+            arrival.waiting.append(item)
+        else:
+            arrival.checking.append((item, checks))
+    if arrival.checking:
+        return arrival
+    _leave_waiting(turn, arrival)
+    return None
+
+
+def _state(turn: Turn, group: GroupId, items: Sequence[Signed]) -> GroupState:
+    """The group's state, with the identities of signers who have nothing else in it yet."""
+    newcomers = {item.signer for item in items} - turn.state(group).identities.keys()
+    if not newcomers:
+        return turn.state(group)
+    return GroupState.of(group, [*turn.statements(group), *turn.tx.statements(newcomers)])
+
+
+def _checks_untrusted(
+    turn: Turn, state: GroupState, here: dict[Hash, Signed], item: Signed
+) -> Sequence[Check] | None:
+    if not is_identity_type(item.type):
+        return statement_checks_untrusted(state, item)
+    parents = {**here, **{each.hash: each for each in _parent_untrusted(turn, item)}}
+    return identity_checks_untrusted(item, parents.get)
+
+
+def _parent_untrusted(turn: Turn, item: Signed) -> Iterator[Signed]:
+    parent = identity_parent_untrusted(item)
+    if parent is not None:
+        yield from turn.tx.statements_by_hash([parent])
+
+
+def _add_identities(
+    turn: Turn, arrival: StatementsArrival, good: Sequence[Signed]
+) -> Sequence[Signed]:
+    """Add identity statements whose parent is added too."""
+    added: dict[Hash, Signed] = {}
+    for item in sorted(good, key=lambda each: each.order):
+        if not is_identity_type(item.type):
+            continue
+        parent = identity_parent_untrusted(item)
+        if parent is None or parent in added or turn.tx.statements_by_hash([parent]):
+            added[item.hash] = item
+        else:
+            turn.refused(Reason.DOES_NOT_STAND)
+    if added:
+        turn.tx.add_statements(list(added.values()))
+        turn.statements_changed(arrival.group)
+    return list(added.values())
+
+
+def _add_standing(
+    turn: Turn, arrival: StatementsArrival, good: Sequence[Signed]
+) -> Sequence[Signed]:
+    """Add group statements that stand; put those back that something is missing for."""
+    own = [item for item in good if not is_identity_type(item.type)]
+    state = _state(turn, arrival.group, own)
+    standing: list[Signed] = []
+    while own:
+        admitted, own = _judge(turn, state, own)
+        standing.extend(admitted)
+        state = state.extended(admitted)
+        if not admitted:
+            break
+    arrival.waiting.extend(own)
+    if standing:
+        turn.tx.add_statements(standing)
+        turn.statements_changed(arrival.group)
+        arrival.joins.extend(item for item in standing if item.type == JOIN_TYPE)
+    return standing
+
+
+def _judge(
+    turn: Turn, state: GroupState, items: Sequence[Signed]
+) -> tuple[list[Signed], list[Signed]]:
+    """Those of some statements that stand, and those that are held."""
+    admitted: list[Signed] = []
+    held: list[Signed] = []
+    for item in items:
+        match judge_statement(state, item):
+            case Admitted():
+                admitted.append(item)
+            case Held():
+                held.append(item)
+            case Refused(reason=reason):
+                _refuse(turn, item, reason)
+    return admitted, held
+
+
+def _refuse(turn: Turn, item: Signed, reason: Reason) -> None:
+    turn.refused(reason)
+    turn.tx.drop_pending([item.hash])
+
+
+def _leave_waiting(turn: Turn, arrival: StatementsArrival) -> None:
+    """Nothing more can be checked: what is left waits for what it names, but for identities."""
+    own = [item for item in arrival.waiting if item.group == arrival.group]
+    rest = turn.tx.add_statements(own, pending=True) if own else []
+    turn.refused(Reason.TOO_MANY, len(rest))

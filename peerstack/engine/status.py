@@ -1,0 +1,87 @@
+"""How a device stands: its connections now, and its groups. Values for apps to show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from peerstack.engine.joining import pending_joins
+from peerstack.engine.turn import Turn
+from peerstack.engine.writing import name_of
+from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.session.channel import State
+from peerstack.session.peer import Peer
+
+
+class Sharing(msgspec.Struct, frozen=True):
+    """How far one group is with one connected device. Counts are records, on this connection."""
+
+    group: GroupId
+    state: State
+    received: int
+    wanted: int
+    sent: int
+    owed: int
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """One device at the other end of a connection."""
+
+    user: UserId
+    device: DeviceId
+    clock_ahead_ms: int
+    sent_bytes: int
+    received_bytes: int
+    groups: Sequence[Sharing]
+
+
+class GroupStanding(msgspec.Struct, frozen=True):
+    """What this device has of one group."""
+
+    group: GroupId
+    name: str
+    role: str
+    members: int
+    records: int
+    held: int
+    history: int
+    refused: Mapping[str, int]
+
+
+def connections(peers: Sequence[Peer]) -> tuple[Connection, ...]:
+    """The connections whose other side is proven."""
+    return tuple(
+        Connection(
+            peer.authenticated.user,
+            peer.authenticated.device,
+            peer.authenticated.clock_ahead_ms,
+            peer.sent_bytes,
+            peer.received_bytes,
+            tuple(Sharing(*each) for each in peer.progress()),
+        )
+        for peer in peers
+        if peer.authenticated is not None
+    )
+
+
+def standing(turn: Turn, group: GroupId) -> GroupStanding:
+    """What this device has of one group."""
+    state = turn.state(group)
+    counts = turn.tx.counts(group)
+    role = state.role(turn.me.user.id)
+    return GroupStanding(
+        group,
+        "personal" if state.is_personal else name_of(turn, group),
+        role.label if role else "none",
+        len(state.members()),
+        counts.live,
+        counts.held,
+        counts.history,
+        counts.refused,
+    )
+
+
+def waiting_joins(turn: Turn) -> tuple[GroupId, ...]:
+    """Groups that this device has asked to be let into."""
+    return tuple(pending_joins(turn))

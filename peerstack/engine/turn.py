@@ -1,0 +1,117 @@
+"""One turn of the engine: a store transaction, its moment, and what it wants done afterwards.
+
+Nothing that it caches outlives it, but for group states, which are checked against their roots.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from peerstack.engine.effects import Effect
+from peerstack.errors import NotFound
+from peerstack.groups.membership import GroupState
+from peerstack.identity import User
+from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.ports import Entropy, Instant
+from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint
+from peerstack.record import Signed
+from peerstack.session.replica import Roots, SharedSecret
+from peerstack.store import GroupRow, Transaction
+
+StateCache = dict[GroupId, tuple[bytes, GroupState]]
+
+
+@dataclass(slots=True)
+class Self:
+    """Who this device is, and what every turn shares."""
+
+    user: User
+    entropy: Entropy
+    ids: IdFactory
+    states: StateCache = field(default_factory=dict)
+    """Checked against the statements' root at each use, so other processes may write."""
+    refusals: Counter[str] = field(default_factory=Counter)
+    """What was refused since the start, by reason."""
+
+
+class Turn:
+    """What the parts of the engine work with while one event is handled."""
+
+    def __init__(self, me: Self, tx: Transaction, now: Instant) -> None:
+        self.me: Final = me
+        self.tx: Final = tx
+        self.now: Final = now
+        self.effects: list[Effect] = []
+        self.changed_statements: set[GroupId] = set()
+        self.changed_records: set[GroupId] = set()
+        self.news: list[tuple[GroupId, DeviceId | None, list[Signed]]] = []
+        """Records to be sent at once to who may have them, but not to that device."""
+        self.secrets: Sequence[SharedSecret] | None = None
+        """What `secrets.shared_secrets` found, until it changes."""
+        self.secrets_changed = False
+        """Whether devices meet by other secrets now."""
+        self.held_anything = False
+        """Whether a record was held until a time comes."""
+        self._rows: dict[GroupId, GroupRow | None] = {}
+
+    def row(self, group: GroupId) -> GroupRow | None:
+        """The group's row, read once until something of the group changes in this turn."""
+        if group not in self._rows:
+            self._rows[group] = self.tx.group(group)
+        return self._rows[group]
+
+    def roots(self, group: GroupId) -> Roots:
+        """Where this device stands in a group; the roots of nothing for an unknown one."""
+        row = self.row(group)
+        if row is None:
+            nothing = Fingerprint(0, b"\0" * DIGEST_BYTES)
+            return Roots(nothing, nothing)
+        statements = Fingerprint(row.statements_count, row.statements_root[:DIGEST_BYTES])
+        return Roots(statements, row.root)
+
+    def state(self, group: GroupId) -> GroupState:
+        """What the admitted statements of a group say; empty for an unknown group."""
+        row = self.row(group)
+        if row is None:
+            return GroupState(group)
+        cached = self.me.states.get(group)
+        if cached is None or cached[0] != row.statements_root:
+            cached = (row.statements_root, GroupState.of(group, self.statements(group)))
+            self.me.states[group] = cached
+        return cached[1]
+
+    def statements(self, group: GroupId) -> list[Signed]:
+        """The group's statements and the identities of all who signed them, in order of time."""
+        signers = {signed.signer for signed in self.tx.statements([group])}
+        return self.tx.statements([group, *signers])
+
+    def own_state(self, group: GroupId) -> GroupState:
+        """As `state`, for a group that this device is in. Raises `NotFound` for another."""
+        state = self.state(group)
+        if state.role(self.me.user.id) is None:
+            raise NotFound(f"no group {group} on this device; `groups` lists those that are")
+        return state
+
+    def statements_changed(self, group: GroupId) -> None:
+        """Statements of a group were added."""
+        self._rows.pop(group, None)
+        self.changed_statements.add(group)
+        self.meet_anew()
+
+    def records_changed(self, group: GroupId) -> None:
+        """Records of a group were added or replaced."""
+        self._rows.pop(group, None)
+        self.changed_records.add(group)
+
+    def meet_anew(self) -> None:
+        """The secrets by which devices meet may have changed."""
+        self.secrets_changed = True
+        self.secrets = None
+
+    def refused(self, reason: str, count: int = 1) -> None:
+        """Count what was refused."""
+        if count:
+            self.me.refusals[reason] += count

@@ -1,0 +1,248 @@
+"""What this device writes itself: records and groups, signed, stamped and stored in one turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import UNSET
+
+from peerstack import limits
+from peerstack.engine.merging import merge
+from peerstack.engine.turn import Turn
+from peerstack.errors import InvalidValue, NotAllowed, NotFound
+from peerstack.groups.membership import GroupState
+from peerstack.groups.rules import role_needed
+from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
+from peerstack.ids import GroupId, RecordId, as_group
+from peerstack.keys import KEY_BYTES, Label, Secret, derive_id
+from peerstack.record import (
+    PROFILE_TYPE,
+    SECRET_TYPE,
+    Body,
+    JsonObject,
+    Record,
+    Signed,
+    compose,
+    merge_seen,
+)
+
+_NONCE_BYTES = 16
+
+
+class Draft(NamedTuple):
+    """A version that is to be written."""
+
+    id: RecordId
+    type: str
+    value: JsonObject | None
+    """None for a deletion."""
+    over: Signed | None
+    """The version that its author was looking at."""
+
+
+def put(
+    turn: Turn, group: GroupId, type_name: str, value: JsonObject, over: Record | None
+) -> Record:
+    """Write a record: a new one, or over the version that the user was looking at.
+
+    Raises `InvalidValue`, `NotAllowed` or `NotFound`.
+    """
+    _check_app_type(type_name)
+    looked_at = _version(turn, group, over) if over else None
+    record_id = looked_at.id if looked_at else _new_id(turn)
+    return _write(turn, group, [Draft(record_id, type_name, value, looked_at)])[0]
+
+
+def put_many(
+    turn: Turn, group: GroupId, type_name: str, values: Sequence[JsonObject]
+) -> list[Record]:
+    """Write new records in one transaction. Raises `InvalidValue` or `NotAllowed`."""
+    _check_app_type(type_name)
+    if len(values) > limits.PUT_MANY_RECORDS:
+        raise InvalidValue(
+            f"{len(values)} records at once; give at most {limits.PUT_MANY_RECORDS} a call"
+        )
+    return _write(turn, group, [Draft(_new_id(turn), type_name, each, None) for each in values])
+
+
+def update(turn: Turn, group: GroupId, record_id: RecordId, fields: Mapping[str, Any]) -> Record:
+    """Write the live version with some top-level fields replaced. Raises `NotFound` as well."""
+    live = _live(turn, group, record_id)
+    return _write(turn, group, [Draft(live.id, live.type, {**live.value, **fields}, live)])[0]
+
+
+def delete(turn: Turn, group: GroupId, record_id: RecordId) -> None:
+    """Write a deletion over the live version. Raises `NotFound` as well."""
+    live = _live(turn, group, record_id)
+    _write(turn, group, [Draft(live.id, live.type, None, live)])
+
+
+def create_group(turn: Turn, name: str) -> GroupId:
+    """Found a group with this user as its admin. Raises `InvalidValue` for a bad name."""
+    if not 1 <= len(name) <= limits.NAME_CHARS:
+        raise InvalidValue(f"a group's name has 1 to {limits.NAME_CHARS} characters")
+    nonce = turn.me.entropy.draw(_NONCE_BYTES)
+    stamp = turn.now.wall_ms
+    identity = turn.state(turn.me.user.id)
+    device = identity.device(turn.me.user.id, turn.me.user.device)
+    assert device is not None
+    stamp = max(stamp, device.since_ms + 1)
+    fields = group_id_fields(turn.me.user.id, nonce)
+    group = as_group(derive_id(Label.GROUP_ID, fields, stamp))
+    turn.tx.add_group(group, turn.now.wall_ms)
+    founding = sign_statement(turn, group, GROUP_TYPE, Founding(nonce.hex()), stamp, group)
+    add_own_statements(turn, group, [founding])
+    _write(turn, group, [_reserved(turn, group, PROFILE_TYPE, {"name": name})])
+    write_new_secret(turn, group)
+    return group
+
+
+def write_new_secret(turn: Turn, group: GroupId) -> None:
+    """Give a group a (new) discovery secret."""
+    secret = turn.me.entropy.draw(KEY_BYTES).hex()
+    _write(turn, group, [_reserved(turn, group, SECRET_TYPE, {"secret": secret})])
+
+
+def secret_of(turn: Turn, group: GroupId) -> Secret | None:
+    """The discovery secret of a group, where its record is here and well formed."""
+    live = turn.tx.get(group, _reserved_id(group, SECRET_TYPE))
+    secret = live.value.get("secret") if live else None
+    try:
+        decoded = bytes.fromhex(secret) if isinstance(secret, str) else b""
+    except ValueError:
+        return None
+    return Secret(decoded) if len(decoded) == KEY_BYTES else None
+
+
+def name_of(turn: Turn, group: GroupId) -> str:
+    """The group's name by its profile; empty while that is not here."""
+    live = turn.tx.get(group, _reserved_id(group, PROFILE_TYPE))
+    name = live.value.get("name") if live else None
+    return name[: limits.NAME_CHARS] if isinstance(name, str) else ""
+
+
+def sign_statement(
+    turn: Turn,
+    group: GroupId,
+    type_name: str,
+    form: msgspec.Struct,
+    modified: int,
+    statement_id: str | None = None,
+) -> Signed:
+    """A statement by this device, signed."""
+    user = turn.me.user
+    body = Body(
+        id=statement_id or _new_id(turn),
+        group=group,
+        type=type_name,
+        modified=modified,
+        signer=user.id,
+        device=user.device,
+        value=msgspec.to_builtins(form),
+    )
+    return compose(user.device_key, body)
+
+
+def add_own_statements(turn: Turn, group: GroupId, statements: Sequence[Signed]) -> None:
+    """Store statements that this device made and knows to stand."""
+    turn.tx.add_statements(statements)
+    turn.statements_changed(group)
+
+
+def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
+    """When a statement by this device is made: now, but after all that gives it the right."""
+    user = turn.me.user
+    device = state.device(user.id, user.device)
+    since = device.since_ms if device else 0
+    return max(turn.now.wall_ms, after_ms + 1, since + 1)
+
+
+def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
+    """Sign, stamp and store drafts of which no two have one id."""
+    state = turn.own_state(group)
+    heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
+    signed = []
+    for draft in drafts:
+        right_ms = _right_since(turn, state, draft.type)
+        head = heads.get(draft.id)
+        replaced_ms = max(head.modified if head else -1, draft.over.modified if draft.over else -1)
+        stamp = max(turn.now.wall_ms, replaced_ms + 1, right_ms + 1)
+        signed.append(_sign(turn, group, draft, stamp))
+    merge(turn, group, signed, None)
+    turn.news.append((group, None, signed))
+    return [Record.of(each) for each in signed]
+
+
+def _sign(turn: Turn, group: GroupId, draft: Draft, modified: int) -> Signed:
+    user = turn.me.user
+    body = Body(
+        id=draft.id,
+        group=group,
+        type=draft.type,
+        modified=modified,
+        signer=user.id,
+        device=user.device,
+        value=UNSET if draft.value is None else draft.value,
+        deleted=True if draft.value is None else UNSET,
+        seen=merge_seen(draft.over),
+    )
+    return compose(user.device_key, body)
+
+
+def _right_since(turn: Turn, state: GroupState, type_name: str) -> int:
+    """`modified` of what gives this device the right to write; records count after it."""
+    user = turn.me.user
+    grant = state.grant_for(user.id, role_needed(type_name))
+    if grant is None:
+        role = state.role(user.id)
+        raise NotAllowed(
+            f"{role_needed(type_name).label}s may write {type_name!r} in group "
+            f"{name_of(turn, state.group) or state.group}; you are a "
+            f"{role.label if role else 'stranger'} there. An admin can change that."
+        )
+    device = state.device(user.id, user.device)
+    assert device is not None
+    return max(grant.since_ms, device.since_ms)
+
+
+def _version(turn: Turn, group: GroupId, looked_at: Record) -> Signed:
+    """The stored version that an app was looking at, live or not."""
+    if looked_at.group != group:
+        raise InvalidValue(f"record {looked_at.id} belongs to another group, {looked_at.group}")
+    live = turn.tx.get(group, looked_at.id)
+    if live is not None and live.hash == looked_at.hash:
+        return live
+    for version in turn.tx.history(group, looked_at.id):
+        if version.hash == looked_at.hash:
+            return version
+    raise NotFound(f"the version of {looked_at.id} to write over is no longer kept; read it anew")
+
+
+def _live(turn: Turn, group: GroupId, record_id: RecordId) -> Signed:
+    turn.own_state(group)
+    live = turn.tx.get(group, record_id)
+    if live is None or live.deleted:
+        raise NotFound(f"no record {record_id} in group {name_of(turn, group) or group}")
+    _check_app_type(live.type)
+    return live
+
+
+def _reserved(turn: Turn, group: GroupId, type_name: str, value: JsonObject) -> Draft:
+    record_id = _reserved_id(group, type_name)
+    return Draft(record_id, type_name, value, turn.tx.get(group, record_id))
+
+
+def _reserved_id(group: GroupId, type_name: str) -> RecordId:
+    """A group has one record of each reserved type: the same id for all."""
+    return RecordId(f"{group}:{type_name.removeprefix('$')}")
+
+
+def _check_app_type(type_name: str) -> None:
+    if type_name.startswith("$"):
+        raise InvalidValue(f"type {type_name!r} is reserved; an app's types begin with a-z or 0-9")
+
+
+def _new_id(turn: Turn) -> RecordId:
+    return RecordId(turn.me.ids.new(turn.now.wall_ms))

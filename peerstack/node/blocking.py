@@ -1,0 +1,241 @@
+"""The same API, blocking, for programs without an event loop; usable from any thread.
+
+A node runs on an event loop in a thread of its own; each call here waits for the same call there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from peerstack.groups.statements import RoleName
+from peerstack.identity import User
+from peerstack.ids import GroupId
+from peerstack.node.feed import Change
+from peerstack.node.group import Group, Member, Where
+from peerstack.node.node import Node, Preview
+from peerstack.node.node import open as open_node
+from peerstack.node.status import Status
+from peerstack.record import JsonObject, Record
+
+T = TypeVar("T")
+
+
+class _Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="peerstack-loop")
+        self._thread.daemon = True
+        self._thread.start()
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run it there, and wait for it here."""
+        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return running.result()
+        except BaseException:
+            running.cancel()
+            raise
+
+    def iterate(self, stream: AsyncIterator[T]) -> Iterator[T]:
+        """Its items, one by one."""
+        try:
+            while True:
+                try:
+                    yield self.wait(_next(stream))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self.wait(_end(stream))
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _next(stream: AsyncIterator[T]) -> T:
+    return await anext(stream)
+
+
+async def _end(stream: AsyncIterator[Any]) -> None:
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()
+
+
+@contextmanager
+def open_sync(
+    path: str | Path,
+    name: str | User | None = None,
+    server: str | Sequence[str] | None = None,
+    passphrase: str | None = None,
+    *,
+    network: bool = True,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[SyncNode]:
+    """As `peerstack.open`, as an ordinary context manager."""
+    loop = _Loop()
+    try:
+        opening = open_node(path, name, server, passphrase, network=network, indexes=indexes)
+        node = loop.wait(opening.__aenter__())
+        try:
+            yield SyncNode(node, loop)
+        finally:
+            loop.wait(opening.__aexit__(None, None, None))
+    finally:
+        loop.close()
+
+
+class SyncNode:
+    """As `Node`, blocking."""
+
+    def __init__(self, node: Node, loop: _Loop) -> None:
+        self._node = node
+        self._loop = loop
+        self.personal = SyncGroup(node.personal, loop)
+        """The group of one's own devices alone."""
+
+    @property
+    def user(self) -> User:
+        """As `Node.user`."""
+        return self._node.user
+
+    @property
+    def server_urls(self) -> tuple[str, ...]:
+        """As `Node.server_urls`."""
+        return self._node.server_urls
+
+    def create_group(self, name: str) -> SyncGroup:
+        """As `Node.create_group`."""
+        return SyncGroup(self._loop.wait(self._node.create_group(name)), self._loop)
+
+    def groups(self) -> list[SyncGroup]:
+        """As `Node.groups`."""
+        return [SyncGroup(group, self._loop) for group in self._loop.wait(self._node.groups())]
+
+    def group(self, id: str) -> SyncGroup:
+        """As `Node.group`."""
+        return SyncGroup(self._loop.wait(self._node.group(id)), self._loop)
+
+    def preview(self, link: str) -> Preview:
+        """As `Node.preview`."""
+        return self._node.preview(link)
+
+    def join(self, link: str, *, timeout: float = 30.0) -> SyncGroup:
+        """As `Node.join`."""
+        return SyncGroup(self._loop.wait(self._node.join(link, timeout=timeout)), self._loop)
+
+    def wait_synced(self, timeout: float | None = 30, *, group: GroupId | None = None) -> None:
+        """As `Node.wait_synced`."""
+        self._loop.wait(self._node.wait_synced(timeout, group=group))
+
+    def status(self) -> Status:
+        """As `Node.status`."""
+
+        async def ask() -> Status:
+            return self._node.status()
+
+        return self._loop.wait(ask())
+
+    def close(self) -> None:
+        """As `Node.close`."""
+        self._loop.wait(self._node.close())
+
+
+class SyncGroup:
+    """As `Group`, blocking."""
+
+    def __init__(self, group: Group, loop: _Loop) -> None:
+        self._group = group
+        self._loop = loop
+        self.id = group.id
+        self.name = group.name
+
+    def __repr__(self) -> str:
+        return f"Sync{self._group!r}"
+
+    def put(self, type: str, value: JsonObject, *, over: Record | None = None) -> Record:
+        """As `Group.put`."""
+        return self._loop.wait(self._group.put(type, value, over=over))
+
+    def put_many(self, type: str, values: Sequence[JsonObject]) -> list[Record]:
+        """As `Group.put_many`."""
+        return self._loop.wait(self._group.put_many(type, values))
+
+    def update(self, id: str, fields: JsonObject) -> Record:
+        """As `Group.update`."""
+        return self._loop.wait(self._group.update(id, fields))
+
+    def delete(self, id: str) -> None:
+        """As `Group.delete`."""
+        self._loop.wait(self._group.delete(id))
+
+    def get(self, id: str) -> Record | None:
+        """As `Group.get`."""
+        return self._loop.wait(self._group.get(id))
+
+    def find(
+        self,
+        type: str,
+        where: Where | None = None,
+        *,
+        order_by: str = "modified",
+        limit: int | None = None,
+        after: Record | None = None,
+    ) -> list[Record]:
+        """As `Group.find`."""
+        found = self._group.find(type, where, order_by=order_by, limit=limit, after=after)
+        return self._loop.wait(found)
+
+    def live(
+        self,
+        type: str,
+        where: Where | None = None,
+        *,
+        order_by: str = "modified",
+        limit: int | None = None,
+    ) -> Iterator[list[Record]]:
+        """As `Group.live`."""
+
+        async def subscribe() -> AsyncIterator[list[Record]]:
+            return self._group.live(type, where, order_by=order_by, limit=limit)
+
+        return self._loop.iterate(self._loop.wait(subscribe()))
+
+    def changes(self, since: int | None = None) -> Iterator[Change]:
+        """As `Group.changes`."""
+
+        async def subscribe() -> AsyncIterator[Change]:
+            return self._group.changes(since)
+
+        return self._loop.iterate(self._loop.wait(subscribe()))
+
+    def history(self, id: str) -> list[Record]:
+        """As `Group.history`."""
+        return self._loop.wait(self._group.history(id))
+
+    def invite(
+        self,
+        role: RoleName = "writer",
+        *,
+        expires: timedelta | None = timedelta(days=7),
+        uses: int | None = None,
+    ) -> str:
+        """As `Group.invite`."""
+        return self._loop.wait(self._group.invite(role, expires=expires, uses=uses))
+
+    def members(self) -> list[Member]:
+        """As `Group.members`."""
+        return self._loop.wait(self._group.members())
+
+    def wait_synced(self, timeout: float | None = 30) -> None:
+        """As `Group.wait_synced`."""
+        self._loop.wait(self._group.wait_synced(timeout))

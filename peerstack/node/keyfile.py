@@ -1,0 +1,116 @@
+"""A profile's secrets on disk, beside the database: `NAME.keys`, for its owner alone.
+
+Sealed under a passphrase, or as they are where none was given. Written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from peerstack.errors import ProfileLocked, StoreDamaged, StoreFull
+from peerstack.identity import User
+from peerstack.ids import DeviceId, as_user
+from peerstack.keys import Secret, Signer, open_with_passphrase, seal_with_passphrase
+from peerstack.ports import Entropy
+from peerstack.record import decode_untrusted
+
+_VERSION: Final = 1
+
+
+class _Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    user: str
+    device: str
+    name: str
+    root: bytes
+    device_key: bytes
+    recovery: bytes
+    statements: list[tuple[bytes, bytes]]
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    version: int
+    sealed: bool
+    content: bytes
+
+
+def path_of(database: Path) -> Path:
+    """Where the secrets of a profile lie."""
+    return database.with_name(database.name + ".keys")
+
+
+def write(path: Path, user: User, passphrase: str | None, entropy: Entropy) -> None:
+    """Write a user's secrets, readable by their owner only. Raises `StoreFull`."""
+    secrets = _Secrets(
+        user.id,
+        user.device,
+        user.name,
+        user.root.seed,
+        user.device_key.seed,
+        user.recovery,
+        [(signed.body, signed.signature) for signed in user.statements],
+    )
+    content = msgspec.json.encode(secrets)
+    if passphrase is not None:
+        content = seal_with_passphrase(passphrase, content, entropy)
+    encoded = msgspec.json.encode(_KeyFile(_VERSION, passphrase is not None, content))
+    try:
+        _write_whole(path, encoded)
+    except OSError as error:
+        raise StoreFull(
+            f"cannot write the key file {path}: {error.strerror}; make room, or choose a folder "
+            "that you may write to"
+        ) from error
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read(path: Path, passphrase: str | None) -> User:
+    """The user whose secrets lie at `path`. Raises `ProfileLocked` or `StoreDamaged`."""
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
+        content = file.content
+        if file.sealed:
+            content = _unsealed(path, content, passphrase)
+        return _user(msgspec.json.decode(content, type=_Secrets))
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise StoreDamaged(
+            f"the key file {path} is damaged; restore it from a backup of this device"
+        ) from error
+    except OSError as error:
+        raise StoreDamaged(f"the key file {path} cannot be read: {error.strerror}") from error
+
+
+def _unsealed(path: Path, content: bytes, passphrase: str | None) -> bytes:
+    if passphrase is None:
+        raise ProfileLocked(f"the keys in {path} are sealed; give their passphrase")
+    return open_with_passphrase(passphrase, content)
+
+
+def _user(secrets: _Secrets) -> User:
+    return User(
+        as_user(secrets.user),
+        DeviceId(secrets.device),
+        secrets.name,
+        Signer(secrets.root),
+        Signer(secrets.device_key),
+        Secret(secrets.recovery),
+        tuple(decode_untrusted(body, signature) for body, signature in secrets.statements),
+    )

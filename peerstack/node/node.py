@@ -1,0 +1,425 @@
+"""The public face of one device: open a profile, find groups in it, wait, ask how things stand."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from peerstack.engine import Engine, Turn, joining, profile, writing
+from peerstack.engine import status as standings
+from peerstack.engine.effects import Changed, Effect, GroupsChanged, JoinRefused, StatusChanged
+from peerstack.errors import (
+    InvalidValue,
+    JoinPending,
+    NotFound,
+    NotSynced,
+    StoreDamaged,
+)
+from peerstack.groups.invites import decode_untrusted_link
+from peerstack.groups.statements import RoleName
+from peerstack.identity import User
+from peerstack.ids import GroupId, is_ulid
+from peerstack.node import feed, keyfile
+from peerstack.node.group import Group
+from peerstack.node.lock import NetworkLock
+from peerstack.node.ports import SystemClock, SystemEntropy
+from peerstack.node.shell import Shell
+from peerstack.node.status import Status, problems
+from peerstack.record import Record
+from peerstack.store import LoggedChange, Snapshot, Store
+
+if TYPE_CHECKING:
+    from peerstack.node.network import Network
+
+T = TypeVar("T")
+
+_JOIN_S: Final = 30.0
+_READERS: Final = 2
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """What an invite link says, before joining: a hint, until a member of the group is met."""
+
+    group: GroupId
+    group_name: str
+    inviter_name: str
+    role: RoleName
+    servers: tuple[str, ...]
+
+
+@asynccontextmanager
+async def open(
+    path: str | Path,
+    name: str | User | None = None,
+    server: str | Sequence[str] | None = None,
+    passphrase: str | None = None,
+    *,
+    network: bool = True,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+) -> AsyncIterator[Node]:
+    """Open the profile at `path`, making it where there is none, as an async context manager.
+
+    `name` is what others see, and counts when the identity is made (a `User` can be passed in
+    instead). `server` is the address of one signaling server or more; they are remembered.
+    `passphrase` seals the secrets on disk. With `network=False` nothing is connected, and other
+    processes may have the profile open too. `indexes` names, by type of record, fields of the value
+    that `find` looks up fast.
+
+    Raises `ProfileInUse`, `ProfileLocked`, `InvalidValue` or `StoreError`.
+    """
+    node = await Node._open(Path(path), name, server, passphrase, network, indexes)
+    try:
+        yield node
+    finally:
+        await node.close()
+
+
+class Node:
+    """One device of one user. Get one from `peerstack.open`; use it from one event loop."""
+
+    def __init__(self, store: Store, user: User, lock: NetworkLock | None) -> None:
+        self._store = store
+        self._user = user
+        self._lock = lock
+        self._clock = SystemClock()
+        self._changed = feed.Bell()
+        self._stirred = feed.Bell()
+        self._engine = Engine(store, user, SystemEntropy())
+        self._shell = Shell(self._engine, store, self._on_effect)
+        self._readers = ThreadPoolExecutor(_READERS, "peerstack-read")
+        self._network: Network | None = None
+        self._join_refusals: dict[GroupId, str] = {}
+        self.server_urls: tuple[str, ...] = ()
+        """The signaling servers that this device meets others by; invite links name them."""
+        self.personal = Group(self, user.id, "")
+        """The group of one's own devices alone."""
+
+    @classmethod
+    async def _open(
+        cls,
+        path: Path,
+        name: str | User | None,
+        server: str | Sequence[str] | None,
+        passphrase: str | None,
+        network: bool,
+        indexes: Mapping[str, Sequence[str]] | None,
+    ) -> Node:
+        urls = [server] if isinstance(server, str) else list(server or ())
+        store, user, lock = await asyncio.to_thread(
+            _open_files, path, name, passphrase, network, indexes
+        )
+        node = cls(store, user, lock)
+        try:
+            await node._start(urls)
+        except BaseException:
+            await node.close()
+            raise
+        return node
+
+    async def _start(self, urls: list[str]) -> None:
+        await self._shell.perform(profile.introduce)
+        await self._add_servers(urls)
+        if self._lock is not None:
+            # Loads aiortc and socket.io, which takes a while: only where they are used.
+            from peerstack.node.network import Network
+
+            self._network = Network(self._shell.post, SystemEntropy())
+            for url in self.server_urls:
+                self._network.add_server(url)
+        self._shell.start(meet=self._network is not None)
+
+    async def _add_servers(self, urls: Sequence[str]) -> None:
+        known = await self._shell.perform(lambda turn: profile.add_servers(turn, list(urls)))
+        self.server_urls = tuple(known)
+        if self._network is not None:
+            for url in known:
+                self._network.add_server(url)
+
+    async def close(self) -> None:
+        """Close the node, in any state; what was awaited is stored. Without effect when closed."""
+        if self._shell.closed:
+            return
+        if self._network is not None:
+            await self._network.close()
+        await self._shell.close()
+        self._changed.ring()
+        self._stirred.ring()
+        await asyncio.to_thread(self._close_files)
+
+    def _close_files(self) -> None:
+        self._readers.shutdown()
+        self._store.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    # --- Who one is, and one's groups. ----------------------------------------------------------
+
+    @property
+    def user(self) -> User:
+        """One's own user on this device. Holds secrets; its `repr` shows none."""
+        return self._user
+
+    async def create_group(self, name: str) -> Group:
+        """Found a group. Raises `InvalidValue` for a name that is empty or too long."""
+        group = await self.perform(lambda turn: writing.create_group(turn, name))
+        return Group(self, group, name)
+
+    async def groups(self) -> list[Group]:
+        """The shared groups that this device is in, by name."""
+        found = await self.perform(_groups)
+        return sorted((Group(self, *each) for each in found), key=lambda g: (g.name, g.id))
+
+    async def group(self, id: str) -> Group:
+        """A group by its id, or by its name where only one has it. Raises `NotFound`."""
+        if id == self._user.id:
+            return self.personal
+        matching = [group for group in await self.groups() if id in (group.id, group.name)]
+        if len(matching) == 1:
+            return matching[0]
+        if matching:
+            ids = ", ".join(group.id for group in matching)
+            raise NotFound(f"{len(matching)} groups are named {id!r}; say which by its id: {ids}")
+        kind = "id" if is_ulid(id) else "name"
+        raise NotFound(f"no group with {kind} {id!r} on this device; `groups` lists those that are")
+
+    # --- Joining. -------------------------------------------------------------------------------
+
+    def preview(self, link: str) -> Preview:
+        """What an invite link says. Raises `InvalidLink`."""
+        parsed = decode_untrusted_link(link)
+        return Preview(
+            parsed.group, parsed.group_name, parsed.inviter_name, parsed.role, parsed.servers
+        )
+
+    async def join(self, link: str, *, timeout: float = _JOIN_S) -> Group:
+        """Join the group that a link leads to; returns once this device is admitted.
+
+        Raises `InvalidLink`, or `JoinPending` where no member could be met within `timeout`
+        seconds: the join is stored, and completes when one is.
+        """
+        preview = self.preview(link)
+        stirred = self._stirred.subscribe()
+        try:
+            group, inside = await self.perform(lambda turn: joining.join(turn, link))
+            self._join_refusals.pop(group, None)
+            await self._add_servers(preview.servers)
+            async with asyncio.timeout(timeout if self._network is not None else 0):
+                while not inside:
+                    await stirred.wait()
+                    inside = await self._is_inside(group)
+        except TimeoutError as error:
+            raise JoinPending(self._why_pending(preview)) from error
+        finally:
+            stirred.end()
+        return await self.group(group)
+
+    async def _is_inside(self, group: GroupId) -> bool:
+        refused = self._join_refusals.get(group)
+        if refused is not None:
+            raise JoinPending(
+                f"a member did not let you in: {refused}. Ask for a new invite link; this one is "
+                "tried again with other members"
+            )
+        return await self.perform(lambda turn: turn.state(group).role(self._user.id) is not None)
+
+    def _why_pending(self, preview: Preview) -> str:
+        reasons = "; ".join(self.status().problems) or "no member of it is online now"
+        return (
+            f"joining {preview.group_name!r} waits for one of its members ({reasons}). The join is "
+            "kept: it completes by itself while this device is online with one of them"
+        )
+
+    # --- Syncing and status. --------------------------------------------------------------------
+
+    async def wait_synced(
+        self, timeout: float | None = 30, *, group: GroupId | None = None
+    ) -> None:
+        """Wait until each group with other members is level with at least one of their devices.
+
+        A group is level with a device when neither side lacks what the other shows; all that are
+        connected count. Raises `NotSynced` after `timeout` seconds (None: never), saying what is
+        missing and for whom.
+        """
+        stirred = self._stirred.subscribe()
+        try:
+            async with asyncio.timeout(timeout):
+                while await self._not_level(group):
+                    await stirred.wait()
+        except TimeoutError:
+            missing = await self._not_level(group)
+            if missing:
+                raise NotSynced(self._why_not_synced(missing)) from None
+        finally:
+            stirred.end()
+
+    async def _not_level(self, group: GroupId | None) -> list[str]:
+        return await self.perform(lambda turn: _not_level(turn, self._engine, group))
+
+    def _why_not_synced(self, missing: Sequence[str]) -> str:
+        problems = self.status().problems
+        return "not level yet: " + "; ".join([*missing, *problems])
+
+    def status(self) -> Status:
+        """How this device stands now: connections, progress, refusals, and what to do."""
+        self._shell.check_usable()
+        servers = self._network.servers() if self._network else ()
+        connected = self._shell.connections
+        standing, waiting = self._shell.wait_for(self._standings)
+        found = problems(
+            servers,
+            connected,
+            standing,
+            self._network.failures if self._network else (),
+            only_loopback=self._network is not None and self._network.only_loopback,
+        )
+        if self._shell.failure is not None:
+            found.insert(0, str(self._shell.failure))
+        return Status(
+            self._user.id,
+            self._user.name,
+            self._user.device,
+            self._network is not None,
+            servers,
+            connected,
+            standing,
+            waiting,
+            self._engine.refusals(),
+            found,
+        )
+
+    # --- For `Group`. ---------------------------------------------------------------------------
+
+    async def perform(self, action: Callable[[Turn], T]) -> T:
+        """Do something in one transaction on the engine's thread. For the framework's own use."""
+        return await self._shell.perform(action)
+
+    async def read(self, question: Callable[[Snapshot], T]) -> T:
+        """Ask the store without waiting for the engine; what was awaited before is visible."""
+        self._shell.check_usable()
+
+        def ask() -> T:
+            with self._store.snapshot() as snapshot:
+                return question(snapshot)
+
+        return await self._shell.loop.run_in_executor(self._readers, ask)
+
+    def changes(self, group: GroupId, since: int | None) -> AsyncIterator[feed.Change]:
+        """See `Group.changes`."""
+        self._shell.check_usable()
+        subscription = self._changed.subscribe()
+        if since is None:
+            with self._store.snapshot() as snapshot:
+                since = snapshot.last_seq()
+        return feed.changes(group, since, self._read_changes, subscription)
+
+    async def _read_changes(self, since: int, group: GroupId, limit: int) -> Sequence[LoggedChange]:
+        return await self.read(lambda snapshot: snapshot.changes(since, group, limit=limit))
+
+    def living_list(self, find: feed.Find) -> AsyncIterator[list[Record]]:
+        """See `Group.live`."""
+        self._shell.check_usable()
+        return feed.living_list(find, self._changed.subscribe())
+
+    def wall_ms(self) -> int:
+        """This device's wall clock, in Unix milliseconds."""
+        return self._clock.now().wall_ms
+
+    # --- What the engine wants done. ------------------------------------------------------------
+
+    def _on_effect(self, effect: Effect) -> None:
+        match effect:
+            case Changed():
+                self._changed.ring()
+                self._stirred.ring()
+            case JoinRefused(group=group, reason=reason):
+                self._join_refusals[group] = reason
+                self._stirred.ring()
+            case GroupsChanged() | StatusChanged():
+                self._stirred.ring()
+            case _:
+                if self._network is not None:
+                    self._network.carry_out(effect)
+
+    def _standings(self) -> tuple[list[standings.GroupStanding], tuple[GroupId, ...]]:
+        def look(turn: Turn) -> tuple[list[standings.GroupStanding], tuple[GroupId, ...]]:
+            groups = [standings.standing(turn, row.id) for row in turn.tx.groups()]
+            mine = [each for each in groups if each.role != "none"]
+            return mine, standings.waiting_joins(turn)
+
+        return self._engine.perform(look, self._clock.now())[0]
+
+
+def _groups(turn: Turn) -> list[tuple[GroupId, str]]:
+    return [
+        (row.id, writing.name_of(turn, row.id))
+        for row in turn.tx.groups()
+        if row.id != turn.me.user.id and turn.state(row.id).role(turn.me.user.id) is not None
+    ]
+
+
+def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
+    """Of each group that is to be level: what is missing, in words. Empty if nothing is."""
+    wanted = [only] if only else [row.id for row in turn.tx.groups()]
+    shared = [group for group in wanted if _is_shared(turn, group)]
+    if not shared:
+        return ["no group has another member or device yet; invite somebody"]
+    return [
+        f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
+        for group in shared
+        if not engine.is_level(group)
+    ]
+
+
+def _is_shared(turn: Turn, group: GroupId) -> bool:
+    """Whether there is anybody to be level with."""
+    state = turn.state(group)
+    devices = sum(
+        len(state.identities[user].devices) for user in state.members() if user in state.identities
+    )
+    return devices > 1
+
+
+def _open_files(
+    path: Path,
+    name: str | User | None,
+    passphrase: str | None,
+    network: bool,
+    indexes: Mapping[str, Sequence[str]] | None,
+) -> tuple[Store, User, NetworkLock | None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = NetworkLock(path) if network else None
+    try:
+        user = _open_user(path, name, passphrase)
+        return Store.open(path, indexes), user, lock
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+def _open_user(path: Path, name: str | User | None, passphrase: str | None) -> User:
+    keys = keyfile.path_of(path)
+    if keys.exists():
+        return keyfile.read(keys, passphrase)
+    if path.exists() and path.stat().st_size > 0:
+        raise StoreDamaged(
+            f"the database {path} is there, but not its keys, {keys}; put the key file back, or "
+            "choose another path for a new profile"
+        )
+    user = name if isinstance(name, User) else _new_user(name)
+    keyfile.write(keys, user, passphrase, SystemEntropy())
+    return user
+
+
+def _new_user(name: str | None) -> User:
+    if name is None:
+        raise InvalidValue("a new profile needs a name, which others will see: give `name`")
+    now = SystemClock().now()
+    return User.create(name, platform.node() or "device", now.wall_ms, SystemEntropy())

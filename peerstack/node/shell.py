@@ -1,0 +1,171 @@
+"""Runs the engine: one thread for it and the writing connection, and threads that verify.
+
+Thin on purpose. Work is handed to the engine's thread in order; effects come back to the event loop
+in order, after their commit, even where the task that asked was cancelled meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from peerstack.engine import Engine, Turn
+from peerstack.engine.effects import Effect, StatusChanged, Verify
+from peerstack.engine.events import Event, StoreChanged, Verified, Woke
+from peerstack.engine.status import Connection, connections
+from peerstack.errors import NodeClosed, StoreError
+from peerstack.keys import Check
+from peerstack.node.ports import SystemClock
+from peerstack.ports import Instant
+from peerstack.store import Store
+
+T = TypeVar("T")
+
+_VERIFIERS: Final = 2
+_LOOK_S: Final = 0.2
+"""How often to see whether another process has written."""
+
+_log = logging.getLogger("peerstack")
+
+
+class Shell:
+    """The asyncio side of one engine. To be made inside a running loop."""
+
+    def __init__(self, engine: Engine, store: Store, on_effect: Callable[[Effect], None]) -> None:
+        """`on_effect` is called on the event loop with each effect but `Verify`."""
+        self.loop = asyncio.get_running_loop()
+        self.failure: StoreError | None = None
+        """Why the database could not be written, while that lasts."""
+        self.connections: tuple[Connection, ...] = ()
+        """The connections to other devices, as the latest turn left them."""
+        self._engine = engine
+        self._store = store
+        self._on_effect = on_effect
+        self._clock = SystemClock()
+        self._thread = ThreadPoolExecutor(1, "peerstack-engine")
+        self._verifiers = ThreadPoolExecutor(_VERIFIERS, "peerstack-verify")
+        self._timer: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._seen_version = store.data_version()
+        self._closed = False
+
+    def start(self, *, meet: bool) -> None:
+        """Begin to notice what other processes write, and to `meet` other devices."""
+        self._look = self.loop.call_later(_LOOK_S, self._look_around)
+        if meet:
+            self._thread.submit(self._start_engine)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def now(self) -> Instant:
+        """The present instant."""
+        return self._clock.now()
+
+    async def perform(self, action: Callable[[Turn], T]) -> T:
+        """Do something on the engine's thread, in a transaction of its own."""
+        self.check_usable()
+        return await self.run(lambda: self._perform(action))
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Do something on the engine's thread."""
+        return await asyncio.shield(self.loop.run_in_executor(self._thread, work))
+
+    def wait_for(self, work: Callable[[], T]) -> T:
+        """Do something short on the engine's thread, and block until it is done."""
+        return self._thread.submit(work).result()
+
+    def post(self, event: Event) -> None:
+        """Hand an event to the engine, behind all that was handed to it before."""
+        if not self._closed:
+            self._thread.submit(self._handle, event)
+
+    def check_usable(self) -> None:
+        """Raise `NodeClosed` after closing, or from another event loop."""
+        if self._closed:
+            raise NodeClosed("this node is closed; open it again")
+        if asyncio.get_running_loop() is not self.loop:
+            raise NodeClosed(
+                "this node belongs to another event loop; use it from the one that opened it, "
+                "or open_sync for use from any thread"
+            )
+
+    async def close(self) -> None:
+        """Finish what was handed in; nothing is accepted after."""
+        self._closed = True
+        for timer in (self._timer, self._look):
+            if timer is not None:
+                timer.cancel()
+        await self.loop.run_in_executor(None, self._shut_down)
+
+    def _shut_down(self) -> None:
+        self._verifiers.shutdown(cancel_futures=True)
+        self._thread.shutdown()
+
+    # --- On the engine's thread. ----------------------------------------------------------------
+
+    def _perform(self, action: Callable[[Turn], T]) -> T:
+        result, effects = self._engine.perform(action, self._clock.now())
+        self._release(effects)
+        return result
+
+    def _handle(self, event: Event) -> None:
+        try:
+            effects = self._engine.handle(event, self._clock.now())
+            self.failure = None
+        except StoreError as error:
+            self.failure = error
+            effects = self._engine.abandon_peers()
+        except Exception:
+            _log.exception("an event could not be handled; hanging up on all peers")
+            effects = self._engine.abandon_peers()
+        self._release(effects)
+
+    def _start_engine(self) -> None:
+        self._release(self._engine.start(self._clock.now()))
+
+    def _release(self, effects: Sequence[Effect]) -> None:
+        wake_ms = self._engine.next_wake_ms(self._clock.now())
+        if any(isinstance(effect, StatusChanged) for effect in effects):
+            self.connections = connections(list(self._engine.peers.values()))
+        self.loop.call_soon_threadsafe(self._carry_out, effects, wake_ms)
+
+    # --- On the event loop. ---------------------------------------------------------------------
+
+    def _carry_out(self, effects: Sequence[Effect], wake_ms: int | None) -> None:
+        if self._closed:
+            return
+        for effect in effects:
+            if isinstance(effect, Verify):
+                self._verifiers.submit(self._verify, effect)
+            else:
+                self._on_effect(effect)
+        if self._timer is not None:
+            self._timer.cancel()
+        if wake_ms is not None:
+            delay_s = max(0, wake_ms - self._clock.now().mono_ms) / 1000
+            self._timer = self.loop.call_later(delay_s, self.post, Woke())
+
+    def _verify(self, effect: Verify) -> None:
+        holds = tuple(map(_holds, effect.checks))
+        self.post(Verified(effect.ticket, holds))
+
+    def _look_around(self) -> None:
+        if not self._closed:
+            self._thread.submit(self._compare_version)
+            self._look = self.loop.call_later(_LOOK_S, self._look_around)
+
+    def _compare_version(self) -> None:
+        version = self._store.data_version()
+        if version != self._seen_version:
+            self._seen_version = version
+            self._handle(StoreChanged())
+
+
+def _holds(check: Check) -> bool:
+    return check.holds()

@@ -1,0 +1,357 @@
+"""One group with one peer: show where one stands, compare, ask for what is missing.
+
+Statements are brought level first, then records. Each side pulls: it asks for what could change
+anything on it, so nothing is pushed on a device that has refused or holds it. Of the two, the one
+that dialled begins each comparison (`docs/protocol.md`, "Bringing a group level").
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from peerstack import limits
+from peerstack.errors import Reason, RemoteError
+from peerstack.ids import GroupId
+from peerstack.keys import Hash
+from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step
+from peerstack.reconcile import Gap as FoundGap
+from peerstack.record import Signed
+from peerstack.session.replica import Replica, Roots, Standing
+from peerstack.session.wire import (
+    Compared,
+    Gap,
+    Kind,
+    Level,
+    Message,
+    Ranges,
+    Unproven,
+    Want,
+)
+
+T = TypeVar("T")
+
+
+class State(enum.Enum):
+    """How far a group is level with one peer."""
+
+    UNPROVEN = "unproven"
+    """By the statements here, the peer is no member (yet)."""
+    WORKING = "working"
+    """Comparing, or waiting for the other's word."""
+    LEVEL = "level"
+    """Neither side lacks what the other shows."""
+
+
+class Request(NamedTuple):
+    """What is to be sent, all of one set."""
+
+    kind: Kind
+    keys: Sequence[bytes]
+    spans: Sequence[Span]
+    excluded: frozenset[bytes]
+
+
+class Channel:
+    """One side of bringing one group level with one peer. Says what it has to by `outbox`."""
+
+    def __init__(self, group: GroupId, mine: int, *, salt: Hash, leads: bool) -> None:
+        """`mine`: the channel's number in what this device sends. `leads`: it dialled."""
+        self.group: Final = group
+        self.mine: Final = mine
+        self.by_invite = True
+        """Whether only an invite's secret is shared with the peer (so far)."""
+        self.standing = Standing.UNKNOWN
+        self.outbox: list[Message] = []
+        self.introduction: Sequence[Signed] = ()
+        """Statements about this device, to be sent before anything else."""
+        self.requests: list[Request] = []
+        """What the peer has asked for, to be sent and each followed by a `Served`."""
+        self.wanted_items = 0
+        """Records asked for on this connection (in gaps, by the peer's word how many)."""
+        self.arrived_items = 0
+        self._salt = salt
+        self._leads = leads
+        self._shown: Roots | None = None
+        self._heard: Roots | None = None
+        self._run: _Run | None = None
+        self._compared: dict[Kind, tuple[Roots, Roots]] = {}
+        self._settled = False
+        self._wants_open = 0
+        self._unsettled: set[int] = set()
+        self._owes_level = False
+        self._owes_close = False
+        self._awaits_close = False
+        self._doubted = False
+        self._introduced = False
+        self._peer_introduced = False
+
+    @property
+    def state(self) -> State:
+        """How far the group is level with this peer, as far as this side can know."""
+        if self.standing is Standing.UNKNOWN:
+            return State.UNPROVEN
+        level = self._shown is not None and self._shown == self._heard
+        return State.LEVEL if not self.busy and (level or self._settled) else State.WORKING
+
+    @property
+    def statements_level(self) -> bool:
+        """Whether the peer has shown all its statements: what is missing, it has not either."""
+        if self._heard is None or self._shown is None:
+            return False
+        level = self._heard.statements == self._shown.statements
+        return level or self._was_compared(Kind.STATEMENTS, self._shown, self._heard)
+
+    @property
+    def busy(self) -> bool:
+        """Whether this side waits for something that it asked for."""
+        return self._run is not None or self._wants_open > 0 or bool(self._unsettled)
+
+    # --- What happens to it. --------------------------------------------------------------------
+
+    def judged(self, standing: Standing, replica: Replica) -> None:
+        """What the statements here say of the peer, at the start and when they change."""
+        before, self.standing = self.standing, standing
+        if standing is Standing.UNKNOWN:
+            self._doubt()
+        elif before is not standing:
+            self._show(replica.roots(self.group))
+            self._consider(replica)
+        if standing is Standing.HOST:
+            self._introduce(replica)
+
+    def refresh(self, replica: Replica) -> None:
+        """Show where this side stands, if that has changed since."""
+        roots = replica.roots(self.group)
+        if self.standing is not Standing.UNKNOWN and not self.busy and self._shown != roots:
+            self._show(roots)
+
+    def level(self, message: Level, replica: Replica) -> None:
+        """The peer showed where it stands."""
+        self._heard = Roots(message.statements, message.records)
+        self._settled = False
+        if message.closes:
+            self._awaits_close = False
+        self._consider(replica, answering=True)
+
+    def doubted(self, replica: Replica) -> None:
+        """The peer does not know us as a member: show why we are, once."""
+        self._introduce(replica)
+
+    def compared(self) -> None:
+        """The peer, which leads, says that there is nothing left to bring over."""
+        self._settled = self._heard is not None
+
+    def ranges_untrusted(self, message: Ranges, replica: Replica) -> None:
+        """The next message of a comparison. Raises `RemoteError`."""
+        self._require_standing(message.kind)
+        if self._run is None:
+            if self._leads:
+                raise RemoteError(Reason.UNEXPECTED, "only the side that dialled may compare")
+            self._run = _Run(message.kind, self._reconciler(message.kind, replica))
+        if self._run.kind is not message.kind:
+            raise RemoteError(Reason.UNEXPECTED, "a comparison of another set is under way")
+        self._took(self._run.reconciler.receive(message.message), replica)
+
+    def want_untrusted(self, want: Want) -> None:
+        """The peer asks for something.
+
+        Raises `RemoteError` where it is no member; nothing of a group goes to others.
+        """
+        if self.standing is not Standing.MEMBER:
+            raise RemoteError(Reason.NOT_MEMBER, f"asks for {want.kind.name.lower()}")
+        spans = [Span(gap.lower, gap.upper) for gap in want.gaps]
+        self._requested(Request(want.kind, want.keys, spans, frozenset(want.excluded)))
+
+    def served_untrusted(self, replica: Replica) -> None:
+        """All that our oldest open request asked for has been sent. Raises `RemoteError`."""
+        if self._wants_open == 0:
+            raise RemoteError(Reason.UNSOLICITED, "served what nobody had asked for")
+        self._wants_open -= 1
+        self._fetched(replica)
+
+    def arrived_untrusted(self, kind: Kind, number: int, count: int) -> None:
+        """A batch came and is being verified. Raises `RemoteError`."""
+        if self.standing is Standing.UNKNOWN and kind is Kind.STATEMENTS:
+            if self._peer_introduced:
+                raise RemoteError(Reason.NOT_MEMBER, "more statements from who is no member")
+            self._peer_introduced = True
+        else:
+            self._require_standing(kind)
+        if number in self._unsettled:
+            raise RemoteError(Reason.UNEXPECTED, "a batch number twice")
+        self._unsettled.add(number)
+        if self._wants_open and kind is Kind.RECORDS:
+            self.arrived_items += count
+
+    def settled(self, number: int, replica: Replica) -> None:
+        """A batch is dealt with."""
+        self._unsettled.discard(number)
+        self._fetched(replica)
+
+    def _fetched(self, replica: Replica) -> None:
+        # News that was not asked for starts nothing: levels are shown a moment after it.
+        if self._owes_level or self._owes_close:
+            self._consider(replica)
+
+    # --- What it does. --------------------------------------------------------------------------
+
+    def _require_standing(self, kind: Kind) -> None:
+        allowed = self.standing is Standing.MEMBER or (
+            self.standing is Standing.HOST and kind is Kind.STATEMENTS
+        )
+        if not allowed:
+            raise RemoteError(Reason.NOT_MEMBER, f"{kind.name.lower()} from who is no member")
+
+    def _doubt(self) -> None:
+        # Who comes by invite introduces itself without being asked.
+        if not self._doubted and not self.by_invite:
+            self._doubted = True
+            self.outbox.append(Unproven(self.mine))
+
+    def _introduce(self, replica: Replica) -> None:
+        if not self._introduced:
+            self._introduced = True
+            self.introduction = replica.introduction(self.group)
+
+    def _show(self, roots: Roots) -> None:
+        self.outbox.append(
+            Level(self.mine, roots.statements, roots.records, closes=self._owes_close)
+        )
+        self._shown = roots
+        self._owes_level = self._owes_close = self._settled = False
+
+    def _consider(self, replica: Replica, *, answering: bool = False) -> None:
+        """Decide what to do next, once nothing is under way.
+
+        `answering`: the peer has just shown its level; where that differs and it leads, it needs
+        ours.
+        """
+        if self.busy or self.standing is Standing.UNKNOWN or self._heard is None:
+            return
+        mine = replica.roots(self.group)
+        if self._owes_level or self._owes_close:
+            self._show(mine)
+            answering = False
+        if self._awaits_close:
+            return
+        if mine == self._heard:
+            if self._shown != mine:
+                self._show(mine)
+        elif self._leads:
+            self._compare(mine, self._heard, replica)
+        elif answering or self._shown != mine:
+            self._show(mine)
+
+    def _compare(self, mine: Roots, heard: Roots, replica: Replica) -> None:
+        kind = self._differing(mine, heard)
+        if kind is None:
+            if not self._settled:
+                self._settled = True
+                self.outbox.append(Compared(self.mine))
+            return
+        self._compared[kind] = (mine, heard)
+        self._run = _Run(kind, self._reconciler(kind, replica))
+        self._took(self._run.reconciler.start(_root(heard, kind)), replica)
+
+    def _differing(self, mine: Roots, heard: Roots) -> Kind | None:
+        """The first set that differs and has not been compared as it is."""
+        if mine.statements != heard.statements and not self._was_compared(
+            Kind.STATEMENTS, mine, heard
+        ):
+            return Kind.STATEMENTS
+        if self.standing is not Standing.MEMBER or mine.records == heard.records:
+            return None
+        return None if self._was_compared(Kind.RECORDS, mine, heard) else Kind.RECORDS
+
+    def _was_compared(self, kind: Kind, mine: Roots, heard: Roots) -> bool:
+        before = self._compared.get(kind)
+        if before is None or kind is Kind.RECORDS:
+            return before == (mine, heard)
+        return (before[0].statements, before[1].statements) == (mine.statements, heard.statements)
+
+    def _reconciler(self, kind: Kind, replica: Replica) -> Reconciler:
+        known = replica.excluded(self.group, kind)
+        return Reconciler(replica.ordered(self.group, kind), self._salt, known)
+
+    def _took(self, step: Step, replica: Replica) -> None:
+        assert self._run is not None
+        kind = self._run.kind
+        self.outbox.extend(Ranges(self.mine, kind, message) for message in step.messages)
+        self._want(kind, step.missing, step.missing_gaps, replica)
+        self._run.note(step)
+        if not step.complete:
+            self._compared.pop(kind, None)
+        if step.done:
+            self._end_run(self._run)
+            self._consider(replica)
+
+    def _end_run(self, run: _Run) -> None:
+        """What was asked for by name on either side counts as one request.
+
+        Each run ends with the level of the side that follows, once it has what it wanted: before
+        that, the leader cannot know whether anything is left to compare.
+        """
+        self._run = None
+        if self._leads:
+            self._awaits_close = True
+        else:
+            self._owes_close = True
+        if run.asked:
+            self._opened_want(run.kind, run.asked)
+        if run.was_asked:
+            # Whoever is no member of ours gets nothing, but is told that this was all.
+            keys = tuple(run.requested) if self.standing is Standing.MEMBER else ()
+            self._requested(Request(run.kind, keys, (), frozenset()))
+
+    def _requested(self, request: Request) -> None:
+        self.requests.append(request)
+
+    def _want(
+        self, kind: Kind, missing: Sequence[Item], gaps: Sequence[FoundGap], replica: Replica
+    ) -> None:
+        keys = [item.key for item in replica.wanted(self.group, kind, missing)]
+        known = replica.excluded(self.group, kind) if gaps else ()
+        excluded = tuple(known[: limits.WANT_EXCLUDED])
+        for some in _chunks(keys, limits.WANT_KEYS):
+            self._ask(Want(self.mine, kind, tuple(some)), len(some))
+        for some_gaps in _chunks(gaps, limits.WANT_GAPS):
+            spans = tuple(Gap(gap.span.lower, gap.span.upper) for gap in some_gaps)
+            count = sum(gap.count for gap in some_gaps)
+            self._ask(Want(self.mine, kind, (), spans, excluded), count)
+
+    def _ask(self, want: Want, count: int) -> None:
+        self.outbox.append(want)
+        self._opened_want(want.kind, count)
+
+    def _opened_want(self, kind: Kind, count: int) -> None:
+        if kind is Kind.RECORDS:
+            self.wanted_items += count
+        self._wants_open += 1
+        self._owes_level = True
+
+
+class _Run:
+    """A comparison under way."""
+
+    def __init__(self, kind: Kind, reconciler: Reconciler) -> None:
+        self.kind = kind
+        self.reconciler = reconciler
+        self.asked = 0
+        self.was_asked = False
+        self.requested: dict[bytes, None] = {}
+
+    def note(self, step: Step) -> None:
+        """Keep what both sides have asked for by name, until the end."""
+        self.asked += step.asked
+        self.was_asked = self.was_asked or step.was_asked
+        self.requested.update((item.key, None) for item in step.requested)
+
+
+def _root(roots: Roots, kind: Kind) -> Fingerprint:
+    return roots.statements if kind is Kind.STATEMENTS else roots.records
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,408 @@
+"""One authenticated peer: recognise common groups, serve what is asked for, keep a window.
+
+Messages in, messages out; time is an argument. What it needs of this device, it asks a `Replica`.
+Anything that a peer may not say raises `RemoteError`, and the connection ends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from peerstack import limits
+from peerstack.errors import Reason, RemoteError
+from peerstack.ids import DeviceId, GroupId
+from peerstack.keys import HASH_BYTES
+from peerstack.ports import Entropy, Instant
+from peerstack.record import Signed, decode_untrusted
+from peerstack.session.channel import Channel, Request, State
+from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
+from peerstack.session.replica import Replica, SharedSecret
+from peerstack.session.wire import (
+    Ack,
+    Batch,
+    Compared,
+    Groups,
+    Kind,
+    Level,
+    Message,
+    Ranges,
+    Refused,
+    Served,
+    Unproven,
+    Want,
+    encode,
+)
+from peerstack.session.wire import decode_untrusted as decode_untrusted_message
+
+_SLICES_PER_TURN: Final = 2
+"""Batches that one turn reads and packs, so that it takes no more than about 20 ms."""
+
+
+class Progress(NamedTuple):
+    """How far one group is with one peer."""
+
+    group: GroupId
+    state: State
+    received: int
+    """Of what was asked for on this connection; never more than `wanted`."""
+    wanted: int
+    sent: int
+    owed: int
+    """What the peer has asked for, those sent included (of gaps, the count when it asked)."""
+
+
+class _Serving:
+    """What of one request still has to be sent."""
+
+    def __init__(self, channel: Channel, request: Request) -> None:
+        self.channel = channel
+        self.kind = request.kind
+        self.keys = deque(request.keys)
+        self.spans = deque(request.spans)
+        self.excluded = request.excluded
+
+    def next(self, replica: Replica) -> Sequence[Signed]:
+        """Some of it, in order; empty only where nothing of a part is left."""
+        if self.keys:
+            some = [self.keys.popleft() for _ in range(min(len(self.keys), limits.BATCH_RECORDS))]
+            return self._without_excluded(replica.read(self.channel.group, self.kind, some))
+        span = self.spans.popleft()
+        items, rest = replica.read_span(self.channel.group, self.kind, span)
+        if rest is not None:
+            self.spans.appendleft(rest)
+        return self._without_excluded(items)
+
+    @property
+    def finished(self) -> bool:
+        return not self.keys and not self.spans
+
+    def _without_excluded(self, items: Sequence[Signed]) -> Sequence[Signed]:
+        return [item for item in items if item.hash not in self.excluded]
+
+
+class Peer:
+    """One connection to another device, from the first hello to the last batch."""
+
+    def __init__(
+        self, me: Me, *, dialled: bool, binding: bytes, entropy: Entropy, now: Instant
+    ) -> None:
+        self.authenticated: Authenticated | None = None
+        self.channels: dict[GroupId, Channel] = {}
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self.messages_sent = 0
+        self._me = me
+        self._leads = dialled
+        self._handshake = Handshake(me, dialled=dialled, binding=binding, entropy=entropy)
+        self._out: list[bytes] = []
+        self._refused_joins: list[tuple[GroupId, str]] = []
+        self._secrets: list[SharedSecret] = []
+        self._their_tags: list[bytes] = []
+        self._by_theirs: dict[int, Channel] = {}
+        self._servings: deque[_Serving] = deque()
+        self._next_number = 0
+        self._unacked: dict[int, tuple[Channel, int]] = {}
+        self._arriving: dict[int, Channel] = {}
+        self._sent: dict[GroupId, int] = {}
+        self._owed: dict[GroupId, int] = {}
+        self._heard_ms = self._opened_ms = now.mono_ms
+        self._post(self._handshake.open())
+
+    # --- For the engine. ------------------------------------------------------------------------
+
+    def take_outgoing(self) -> list[bytes]:
+        """The messages to send, in order; each is returned once."""
+        outgoing, self._out = self._out, []
+        return outgoing
+
+    def take_refused_joins(self) -> list[tuple[GroupId, str]]:
+        """Groups that the peer did not let this device into, with the reasons' names; once."""
+        refused, self._refused_joins = self._refused_joins, []
+        return refused
+
+    def receive_untrusted(self, data: bytes, replica: Replica, now: Instant) -> None:
+        """Take the next message of the peer. Raises `RemoteError`: then the connection must end."""
+        self.received_bytes += len(data)
+        self._heard_ms = now.mono_ms
+        if self.authenticated is None:
+            answers, self.authenticated = self._handshake.receive_untrusted(data, now)
+            for answer in answers:
+                self._post(answer)
+            if self.authenticated is not None:
+                self.offer_groups(replica)
+            return
+        self._dispatch_untrusted(decode_untrusted_message(data), replica)
+        self.pump(replica)
+
+    def offer_groups(self, replica: Replica) -> None:
+        """Tell the peer, blinded, of the groups (and secrets) that it has not been told of yet."""
+        if self.authenticated is None:
+            return
+        known = set(self._secrets)
+        room = limits.GROUP_TAGS - len(self._secrets)
+        fresh = [secret for secret in replica.secrets() if secret not in known][:room]
+        if fresh or not self._secrets:
+            self._secrets.extend(fresh)
+            self._say(Groups(tuple(self._tag(each, self._me.device) for each in fresh)))
+            self._match(replica)
+            self.pump(replica)
+
+    def rejudge(self, group: GroupId, replica: Replica) -> None:
+        """The statements of a group have changed: what do they say of this peer now?"""
+        self.offer_groups(replica)
+        channel = self.channels.get(group)
+        if channel is not None:
+            self._judge(channel, replica)
+            self.pump(replica)
+
+    def refresh(self, group: GroupId, replica: Replica) -> None:
+        """The records of a group have changed a moment ago: show it where that is news."""
+        channel = self.channels.get(group)
+        if channel is not None:
+            channel.refresh(replica)
+            self.pump(replica)
+
+    def push(self, group: GroupId, items: Sequence[Signed]) -> None:
+        """Send news at once, where the peer may have it; with a full window, levels will tell."""
+        channel = self.channels.get(group)
+        if channel is None or channel.state is State.UNPROVEN or not items:
+            return
+        if len(self._unacked) < 2 * limits.WINDOW_BATCHES:
+            self._send_batch(channel, Kind.RECORDS, items)
+
+    def refuse_join(self, group: GroupId, reason: Reason) -> None:
+        """Tell a newcomer why it is not let in."""
+        channel = self.channels.get(group)
+        if channel is not None:
+            self._say(Refused(channel.mine, reason.value))
+
+    def settled(self, number: int, replica: Replica) -> None:
+        """A batch that `Replica.arrived` took is dealt with and committed."""
+        channel = self._arriving.pop(number)
+        self._say(Ack(number))
+        channel.settled(number, replica)
+        self.pump(replica)
+
+    def pump(self, replica: Replica) -> None:
+        """Say what is due, and send what was asked for while the window is open."""
+        for channel in self.channels.values():
+            self._flush(channel)
+        for _ in range(_SLICES_PER_TURN):
+            if not self._may_serve:
+                break
+            self._serve(self._servings[0], replica)
+
+    @property
+    def wants_another_turn(self) -> bool:
+        """Whether `pump` stopped only to let others have a turn."""
+        return self._may_serve
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way in either direction."""
+        return not (self._servings or self._unacked or self._arriving) and not any(
+            channel.busy for channel in self.channels.values()
+        )
+
+    def deadline_ms(self) -> int | None:
+        """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""
+        if self.authenticated is None:
+            return self._opened_ms + limits.HANDSHAKE_MS
+        owes = self._unacked or any(channel.busy for channel in self.channels.values())
+        return self._heard_ms + limits.ANSWER_MS if owes else None
+
+    def progress(self) -> Iterator[Progress]:
+        """How far each group is with this peer."""
+        for group, channel in self.channels.items():
+            unacked = sum(count for owner, count in self._unacked.values() if owner is channel)
+            sent = self._sent.get(group, 0) - unacked
+            yield Progress(
+                group,
+                channel.state,
+                min(channel.arrived_items, channel.wanted_items),
+                channel.wanted_items,
+                sent,
+                max(self._owed.get(group, 0), sent),
+            )
+
+    # --- Recognising common groups. -------------------------------------------------------------
+
+    def _tag(self, shared: SharedSecret, sender: DeviceId) -> bytes:
+        assert self.authenticated is not None
+        return group_tag(shared.secret, self.authenticated.transcript, sender)
+
+    def _match(self, replica: Replica) -> None:
+        """Open a channel for each group that both sides named."""
+        assert self.authenticated is not None
+        places = {tag: place for place, tag in enumerate(self._their_tags)}
+        for mine, shared in enumerate(self._secrets):
+            theirs = places.get(self._tag(shared, self.authenticated.device))
+            if theirs is not None and theirs not in self._by_theirs:
+                self._by_theirs[theirs] = self._open(shared, mine, replica)
+
+    def _open(self, shared: SharedSecret, mine: int, replica: Replica) -> Channel:
+        assert self.authenticated is not None
+        channel = self.channels.get(shared.group)
+        if channel is None:
+            salt = self.authenticated.transcript
+            channel = Channel(shared.group, mine, salt=salt, leads=self._leads)
+            self.channels[shared.group] = channel
+        # A member's secret says more than an invite.
+        channel.by_invite = channel.by_invite and shared.by_invite
+        self._judge(channel, replica)
+        return channel
+
+    def _judge(self, channel: Channel, replica: Replica) -> None:
+        assert self.authenticated is not None
+        peer = self.authenticated
+        channel.judged(replica.standing(channel.group, peer.user, peer.device, peer.key), replica)
+
+    # --- What the peer says. --------------------------------------------------------------------
+
+    def _dispatch_untrusted(self, message: Message, replica: Replica) -> None:
+        match message:
+            case Groups(tags=tags):
+                self._take_groups_untrusted(tags, replica)
+            case Ack(number=number):
+                self._take_ack_untrusted(number)
+            case Batch():
+                self._take_batch_untrusted(message, replica)
+            case Want():
+                self._take_want_untrusted(message)
+            case Level() | Unproven() | Refused() | Ranges() | Served() | Compared():
+                self._take_for_channel_untrusted(message, replica)
+            case _:
+                raise RemoteError(Reason.UNEXPECTED, f"{type(message).__name__} after the proof")
+
+    def _take_groups_untrusted(self, tags: Sequence[bytes], replica: Replica) -> None:
+        if len(self._their_tags) + len(tags) > limits.GROUP_TAGS:
+            raise RemoteError(Reason.TOO_MANY, "names of groups")
+        self._their_tags.extend(tags)
+        self._match(replica)
+
+    def _take_ack_untrusted(self, number: int) -> None:
+        if self._unacked.pop(number, None) is None:
+            raise RemoteError(Reason.UNSOLICITED, f"acknowledges batch {number}")
+
+    def _take_batch_untrusted(self, batch: Batch, replica: Replica) -> None:
+        channel = self._channel_untrusted(batch.channel)
+        if len(batch.bodies) != len(batch.signatures):
+            raise RemoteError(Reason.MALFORMED, "a body without its signature")
+        if len(self._arriving) >= 3 * limits.WINDOW_BATCHES:
+            raise RemoteError(Reason.TOO_MANY, "batches at once")
+        if batch.number in self._arriving:
+            raise RemoteError(Reason.UNEXPECTED, "a batch number twice")
+        items = [
+            decode_untrusted(body, signature)
+            for body, signature in zip(batch.bodies, batch.signatures, strict=True)
+        ]
+        channel.arrived_untrusted(batch.kind, batch.number, len(items))
+        self._arriving[batch.number] = channel
+        replica.arrived(channel.group, batch.kind, items, batch.number)
+
+    def _take_want_untrusted(self, want: Want) -> None:
+        if len(self._servings) >= limits.WANTS_OPEN:
+            raise RemoteError(Reason.TOO_MANY, "requests at once")
+        self._channel_untrusted(want.channel).want_untrusted(want)
+
+    def _take_for_channel_untrusted(
+        self, message: Level | Unproven | Refused | Ranges | Served | Compared, replica: Replica
+    ) -> None:
+        channel = self._channel_untrusted(message.channel)
+        match message:
+            case Level():
+                channel.level(message, replica)
+            case Ranges():
+                channel.ranges_untrusted(message, replica)
+            case Served():
+                channel.served_untrusted(replica)
+            case Compared():
+                channel.compared()
+            case Unproven():
+                channel.doubted(replica)
+            case Refused(reason=reason):
+                self._refused_joins.append((channel.group, reason))
+
+    def _channel_untrusted(self, theirs: int) -> Channel:
+        channel = self._by_theirs.get(theirs)
+        if channel is None:
+            raise RemoteError(Reason.WRONG_GROUP, f"channel {theirs} names no group in common")
+        return channel
+
+    # --- What is said to the peer. --------------------------------------------------------------
+
+    @property
+    def _may_serve(self) -> bool:
+        return bool(self._servings) and len(self._unacked) < limits.WINDOW_BATCHES
+
+    def _serve(self, serving: _Serving, replica: Replica) -> None:
+        items = () if serving.finished else serving.next(replica)
+        if items:
+            self._send_batch(serving.channel, serving.kind, items)
+        if serving.finished:
+            self._servings.popleft()
+            self._say(Served(serving.channel.mine))
+
+    def _flush(self, channel: Channel) -> None:
+        if channel.introduction:
+            introduction, channel.introduction = channel.introduction, ()
+            self._send_batch(channel, Kind.STATEMENTS, introduction)
+        outbox, channel.outbox = channel.outbox, []
+        for message in outbox:
+            self._say(message)
+        for request in channel.requests:
+            self._servings.append(_Serving(channel, request))
+            if request.kind is Kind.RECORDS:
+                owed = self._owed.get(channel.group, 0) + len(request.keys)
+                self._owed[channel.group] = owed
+        channel.requests = []
+
+    def _send_batch(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
+        """Send items in as many batches as their bytes need."""
+        for some in _by_bytes(items):
+            self._send_packed(channel, kind, some)
+
+    def _send_packed(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
+        batch = Batch(
+            channel.mine,
+            kind,
+            self._next_number,
+            tuple(item.body for item in items),
+            tuple(item.signature for item in items),
+        )
+        encoded = encode(batch)
+        if len(encoded) > limits.MESSAGE_BYTES and len(items) > 1:
+            half = len(items) // 2
+            self._send_packed(channel, kind, items[:half])
+            self._send_packed(channel, kind, items[half:])
+            return
+        count = len(items) if kind is Kind.RECORDS else 0
+        self._unacked[self._next_number] = (channel, count)
+        self._next_number += 1
+        if kind is Kind.RECORDS:
+            self._sent[channel.group] = self._sent.get(channel.group, 0) + len(items)
+        self._post(encoded)
+
+    def _say(self, message: Message) -> None:
+        self._post(encode(message))
+
+    def _post(self, data: bytes) -> None:
+        self.sent_bytes += len(data)
+        self.messages_sent += 1
+        self._out.append(data)
+
+
+def _by_bytes(items: Sequence[Signed]) -> Iterator[Sequence[Signed]]:
+    """Runs of items that make good batches: bounded in number and in bytes."""
+    start = size_bytes = 0
+    for place, item in enumerate(items):
+        item_bytes = len(item.body) + len(item.signature) + 2 * HASH_BYTES
+        full = size_bytes + item_bytes > limits.BATCH_BYTES
+        if place > start and (full or place - start >= limits.BATCH_RECORDS):
+            yield items[start:place]
+            start, size_bytes = place, 0
+        size_bytes += item_bytes
+    if start < len(items):
+        yield items[start:]

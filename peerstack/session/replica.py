@@ -1,0 +1,91 @@
+"""What a session asks of the device that it runs on. The engine answers it from the store."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.keys import Hash, Secret
+from peerstack.reconcile.fingerprint import Fingerprint, Item
+from peerstack.reconcile.ordered import OrderedSet
+from peerstack.reconcile.span import Span
+from peerstack.record import Signed
+from peerstack.session.wire import Kind
+
+
+class Standing(enum.Enum):
+    """What the statements here say of a peer, in one group."""
+
+    MEMBER = enum.auto()
+    UNKNOWN = enum.auto()
+    HOST = enum.auto()
+    """We are joining, and know nobody yet: the peer may show us statements, and nothing else."""
+
+
+class SharedSecret(NamedTuple):
+    """What two devices must both hold to recognise a group in each other."""
+
+    group: GroupId
+    secret: Secret
+    by_invite: bool
+    """Whether it comes from an invite, and so shows no membership, only that one was invited."""
+
+
+class Roots(NamedTuple):
+    """The fingerprints of the two sets of a group."""
+
+    statements: Fingerprint
+    records: Fingerprint
+
+
+class Slice(NamedTuple):
+    """Some of what lies in a span, in order, and where to go on."""
+
+    items: Sequence[Signed]
+    rest: Span | None
+
+
+class Replica(Protocol):
+    """The groups on this device, within one turn of the engine."""
+
+    def secrets(self) -> Sequence[SharedSecret]:
+        """All that a peer may be recognised by, most urgent group first."""
+        ...
+
+    def standing(self, group: GroupId, user: UserId, device: DeviceId, key: bytes) -> Standing:
+        """What the group's statements say of the device at the other end."""
+        ...
+
+    def roots(self, group: GroupId) -> Roots:
+        """Where this device stands in a group; two lookups, whatever the group's size."""
+        ...
+
+    def ordered(self, group: GroupId, kind: Kind) -> OrderedSet:
+        """One set of a group, for comparing."""
+        ...
+
+    def wanted(self, group: GroupId, kind: Kind, items: Sequence[Item]) -> Sequence[Item]:
+        """Those of a peer's items that could change anything here and were not seen before."""
+        ...
+
+    def excluded(self, group: GroupId, kind: Kind) -> Sequence[Hash]:
+        """Hashes of what is known without being in the set (held, refused): bounded."""
+        ...
+
+    def read(self, group: GroupId, kind: Kind, keys: Sequence[bytes]) -> Sequence[Signed]:
+        """What this device has for some keys of a set; of records, the live versions."""
+        ...
+
+    def read_span(self, group: GroupId, kind: Kind, span: Span) -> Slice:
+        """The next of what lies in a span, at most `limits.BATCH_RECORDS`."""
+        ...
+
+    def introduction(self, group: GroupId) -> Sequence[Signed]:
+        """The statements that show why this device belongs to the group, or asks to join it."""
+        ...
+
+    def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:
+        """Take what a peer sent. The engine later calls `Peer.settled` with the number."""
+        ...
