@@ -1,0 +1,605 @@
+"""Each rule of `docs/rules.md`, by its number."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import UNSET
+
+from peerstack import limits
+from peerstack.errors import Reason
+from peerstack.groups.membership import GroupState
+from peerstack.groups.rules import ADMITTED, MISSING, Held, Refused, judge_record
+from peerstack.groups.statements import (
+    CLOSE_TYPE,
+    GROUP_TYPE,
+    JOIN_TYPE,
+    SEAL_TYPE,
+    Admit,
+    Close,
+    Founding,
+    Invite,
+    Join,
+    Role,
+    Seal,
+)
+from peerstack.identity import (
+    DEVICE_TYPE,
+    REVOKE_TYPE,
+    ROTATE_TYPE,
+    USER_TYPE,
+    Revocation,
+    Rotation,
+)
+from peerstack.ids import as_group
+from peerstack.keys import Signer
+from peerstack.record import Body, Signed, compare, compose
+from tests.groups.folding import Fold, fold, holds
+from tests.people import INVITE_KEY, NOW, T0, person, signer
+
+RULES = Path(__file__).parents[2] / "docs" / "rules.md"
+
+ANA, BO, CY, MALLORY = (person(name) for name in ("ana", "bo", "cy", "mallory"))
+PEOPLE = [statement for each in (ANA, BO, CY, MALLORY) for statement in each.user.statements]
+INCEPTION, CERTIFICATE = ANA.user.statements
+
+FOUNDING = ANA.founds(T0 + 100)
+GROUP = FOUNDING.group
+INVITE = ANA.invites(FOUNDING, T0 + 200, expires=T0 + 1_000)
+JOIN = BO.joins(INVITE, T0 + 300)
+ADMIT = ANA.admits(FOUNDING, JOIN, T0 + 400)
+READ_INVITE = ANA.invites(FOUNDING, T0 + 210, "reader")
+READ_JOIN = CY.joins(READ_INVITE, T0 + 310)
+READ_ADMIT = BO.admits(ADMIT, READ_JOIN, T0 + 410)
+"""Ana is the founder, Bo a writer, Cy a reader; Mallory has a link, and no role."""
+
+STORY = [FOUNDING, INVITE, JOIN, ADMIT, READ_INVITE, READ_JOIN, READ_ADMIT]
+NOWHERE = signer("no statement").public.hex()
+
+
+def device() -> Fold:
+    """A device that has everything there is to know."""
+    return fold(GROUP, [*PEOPLE, *STORY])
+
+
+STATE: GroupState = device().state
+
+
+def verdict(signed: Signed, *before: Signed) -> str:
+    known = device()
+    for each in (*before, signed):
+        known.receive(each)
+    return known.verdict(signed)
+
+
+def user_verdict(signed: Signed, *before: Signed) -> str:
+    return fold(ANA.id, [*before, signed]).verdict(signed)
+
+
+def changed(signed: Signed, key: Signer, **changes: Any) -> Signed:
+    """The statement with other fields, signed anew; None takes a field away."""
+    fields = {name: getattr(signed, name) for name in ("id", "group", "type", "modified", "signer")}
+    body = Body(**fields, device=signed.device or UNSET, value=signed.value)
+    return compose(key, msgspec.structs.replace(body, **changes))
+
+
+def test_every_rule_has_one_test_and_every_test_a_rule() -> None:
+    rows = re.findall(r"^\| ([A-Z]\d+) \|", RULES.read_text(encoding="utf-8"), re.MULTILINE)
+    tests = [match[1].upper() for name in globals() if (match := re.match(r"test_(\w\d+)_", name))]
+
+    assert tests == rows
+    assert len(set(rows)) == len(rows)
+
+
+# --- Identity statements. -------------------------------------------------------------------------
+
+
+def test_i1_a_user_statement_is_about_its_signer_and_names_no_device() -> None:
+    root = ANA.user.root
+    for wrong in (
+        changed(INCEPTION, root, id=BO.id),
+        changed(INCEPTION, root, group=BO.id),
+        changed(INCEPTION, root, device=ANA.user.device),
+        changed(INCEPTION, root, value=INCEPTION.value | {"more": 1}),
+    ):
+        assert user_verdict(wrong) == Reason.MALFORMED
+
+
+def test_i2_a_user_statement_is_signed_by_the_root_key_in_it() -> None:
+    assert user_verdict(INCEPTION) == "admitted"
+    assert user_verdict(changed(INCEPTION, BO.user.root)) == Reason.BAD_SIGNATURE
+
+
+def test_i3_a_user_id_derives_from_what_its_statement_says() -> None:
+    for changes in (
+        {"value": INCEPTION.value | {"name": "bo"}},
+        {"value": INCEPTION.value | {"next": NOWHERE}},
+        {"modified": T0 + 1},
+        {"id": BO.id, "group": BO.id, "signer": BO.id},
+    ):
+        wrong = changed(INCEPTION, ANA.user.root, **changes)
+        assert user_verdict(wrong) == Reason.BAD_ID
+
+
+def _identity_statements(under: Signed) -> list[Signed]:
+    """One of each kind made under another statement, signed as each should be."""
+    next_key = Signer(ANA.user.recovery)
+    rotation = Rotation(under.hash.hex(), next_key.public.hex(), NOWHERE, [])
+    revocation = Revocation(under.hash.hex(), ANA.user.device)
+    return [
+        ANA.states_as_root(ROTATE_TYPE, T0 + 50, rotation, root=next_key),
+        ANA.certifies(T0 + 50, under=under.hash),
+        ANA.states_as_root(REVOKE_TYPE, T0 + 50, revocation),
+    ]
+
+
+def test_i4_identity_statements_are_in_their_users_group_and_name_no_device() -> None:
+    for right in _identity_statements(INCEPTION):
+        assert user_verdict(right, INCEPTION) == "admitted"
+        for changes in (
+            {"group": BO.id},
+            {"device": ANA.user.device},
+            {"value": right.value | {"more": 1}},
+            {"value": {}},
+        ):
+            wrong = changed(right, ANA.user.root, **changes)
+            assert user_verdict(wrong, INCEPTION) == Reason.MALFORMED
+
+
+def test_i5_identity_statements_are_made_under_a_root_key_of_the_same_user() -> None:
+    for right in _identity_statements(INCEPTION):
+        assert user_verdict(right) == "held"
+    for parent in (CERTIFICATE, BO.user.statements[0]):
+        for wrong in _identity_statements(parent):
+            known = (*PEOPLE, wrong)
+            assert fold(ANA.id, known).verdict(wrong) == Reason.DOES_NOT_STAND
+
+
+def test_i6_only_the_key_that_was_committed_to_rotates() -> None:
+    right = _identity_statements(INCEPTION)[0]
+    thief = signer("thief")
+    with_own_key = right.value | {"key": thief.public.hex()}
+
+    assert user_verdict(right, INCEPTION) == "admitted"
+    for wrong in (
+        changed(right, ANA.user.root),
+        changed(right, thief),
+        changed(right, thief, value=with_own_key),
+    ):
+        assert user_verdict(wrong, INCEPTION) == Reason.BAD_SIGNATURE
+
+
+def test_i7_the_root_key_of_its_time_signs_certificates_and_ends() -> None:
+    for right in _identity_statements(INCEPTION)[1:]:
+        for key in (ANA.user.device_key, Signer(ANA.user.recovery), MALLORY.user.root):
+            assert user_verdict(changed(right, key), INCEPTION) == Reason.BAD_SIGNATURE
+
+
+def test_i8_a_device_id_derives_from_user_key_and_time() -> None:
+    for changes in (
+        {"modified": CERTIFICATE.modified + 1},
+        {"value": CERTIFICATE.value | {"device": BO.user.device}},
+        {"value": CERTIFICATE.value | {"key": BO.user.device_key.public.hex()}},
+    ):
+        wrong = changed(CERTIFICATE, ANA.user.root, **changes)
+        assert user_verdict(wrong, INCEPTION) == Reason.BAD_ID
+
+
+def test_i9_a_certificate_counts_from_its_time_under_an_earlier_inception() -> None:
+    backdated = ANA.certifies(T0, key=signer("backdated"))
+    known = fold(ANA.id, [INCEPTION, CERTIFICATE, backdated])
+
+    assert known.verdict(backdated) == "admitted"
+    devices = known.state.identities[ANA.id].devices
+    assert {each: it.since_ms for each, it in devices.items()} == {ANA.user.device: T0 + 1}
+
+
+def test_i10_inceptions_of_one_user_are_each_as_good_as_the_other() -> None:
+    twin = changed(INCEPTION, ANA.user.root, value=dict(reversed(INCEPTION.value.items())))
+    under_twin = ANA.certifies(T0 + 50, under=twin.hash, key=signer("phone"))
+    known = fold(ANA.id, [INCEPTION, CERTIFICATE, twin, under_twin])
+
+    assert twin.hash != INCEPTION.hash
+    assert len(known.admitted) == 4
+    assert len(known.state.identities[ANA.id].devices) == 2
+
+
+def test_i11_rotation_and_revocation_have_no_effect_yet() -> None:
+    rotation, _, revocation = _identity_statements(INCEPTION)
+    under_rotation = ANA.certifies(
+        T0 + 60, under=rotation.hash, key=signer("phone"), root=Signer(ANA.user.recovery)
+    )
+    without = fold(ANA.id, [INCEPTION, CERTIFICATE])
+    known = fold(ANA.id, [INCEPTION, CERTIFICATE, rotation, revocation, under_rotation])
+
+    assert len(known.admitted) == 5
+    assert known.state.identities == without.state.identities
+
+
+# --- What holds for every statement of a group. ---------------------------------------------------
+
+
+def test_s1_a_group_statement_has_its_form_and_names_a_device() -> None:
+    key = ANA.user.device_key
+    for right in (FOUNDING, INVITE, ADMIT):
+        for changes in (
+            {"device": UNSET},
+            {"value": right.value | {"more": 1}},
+            {"value": dict(list(right.value.items())[1:])},
+            {"value": {name: str(value).upper() for name, value in right.value.items()}},
+        ):
+            wrong = changed(right, key, **changes)
+            if wrong.value != right.value or not wrong.device:
+                assert verdict(wrong) == Reason.MALFORMED
+    assert verdict(changed(FOUNDING, key, type="$later", device=UNSET)) == Reason.MALFORMED
+
+
+def test_s2_a_group_statement_waits_until_its_signers_device_is_known() -> None:
+    phone = ANA.at_new_device("phone", T0 + 110)
+    invite = phone.invites(FOUNDING, T0 + 250)
+    as_bo = changed(INVITE, ANA.user.device_key, signer=BO.id)
+
+    assert verdict(invite) == "held"
+    assert verdict(invite, phone.user.statements[-1]) == "admitted"
+    assert verdict(as_bo) == "held", "a device of Ana's is none of Bo's"
+
+
+def test_s3_a_group_statement_is_signed_by_its_device() -> None:
+    for right in STORY:
+        forged = changed(right, MALLORY.user.device_key)
+        assert forged.hash == right.hash or right.type == JOIN_TYPE
+        assert fold(GROUP, [*PEOPLE, forged]).verdict(forged) in {"held", Reason.BAD_SIGNATURE}
+    assert verdict(changed(INVITE, MALLORY.user.device_key, modified=T0 + 201)) == (
+        Reason.BAD_SIGNATURE
+    )
+    assert verdict(changed(INVITE, ANA.user.root, modified=T0 + 201)) == Reason.BAD_SIGNATURE
+
+
+def test_s4_a_statement_of_another_group_is_nothing_here() -> None:
+    other = ANA.founds(T0 + 120, nonce=b"other".ljust(16))
+    elsewhere = changed(INVITE, ANA.user.device_key, group=other.group)
+
+    assert verdict(other) == Reason.WRONG_GROUP
+    assert verdict(elsewhere) == Reason.WRONG_GROUP
+
+
+def test_s5_a_statement_is_later_than_its_devices_certificate() -> None:
+    phone = ANA.at_new_device("phone", T0 + 300)
+
+    for modified, expected in ((T0 + 300, Reason.DOES_NOT_STAND), (T0 + 301, "admitted")):
+        invite = phone.invites(FOUNDING, modified)
+        assert verdict(invite, phone.user.statements[-1]) == expected
+
+
+def test_s6_a_personal_group_has_no_founder_and_no_invites() -> None:
+    key = ANA.user.device_key
+    form = Invite(INCEPTION.hash.hex(), NOWHERE, NOWHERE, "writer")
+    statements = [
+        ANA.states(ANA.id, "$invite", T0 + 50, form),
+        MALLORY.consents(ANA.id, T0 + 50),
+        *(changed(each, key, group=ANA.id) for each in (ADMIT, _grant(BO, JOIN))),
+    ]
+    known = fold(ANA.id, [*PEOPLE, *statements])
+
+    assert [known.verdict(each) for each in statements] == [Reason.DOES_NOT_STAND] * 4
+    claim = changed(FOUNDING, key, id=ANA.id, group=ANA.id)
+    assert fold(ANA.id, [*PEOPLE, claim]).verdict(claim) == Reason.BAD_ID
+
+
+# --- Founding, inviting, joining, admitting, granting. --------------------------------------------
+
+
+def _grant(to: Any, consent: Signed, role: Any = "writer", modified: int = T0 + 500) -> Signed:
+    return ANA.grants(FOUNDING, to.id, role, consent, modified)
+
+
+def test_g1_a_group_id_derives_from_founder_nonce_and_time() -> None:
+    theirs = MALLORY.states(GROUP, GROUP_TYPE, T0 + 100, Founding("00" * 16), id=GROUP)
+    later = changed(FOUNDING, ANA.user.device_key, modified=T0 + 101)
+    with_other_nonce = changed(FOUNDING, ANA.user.device_key, value={"nonce": "11" * 16})
+    with_own_id = changed(FOUNDING, ANA.user.device_key, id=INVITE.id)
+
+    assert verdict(theirs) == verdict(later) == verdict(with_other_nonce) == Reason.BAD_ID
+    assert verdict(with_own_id) == Reason.MALFORMED
+
+
+def test_g2_the_founder_is_admin_from_the_founding_on() -> None:
+    state = fold(GROUP, [*PEOPLE, FOUNDING]).state
+
+    assert state.members() == {ANA.id: Role.ADMIN}
+    assert state.role_at(ANA.id, T0 + 100) is None
+    assert state.role_at(ANA.id, T0 + 101) is Role.ADMIN
+
+
+def test_v1_an_invite_is_made_under_ones_own_earlier_grant_of_admin() -> None:
+    missing = changed(INVITE, ANA.user.device_key, value=INVITE.value | {"under": NOWHERE})
+
+    assert verdict(ANA.invites(FOUNDING, T0 + 250)) == "admitted"
+    assert verdict(missing) == "held"
+    for wrong in (
+        BO.invites(ADMIT, T0 + 500),
+        BO.invites(FOUNDING, T0 + 500),
+        ANA.invites(FOUNDING, FOUNDING.modified),
+        ANA.invites(JOIN, T0 + 500),
+        MALLORY.invites(FOUNDING, T0 + 500),
+    ):
+        assert verdict(wrong) == Reason.DOES_NOT_STAND
+
+
+def test_j1_a_join_has_both_an_invite_and_its_proof_or_neither() -> None:
+    key = BO.user.device_key
+    for half in ("invite", "proof"):
+        wrong = changed(JOIN, key, value={half: JOIN.value[half]})
+        assert verdict(wrong) == Reason.MALFORMED
+
+
+def test_j2_consent_without_an_invite_waits_for_the_group_to_be_known() -> None:
+    consent = MALLORY.consents(GROUP, T0 + 300)
+
+    assert fold(GROUP, [*PEOPLE, consent]).verdict(consent) == "held"
+    assert verdict(consent) == "admitted"
+    known = fold(GROUP, [*PEOPLE, *STORY, consent])
+    assert known.state.role(MALLORY.id) is None
+
+
+def test_j3_a_join_names_an_earlier_invite() -> None:
+    missing = MALLORY.states(GROUP, JOIN_TYPE, T0 + 300, Join(NOWHERE, "00" * 64))
+    no_invite = MALLORY.states(GROUP, JOIN_TYPE, T0 + 350, Join(JOIN.hash.hex(), "00" * 64))
+
+    assert verdict(missing) == "held"
+    assert verdict(MALLORY.joins(INVITE, T0 + 201)) == "admitted"
+    assert verdict(MALLORY.joins(INVITE, T0 + 200)) == Reason.DOES_NOT_STAND
+    assert verdict(no_invite) == Reason.DOES_NOT_STAND
+
+
+def test_j4_an_invites_proof_is_good_for_one_newcomer_and_one_join_only() -> None:
+    at = JOIN.modified
+    other_invite = ANA.invites(FOUNDING, T0 + 220, key=signer("other invite"))
+    phone = BO.at_new_device("phone", T0 + 110)
+    wrong = [
+        MALLORY.joins(INVITE, at, proof=JOIN.value["proof"]),
+        BO.joins(INVITE, at + 1, proof=JOIN.value["proof"]),
+        phone.joins(INVITE, at, proof=JOIN.value["proof"]),
+        MALLORY.joins(INVITE, at, proof=MALLORY.proves(INVITE, at, key=signer("guess"))),
+        MALLORY.joins(other_invite, at, proof=MALLORY.proves(INVITE, at)),
+        MALLORY.joins(READ_INVITE, at, proof=MALLORY.proves(INVITE, at)),
+    ]
+
+    for each in wrong:
+        before = (phone.user.statements[-1], other_invite)
+        assert verdict(each, *before) == Reason.BAD_PROOF
+    assert verdict(MALLORY.joins(INVITE, at)) == "admitted"
+
+
+def test_a1_an_admit_names_an_earlier_join_with_an_invite() -> None:
+    consent = MALLORY.consents(GROUP, T0 + 300)
+    missing = ANA.states(
+        GROUP, "$admit", T0 + 500, Admit(FOUNDING.hash.hex(), MALLORY.user.statements[0].hash.hex())
+    )
+
+    assert verdict(missing) == "held"
+    assert verdict(ANA.admits(FOUNDING, JOIN, T0 + 301)) == "admitted"
+    for wrong in (
+        ANA.admits(FOUNDING, JOIN, T0 + 300),
+        ANA.admits(FOUNDING, consent, T0 + 500),
+        ANA.admits(FOUNDING, INVITE, T0 + 500),
+    ):
+        assert verdict(wrong, consent) == Reason.DOES_NOT_STAND
+
+
+def test_a2_nobody_is_let_in_after_the_invites_end() -> None:
+    assert verdict(ANA.admits(FOUNDING, JOIN, T0 + 1_000)) == "admitted"
+    assert verdict(ANA.admits(FOUNDING, JOIN, T0 + 1_001)) == Reason.INVITE_ENDED
+
+
+def test_a3_any_member_lets_in_and_for_admin_an_admin() -> None:
+    join = MALLORY.joins(INVITE, T0 + 300)
+    admin_invite = ANA.invites(FOUNDING, T0 + 220, "admin")
+    admin_join = MALLORY.joins(admin_invite, T0 + 300)
+    before = (join, admin_invite, admin_join)
+    missing = Admit(NOWHERE, join.hash.hex())
+
+    for right in (
+        CY.admits(READ_ADMIT, join, T0 + 500),
+        BO.admits(ADMIT, join, T0 + 500),
+        ANA.admits(FOUNDING, admin_join, T0 + 500),
+    ):
+        assert verdict(right, *before) == "admitted"
+    for wrong in (
+        BO.admits(ADMIT, admin_join, T0 + 500),
+        BO.admits(FOUNDING, admin_join, T0 + 500),
+        CY.admits(ADMIT, join, T0 + 500),
+        CY.admits(READ_ADMIT, join, READ_ADMIT.modified),
+        MALLORY.admits(FOUNDING, join, T0 + 500),
+        BO.admits(INVITE, join, T0 + 500),
+    ):
+        assert verdict(wrong, *before) == Reason.DOES_NOT_STAND
+    assert verdict(ANA.states(GROUP, "$admit", T0 + 500, missing), *before) == "held"
+
+
+def test_a4_an_admit_gives_the_invites_role_and_all_stand_beyond_the_uses() -> None:
+    once = ANA.invites(FOUNDING, T0 + 220, "reader", uses=1)
+    joins = [each.joins(once, T0 + 300) for each in (BO, MALLORY)]
+    admits = [ANA.admits(FOUNDING, join, T0 + 600) for join in joins]
+    known = fold(GROUP, [*PEOPLE, *STORY, once, *joins, *admits])
+
+    assert known.held == {}
+    assert known.refused == {}
+    assert known.state.role_at(MALLORY.id, T0 + 600) is None
+    assert known.state.role_at(MALLORY.id, T0 + 601) is Role.READER
+    assert known.state.uses_of(once.hash) == 2
+
+
+def test_n1_nobody_is_given_a_role_without_their_own_earlier_consent() -> None:
+    missing = _grant(MALLORY, MALLORY.user.statements[0])
+    consent = MALLORY.consents(GROUP, T0 + 300)
+
+    assert verdict(missing) == "held"
+    assert verdict(_grant(MALLORY, consent), consent) == "admitted"
+    assert verdict(_grant(ANA, FOUNDING)) == "admitted"
+    for wrong in (
+        _grant(MALLORY, JOIN),
+        _grant(MALLORY, FOUNDING),
+        _grant(MALLORY, consent, modified=T0 + 300),
+        _grant(BO, ADMIT),
+        _grant(ANA, INVITE),
+    ):
+        assert verdict(wrong, consent) == Reason.DOES_NOT_STAND
+
+
+def test_n2_a_grant_is_made_under_ones_own_earlier_grant_of_admin() -> None:
+    consent = MALLORY.consents(GROUP, T0 + 90)
+    missing = changed(
+        _grant(MALLORY, consent),
+        ANA.user.device_key,
+        value=_grant(MALLORY, consent).value | {"under": NOWHERE},
+    )
+
+    assert verdict(missing, consent) == "held"
+    for wrong in (
+        BO.grants(ADMIT, MALLORY.id, "reader", consent, T0 + 500),
+        BO.grants(FOUNDING, MALLORY.id, "reader", consent, T0 + 500),
+        MALLORY.grants(FOUNDING, MALLORY.id, "admin", consent, T0 + 500),
+        ANA.grants(JOIN, MALLORY.id, "reader", consent, T0 + 500),
+        _grant(MALLORY, consent, modified=FOUNDING.modified),
+    ):
+        assert verdict(wrong, consent) == Reason.DOES_NOT_STAND
+
+
+def test_n3_a_grant_gives_its_role_from_its_time_on() -> None:
+    grant = _grant(BO, JOIN, "admin")
+    by_bo = BO.invites(grant, T0 + 501)
+    known = fold(GROUP, [*PEOPLE, *STORY, grant, by_bo])
+
+    assert known.state.role_at(BO.id, T0 + 500) is Role.WRITER
+    assert known.state.role_at(BO.id, T0 + 501) is Role.ADMIN
+    assert known.verdict(by_bo) == "admitted"
+
+
+def _bystanders(by: Any, modified: int) -> list[Signed]:
+    under = FOUNDING.hash.hex()
+    seal = Seal(under, ADMIT.hash.hex(), 1, NOWHERE, 0, [NOWHERE])
+    return [
+        by.states(GROUP, CLOSE_TYPE, modified, Close(under, ADMIT.hash.hex(), 0, NOWHERE)),
+        by.states(GROUP, SEAL_TYPE, modified, seal),
+        compose(by.user.device_key, by.body(GROUP, "$later.version", modified, {"any": []})),
+    ]
+
+
+def test_c1_what_has_no_effect_yet_is_kept_where_a_member_of_its_time_made_it() -> None:
+    for statement in _bystanders(CY, T0 + 411):
+        assert verdict(statement) == "admitted"
+    for statement in [*_bystanders(CY, T0 + 410), *_bystanders(MALLORY, T0 + 500)]:
+        assert verdict(statement) == "held"
+
+
+def test_c2_closing_and_sealing_have_no_effect_yet() -> None:
+    statements = _bystanders(ANA, T0 + 700)
+    state = fold(GROUP, [*PEOPLE, *STORY, *statements]).state
+
+    assert state.members() == STATE.members()
+    assert state.role_at(BO.id, T0 + 800) is Role.WRITER
+
+
+def test_m1_a_role_is_the_highest_of_the_earlier_grants() -> None:
+    lower, higher = _grant(BO, JOIN, "reader", T0 + 600), _grant(BO, JOIN, "admin", T0 + 500)
+    state = fold(GROUP, [*PEOPLE, *STORY, lower, higher]).state
+    personal = fold(ANA.id, PEOPLE).state
+
+    roles = [state.role_at(BO.id, T0 + at) for at in (400, 401, 500, 501, 601)]
+    assert roles == [None, Role.WRITER, Role.WRITER, Role.ADMIN, Role.ADMIN]
+    assert personal.members() == {ANA.id: Role.ADMIN}
+    assert personal.role_at(ANA.id, T0) is None
+    assert personal.role_at(BO.id, NOW) is None
+
+
+# --- Records. -------------------------------------------------------------------------------------
+
+
+def test_r1_a_record_is_signed_by_its_device() -> None:
+    genuine = BO.writes(GROUP)
+    forged = changed(genuine, MALLORY.user.device_key)
+    certified = STATE.device(BO.id, genuine.device)
+
+    assert certified is not None
+    assert holds(genuine.signature_check(certified.key))
+    assert not holds(forged.signature_check(certified.key))
+
+
+def test_r2_a_record_of_another_group_is_nothing_here() -> None:
+    elsewhere = BO.writes(as_group(BO.id))
+
+    assert judge_record(STATE, elsewhere, NOW) == Refused(Reason.WRONG_GROUP)
+
+
+def test_r3_a_record_from_more_than_10_minutes_ahead_is_held_until_its_time() -> None:
+    ahead = BO.writes(GROUP, NOW + limits.FUTURE_MS + 1)
+    verdict = judge_record(STATE, ahead, NOW)
+
+    assert limits.FUTURE_MS == 600_000
+    assert verdict == Held(until_ms=NOW + 1)
+    assert judge_record(STATE, ahead, NOW + 1) == ADMITTED
+    assert judge_record(STATE, BO.writes(GROUP, NOW + limits.FUTURE_MS), NOW) == ADMITTED
+
+
+def test_r4_a_record_waits_until_its_signers_device_is_known() -> None:
+    stranger = person("stranger")
+    phone = BO.at_new_device("phone", T0 + 450)
+
+    assert judge_record(STATE, stranger.writes(GROUP), NOW) == MISSING
+    assert judge_record(STATE, phone.writes(GROUP), NOW) == MISSING
+    known = fold(GROUP, [*PEOPLE, *STORY, phone.user.statements[-1]]).state
+    assert judge_record(known, phone.writes(GROUP), NOW) == ADMITTED
+
+
+def test_r5_a_record_is_later_than_its_devices_certificate() -> None:
+    phone = BO.at_new_device("phone", T0 + 450)
+    state = fold(GROUP, [*PEOPLE, *STORY, phone.user.statements[-1]]).state
+
+    assert judge_record(state, phone.writes(GROUP, T0 + 450), NOW) == Refused(Reason.NO_ROLE)
+    assert judge_record(state, phone.writes(GROUP, T0 + 451), NOW) == ADMITTED
+
+
+@pytest.mark.parametrize("writer", [CY, MALLORY], ids=["a reader", "no member"])
+def test_r6_only_writers_write(writer: Any) -> None:
+    assert judge_record(STATE, writer.writes(GROUP), NOW) == Refused(Reason.NO_ROLE)
+    assert judge_record(STATE, BO.writes(GROUP), NOW) == ADMITTED
+    assert judge_record(STATE, BO.writes(GROUP, T0 + 400), NOW) == Refused(Reason.NO_ROLE)
+    assert judge_record(STATE, BO.writes(GROUP, T0 + 401), NOW) == ADMITTED
+
+
+@pytest.mark.parametrize("type_name", ["$profile", "$secret"])
+def test_r7_only_admins_write_profile_and_secret(type_name: str) -> None:
+    for writer in (BO, CY, MALLORY):
+        record = writer.writes(GROUP, type_name=type_name)
+        assert judge_record(STATE, record, NOW) == Refused(Reason.NO_ROLE)
+    assert judge_record(STATE, ANA.writes(GROUP, type_name=type_name), NOW) == ADMITTED
+
+
+def test_r8_of_two_versions_the_higher_modified_and_then_hash_is_live() -> None:
+    versions = [BO.writes(GROUP, NOW, {"n": n}, id=INVITE.id) for n in range(5)]
+    later = ANA.writes(GROUP, NOW + 1, {}, id=INVITE.id)
+    highest = max(versions, key=lambda each: each.hash)
+
+    assert {compare(highest, each) for each in versions if each != highest} == {"newer"}
+    assert compare(later, highest) == "newer"
+
+
+def test_r9_a_record_without_a_role_has_it_once_an_earlier_grant_arrives() -> None:
+    record = MALLORY.writes(GROUP)
+    join = MALLORY.joins(INVITE, T0 + 300)
+    late = ANA.admits(FOUNDING, join, T0 + 500)
+
+    assert judge_record(STATE, record, NOW) == Refused(Reason.NO_ROLE)
+    known = device()
+    for each in (join, late):
+        known.receive(each)
+    assert judge_record(known.state, record, NOW) == ADMITTED
+
+
+assert INVITE_KEY.public.hex() == INVITE.value["key"]
+assert {DEVICE_TYPE, USER_TYPE} == {each.type for each in PEOPLE}

@@ -1,0 +1,358 @@
+"""Makes `tests/vectors.json`: known answers for whoever writes a client in another language.
+
+Run `python -m tests.make_vectors` from the top of the checkout after a change of the protocol. The
+same code makes the same file: every secret comes from a seed, and nothing reads a clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import nacl.public
+
+from peerstack import keys
+from peerstack.errors import Reason
+from peerstack.groups.rules import Admitted, Held, Verdict, judge_record
+from peerstack.groups.statements import group_id_fields, invite_proof_payload
+from peerstack.identity import device_id_fields, next_key_hash, user_id_fields
+from peerstack.ids import compose as compose_id
+from peerstack.keys import Label, Signer, sha256
+from peerstack.record import Signed
+from tests.groups.folding import fold
+from tests.people import INVITE_KEY, NOW, T0, Person, person, signer
+from tests.vector_bodies import ULID, Case, accepted, refused
+from tests.vector_story import Story, some
+
+PATH: Final = Path(__file__).with_name("vectors.json")
+Vector = dict[str, Any]
+
+ABOUT: Final = [
+    "Known answers for version 1 of peerstack's protocol. docs/protocol.md says what they mean.",
+    "Bytes are written as lower-case hex, times as Unix milliseconds. All secrets are for tests.",
+    "A body stands as its text in `body`, or as hex in `body_hex`, or in `body_parts`: texts, each",
+    "with how often it is repeated, to be joined. Its bytes are that text in UTF-8, nothing else.",
+    "`rule` names a line of the list of docs/protocol.md (B), or of docs/rules.md (others).",
+]
+
+
+class Replay:
+    """Entropy that was written down."""
+
+    def __init__(self, *draws: bytes) -> None:
+        self._draws = list(draws)
+
+    def draw(self, size_bytes: int) -> bytes:
+        drawn = self._draws.pop(0)
+        assert len(drawn) == size_bytes
+        return drawn
+
+
+# --- Ids. -----------------------------------------------------------------------------------------
+
+
+def ids() -> Vector:
+    """Times and tails, spellings, and derived ids."""
+    composed = [
+        {"time_ms": time_ms, "tail": tail.hex(), "id": compose_id(time_ms, tail)}
+        for time_ms, tail in (
+            (0, bytes(10)),
+            (1, bytes(9) + b"\x01"),
+            (1_469_918_176_385, bytes(range(10))),
+            (T0, some("tail", 10)),
+            (2**48 - 1, b"\xff" * 10),
+        )
+    ]
+    spellings = {
+        "lower case": ULID.lower(),
+        "look-alike letters": ULID.replace("0", "O").replace("1", "I"),
+        "U is no letter of Crockford's": ULID.replace("W", "U"),
+        "more than 128 bits": "8" + ULID[1:],
+        "short": ULID[:-1],
+        "long": ULID + "0",
+        "a hyphen": ULID[:10] + "-" + ULID[10:],
+    }
+    return {
+        "composed": composed,
+        "refused": [{"text": text, "comment": why} for why, text in spellings.items()],
+        "derived": list(_derived_ids()),
+    }
+
+
+def _derived_ids() -> Iterator[Vector]:
+    ana, group = person("ana"), person("ana").founds(T0 + 100)
+    root, name = ana.user.root.public, ana.user.name
+    next_hash = bytes.fromhex(ana.user.statements[0].value["next"])
+    device_key = ana.user.device_key.public
+    for what, label, parts, fields, time_ms in (
+        (
+            "user: root key, hash of the next, name",
+            Label.USER_ID,
+            (root, next_hash, name.encode()),
+            user_id_fields(root, next_hash, name),
+            T0,
+        ),
+        (
+            "device: user id, device key",
+            Label.DEVICE_ID,
+            (ana.id.encode(), device_key),
+            device_id_fields(ana.id, device_key),
+            T0 + 1,
+        ),
+        (
+            "group: user id of the founder, nonce",
+            Label.GROUP_ID,
+            (ana.id.encode(), bytes.fromhex(group.value["nonce"])),
+            group_id_fields(ana.id, bytes.fromhex(group.value["nonce"])),
+            T0 + 100,
+        ),
+    ):
+        yield {
+            "comment": what,
+            "label": label.value.hex(),
+            "parts": [part.hex() for part in parts],
+            "framed": fields.hex(),
+            "time_ms": time_ms,
+            "salt": sha256(label.value, time_ms.to_bytes(8, "big"))[:16].hex(),
+            "id": keys.derive_id(label, fields, time_ms),
+        }
+
+
+# --- Keys. ----------------------------------------------------------------------------------------
+
+
+def key_vectors() -> Vector:
+    """Key pairs, derived secrets, boxes and signatures."""
+    seeds = [bytes(32), b"\xff" * 32, some("seed")]
+    secret = some("secret")
+    return {
+        "ed25519": [{"seed": s.hex(), "public": Signer(s).public.hex()} for s in seeds],
+        "x25519": [{"seed": s.hex(), "public": keys.BoxKey(s).public.hex()} for s in seeds],
+        "next_key_hash": _next_key_hash(some("next key seed")),
+        "derived": [
+            _derived_secret(secret, Label.INVITE_KEY),
+            _derived_secret(secret, Label.INVITE_TOPIC),
+            _derived_secret(secret, Label.ROOT_KEY),
+            _derived_secret(secret, Label.TOPIC, b"ab", b"c"),
+            _derived_secret(secret, Label.TOPIC, b"a", b"bc"),
+            _derived_secret(secret, Label.TAG, b""),
+        ],
+        "boxes": [_box(b""), _box(b"hello"), _box("é😀".encode())],
+        "sealed": [_sealed(b""), _sealed(b"hello")],
+        "signatures": list(_signatures()),
+    }
+
+
+def _next_key_hash(seed: bytes) -> Vector:
+    public = Signer(seed).public
+    return {"seed": seed.hex(), "public": public.hex(), "hash": next_key_hash(public).hex()}
+
+
+def _derived_secret(secret: bytes, label: Label, *context: bytes) -> Vector:
+    return {
+        "secret": secret.hex(),
+        "label": label.value.hex(),
+        "context": [part.hex() for part in context],
+        "result": keys.derive(secret, label, *context).hex(),
+    }
+
+
+def _box(message: bytes) -> Vector:
+    key, nonce = keys.Secret(some("box key")), some("box nonce", 24)
+    box = keys.seal(key, message, Replay(nonce))
+    return {"key": key.hex(), "nonce": nonce.hex(), "message": message.hex(), "box": box.hex()}
+
+
+def _sealed(message: bytes) -> Vector:
+    recipient, sender, nonce = some("recipient"), some("sender"), some("sealed nonce", 24)
+    public = keys.BoxKey(recipient).public
+    return {
+        "recipient_seed": recipient.hex(),
+        "recipient": public.hex(),
+        "sender_seed": sender.hex(),
+        "sender": bytes(nacl.public.PrivateKey(sender).public_key).hex(),
+        "nonce": nonce.hex(),
+        "message": message.hex(),
+        "sealed": keys.seal_to(public, message, Replay(sender, nonce)).hex(),
+    }
+
+
+def _signatures() -> Iterator[Vector]:
+    key, payload = Signer(some("signing seed")), sha256(b"payload")
+    good = key.sign(Label.RECORD, payload)
+    order = 2**252 + 27742317777372353535851937790883648493
+    scalar = int.from_bytes(good[32:], "little") + order
+    small = b"\x01" + bytes(31)
+    for comment, public, signature in (
+        ("holds", key.public, good),
+        ("of another label", key.public, key.sign(Label.INVITE, payload)),
+        ("of another key", signer("other").public, good),
+        ("garbage", key.public, bytes(64)),
+        (
+            "S is not below L (RFC 8032, 5.1.7)",
+            key.public,
+            good[:32] + scalar.to_bytes(32, "little"),
+        ),
+        ("a key of small order", small, small + bytes(32)),
+        ("65 bytes", key.public, good + b"\0"),
+        ("63 bytes", key.public, good[:-1]),
+    ):
+        yield {
+            "comment": comment,
+            "public": public.hex(),
+            "label": Label.RECORD.value.hex(),
+            "payload": payload.hex(),
+            "signature": signature.hex(),
+            "holds": comment == "holds",
+        }
+
+
+# --- Bodies. --------------------------------------------------------------------------------------
+
+
+def bodies() -> Vector:
+    """What is well formed, with hash and signature, and what is not, with the reason."""
+    key = person("ana").user.device_key
+    return {
+        "seed": key.seed.hex(),
+        "public": key.public.hex(),
+        "accept": [_accepted(case, key) for case in accepted()],
+        "refuse": [
+            {"rule": c.rule, "comment": c.comment, "reason": c.reason, **_body(c)}
+            for c in refused()
+        ],
+        "signature_forms": [
+            {"comment": "empty", "signature": "", "reason": Reason.MALFORMED},
+            {"comment": "scheme 1, short", "signature": "01" * 64, "reason": Reason.MALFORMED},
+            {"comment": "scheme 1, long", "signature": "01" * 66, "reason": Reason.MALFORMED},
+            {"comment": "scheme 0", "signature": "00" * 65, "reason": Reason.UNKNOWN_SCHEME},
+            {"comment": "scheme 2", "signature": "02" * 99, "reason": Reason.UNKNOWN_SCHEME},
+        ],
+    }
+
+
+def _accepted(case: Case, key: Signer) -> Vector:
+    digest = sha256(case.encoded())
+    return {
+        "rule": case.rule,
+        "comment": case.comment,
+        **_body(case),
+        "hash": digest.hex(),
+        "signature": "01" + key.sign(Label.RECORD, digest).hex(),
+    }
+
+
+def _body(case: Case) -> Vector:
+    if isinstance(case.body, bytes):
+        return {"body_hex": case.body.hex()}
+    return {"body" if isinstance(case.body, str) else "body_parts": case.body}
+
+
+# --- Statements. ----------------------------------------------------------------------------------
+
+
+def statements(story: Story) -> Vector:
+    """One statement of each form, and what they prove and decide."""
+    return {
+        "told": [
+            {
+                "name": name,
+                "type": signed.type,
+                "seed": key.seed.hex(),
+                "public": key.public.hex(),
+                "body": signed.body.decode(),
+                "hash": signed.hash.hex(),
+                "signature": signed.signature.hex(),
+            }
+            for name, signed, key in story.told()
+        ],
+        "proof": _proof(story.bo, story.invite, story.join),
+        "forms_refused": list(_forms_refused(story)),
+    }
+
+
+def _proof(newcomer: Person, invite: Signed, join: Signed) -> Vector:
+    device = newcomer.user.device
+    payload = invite_proof_payload(invite.hash, invite.group, newcomer.id, device, join.modified)
+    return {
+        "invite_seed": INVITE_KEY.seed.hex(),
+        "invite_key": INVITE_KEY.public.hex(),
+        "label": Label.INVITE.value.hex(),
+        "payload": payload.hex(),
+        "proof": join.value["proof"],
+    }
+
+
+def _forms_refused(story: Story) -> Iterator[Vector]:
+    cases: list[tuple[str, str, Signed, Callable[[Vector], Vector]]] = [
+        ("I1", "an unknown field", story.inception, lambda v: v | {"more": 1}),
+        ("I1", "a name of 129 characters", story.inception, lambda v: v | {"name": "x" * 129}),
+        ("I1", "an empty name", story.inception, lambda v: v | {"name": ""}),
+        ("I1", "hex in capitals", story.inception, lambda v: v | {"key": v["key"].upper()}),
+        ("I4", "65 kept certificates", story.rotate, lambda v: v | {"keeps": v["keeps"] * 65}),
+        ("I4", "a field is missing", story.certificate, lambda v: {"key": v["key"]}),
+        ("S1", "a nonce of 15 bytes", story.founding, lambda v: {"nonce": v["nonce"][2:]}),
+        ("S1", "a role that there is not", story.invite, lambda v: v | {"role": "owner"}),
+        ("S1", "no use", story.invite, lambda v: v | {"uses": 0}),
+        ("S1", "10001 uses", story.invite, lambda v: v | {"uses": 10_001}),
+        ("S1", "an end that is null", story.invite, lambda v: v | {"expires": None}),
+        ("J1", "an invite without its proof", story.join, lambda v: {"invite": v["invite"]}),
+        ("S1", "801 hashes in a part", story.seal, lambda v: v | {"hashes": v["hashes"][:1] * 801}),
+    ]
+    for rule, comment, signed, change in cases:
+        body = json.loads(signed.body)
+        changed = body | {"value": change(body["value"])}
+        text = json.dumps(changed, separators=(",", ":"))
+        yield {"rule": rule, "comment": comment, "reason": Reason.MALFORMED, "body": text}
+
+
+def verdicts(story: Story) -> Vector:
+    """What a device that has every statement of the story makes of some records."""
+    told = [signed for _, signed, _ in story.told()]
+    state = fold(story.founding.group, told).state
+    return {
+        "group": story.founding.group,
+        "now_ms": NOW,
+        "members": {user: role.label for user, role in sorted(state.members().items())},
+        "records": [
+            {
+                "rule": rule,
+                "comment": comment,
+                "body": record.body.decode(),
+                "signature": record.signature.hex(),
+                "verdict": verdict_text(judge_record(state, record, NOW)),
+            }
+            for rule, comment, record in story.records()
+        ],
+    }
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """ "admitted", "held", "held until" a time, or the reason of the refusal."""
+    if isinstance(verdict, Admitted):
+        return "admitted"
+    if isinstance(verdict, Held):
+        return "held" if verdict.until_ms is None else f"held until {verdict.until_ms}"
+    return verdict.reason.value
+
+
+def vectors() -> str:
+    """The whole file."""
+    story = Story()
+    content = {
+        "about": ABOUT,
+        "protocol": 1,
+        "labels": {label.name: label.value.hex() for label in Label},
+        "ids": ids(),
+        "keys": key_vectors(),
+        "bodies": bodies(),
+        "statements": statements(story),
+        "verdicts": verdicts(story),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(vectors(), encoding="ascii")

@@ -1,0 +1,293 @@
+"""The known answers in `tests/vectors.json` are those of this code, and each of them holds.
+
+What can be worked out from the standard library and libsodium alone is worked out here once more,
+so that a mistake in the code cannot hide behind vectors that the same code made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import nacl.bindings
+import nacl.pwhash.argon2id
+import pytest
+
+from peerstack import limits
+from peerstack.errors import Reason, RemoteError
+from peerstack.groups.rules import judge_record
+from peerstack.groups.statements import group_form_untrusted
+from peerstack.identity import identity_form_untrusted, is_identity_type
+from peerstack.ids import as_group, is_record_id, is_ulid
+from peerstack.keys import BoxKey, Label, Secret, SignatureCheck, Signer, open_untrusted
+from peerstack.record import Body, decode_untrusted
+from tests.groups.folding import fold
+from tests.make_vectors import PATH, vectors, verdict_text
+
+Vector = dict[str, Any]
+TEXT = PATH.read_text(encoding="ascii")
+ALL: Vector = json.loads(TEXT)
+BODIES, STATEMENTS, KEYS = ALL["bodies"], ALL["statements"], ALL["keys"]
+UNCHECKED = b"\x01" + bytes(64)
+EVERY_FORM = {"$user", "$rotate", "$device", "$revoke", "$group", "$invite"} | {
+    "$join", "$admit", "$grant", "$close", "$seal"
+}
+
+
+def shown(vector: Vector) -> str:
+    return ": ".join(str(vector[name]) for name in ("rule", "comment", "name") if name in vector)
+
+
+def body_of(vector: Vector) -> bytes:
+    if "body_hex" in vector:
+        return bytes.fromhex(vector["body_hex"])
+    parts = vector.get("body_parts") or [[vector["body"], 1]]
+    return b"".join(text.encode() * count for text, count in parts)
+
+
+def unhex(vector: Vector, *names: str) -> list[bytes]:
+    return [bytes.fromhex(vector[name]) for name in names]
+
+
+def framed(parts: list[bytes]) -> bytes:
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def signs(public: bytes, message: bytes, signature: bytes) -> bool:
+    return nacl.bindings.crypto_sign_open(signature + message, public) == message
+
+
+def test_the_code_makes_this_very_file() -> None:
+    assert vectors() == TEXT, "if the protocol was meant to change: python -m tests.make_vectors"
+
+
+def test_every_label_is_in_the_file() -> None:
+    assert {name: bytes.fromhex(each) for name, each in ALL["labels"].items()} == {
+        label.name: label.value for label in Label
+    }
+
+
+# --- Ids and keys. --------------------------------------------------------------------------------
+
+
+def in_base_32(number: int) -> str:
+    letters = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(letters[number >> shift & 31] for shift in range(125, -1, -5))
+
+
+@pytest.mark.parametrize("vector", ALL["ids"]["composed"], ids=lambda v: v["id"])
+def test_an_id_is_its_time_and_tail_in_base_32(vector: Vector) -> None:
+    tail = bytes.fromhex(vector["tail"])
+
+    assert in_base_32(vector["time_ms"] << 80 | int.from_bytes(tail, "big")) == vector["id"]
+    assert is_ulid(vector["id"])
+
+
+@pytest.mark.parametrize("vector", ALL["ids"]["refused"], ids=shown)
+def test_a_spelling_is_refused(vector: Vector) -> None:
+    assert not is_record_id(vector["text"])
+
+
+@pytest.mark.parametrize("vector", ALL["ids"]["derived"], ids=shown)
+def test_a_derived_id_is_80_bits_of_argon2id(vector: Vector) -> None:
+    label, fields, salt = unhex(vector, "label", "framed", "salt")
+    time_ms = vector["time_ms"]
+    kdf = nacl.pwhash.argon2id.kdf
+    tag = kdf(32, label + fields, salt, opslimit=1, memlimit=16 * 1024 * 1024)
+
+    assert framed([bytes.fromhex(part) for part in vector["parts"]]) == fields
+    assert hashlib.sha256(label + time_ms.to_bytes(8, "big")).digest()[:16] == salt
+    assert in_base_32(time_ms << 80 | int.from_bytes(tag[:10], "big")) == vector["id"]
+
+
+@pytest.mark.parametrize("vector", KEYS["ed25519"], ids=lambda v: v["seed"][:8])
+def test_a_seed_gives_a_signing_key(vector: Vector) -> None:
+    public, _ = nacl.bindings.crypto_sign_seed_keypair(bytes.fromhex(vector["seed"]))
+
+    assert public.hex() == vector["public"]
+
+
+@pytest.mark.parametrize("vector", KEYS["x25519"], ids=lambda v: v["seed"][:8])
+def test_a_seed_gives_a_key_to_seal_to(vector: Vector) -> None:
+    public = nacl.bindings.crypto_scalarmult_base(bytes.fromhex(vector["seed"]))
+
+    assert public.hex() == vector["public"]
+
+
+def test_the_commitment_to_a_next_key_is_a_labelled_hash() -> None:
+    (public,) = unhex(KEYS["next_key_hash"], "public")
+    label = bytes.fromhex(ALL["labels"]["NEXT_KEY"])
+
+    assert hashlib.sha256(label + public).hexdigest() == KEYS["next_key_hash"]["hash"]
+
+
+@pytest.mark.parametrize("vector", KEYS["derived"], ids=lambda v: v["label"][24:])
+def test_a_derived_secret_is_an_hmac(vector: Vector) -> None:
+    secret, label = unhex(vector, "secret", "label")
+    message = label + framed([bytes.fromhex(part) for part in vector["context"]])
+
+    assert hmac.digest(secret, message, "sha256").hex() == vector["result"]
+
+
+@pytest.mark.parametrize("vector", KEYS["boxes"], ids=lambda v: v["message"])
+def test_a_box_is_nonce_and_secretbox(vector: Vector) -> None:
+    key, nonce, message, box = unhex(vector, "key", "nonce", "message", "box")
+
+    assert nonce + nacl.bindings.crypto_secretbox(message, nonce, key) == box
+    assert open_untrusted(Secret(key), box) == message
+
+
+@pytest.mark.parametrize("vector", KEYS["sealed"], ids=lambda v: v["message"])
+def test_a_sealed_message_is_a_key_a_nonce_and_a_box(vector: Vector) -> None:
+    recipient, seed, public, nonce = unhex(vector, "recipient", "sender_seed", "sender", "nonce")
+    message, sealed = unhex(vector, "message", "sealed")
+
+    assert public + nonce + nacl.bindings.crypto_box(message, nonce, recipient, seed) == sealed
+    assert BoxKey(bytes.fromhex(vector["recipient_seed"])).open_untrusted(sealed) == message
+
+
+@pytest.mark.parametrize("vector", KEYS["signatures"], ids=shown)
+def test_a_signature_holds_or_does_not(vector: Vector) -> None:
+    public, payload, signature = unhex(vector, "public", "payload", "signature")
+    label = Label(bytes.fromhex(vector["label"]))
+
+    assert SignatureCheck(public, label, payload, signature).holds() is vector["holds"]
+
+
+# --- Bodies. --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vector", BODIES["accept"], ids=shown)
+def test_a_well_formed_body_is_accepted_with_this_hash_and_signature(vector: Vector) -> None:
+    body, (public,) = body_of(vector), unhex(BODIES, "public")
+    signature = bytes.fromhex(vector["signature"])
+    digest = hashlib.sha256(body).digest()
+
+    signed = decode_untrusted(body, signature)
+
+    assert signed.hash == digest == bytes.fromhex(vector["hash"])
+    assert signature[0] == 1
+    assert signs(public, b"peerstack/1 record\0" + digest, signature[1:])
+
+
+@pytest.mark.parametrize("vector", BODIES["refuse"], ids=shown)
+def test_a_body_that_is_not_well_formed_is_refused_with_this_reason(vector: Vector) -> None:
+    with pytest.raises(RemoteError) as refused:
+        decode_untrusted(body_of(vector), UNCHECKED)
+
+    assert refused.value.reason.value == vector["reason"]
+
+
+@pytest.mark.parametrize("vector", BODIES["signature_forms"], ids=shown)
+def test_a_signature_of_another_form_is_refused(vector: Vector) -> None:
+    with pytest.raises(RemoteError) as refused:
+        decode_untrusted(body_of(BODIES["accept"][0]), bytes.fromhex(vector["signature"]))
+
+    assert refused.value.reason.value == vector["reason"]
+
+
+def test_every_line_of_the_list_of_what_is_well_formed_has_a_body_to_refuse() -> None:
+    lines = {f"B{number}" for number in range(1, 20)}
+
+    assert {vector["rule"] for vector in BODIES["refuse"]} == lines
+    assert {vector["rule"] for vector in BODIES["accept"]} <= lines
+
+
+def test_the_bodies_stand_at_the_very_edge_on_both_sides() -> None:
+    fine = {len(body_of(vector)) for vector in BODIES["accept"]}
+    wrong = {len(body_of(vector)) for vector in BODIES["refuse"]}
+
+    assert limits.BODY_BYTES in fine
+    assert limits.BODY_BYTES + 1 in wrong
+    assert max(fine) == limits.BODY_BYTES
+
+
+# --- Statements. ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vector", STATEMENTS["told"], ids=shown)
+def test_a_statement_is_signed_as_it_says(vector: Vector) -> None:
+    seed, public, digest, signature = unhex(vector, "seed", "public", "hash", "signature")
+
+    assert hashlib.sha256(body_of(vector)).digest() == digest
+    assert Signer(seed).public == public
+    assert signs(public, b"peerstack/1 record\0" + digest, signature[1:])
+
+
+def test_one_statement_of_each_form_is_told_and_each_is_admitted() -> None:
+    told = [decode_untrusted(body_of(v), bytes.fromhex(v["signature"])) for v in STATEMENTS["told"]]
+    known = fold(as_group(ALL["verdicts"]["group"]), told)
+
+    assert {each.type.removeprefix("$") for each in told} == set(
+        [
+            "user",
+            "rotate",
+            "device",
+            "revoke",
+            "group",
+            "invite",
+            "join",
+            "admit",
+            "grant",
+            "close",
+            "seal",
+        ]
+    )
+    assert known.held == {}
+    assert known.refused == {}
+
+
+def test_an_invites_proof_is_for_this_group_newcomer_device_and_time() -> None:
+    proof = STATEMENTS["proof"]
+    by_type = {vector["type"]: vector for vector in STATEMENTS["told"]}
+    join = next(json.loads(v["body"]) for v in STATEMENTS["told"] if v["name"].startswith("Bo's c"))
+    key, label, payload, signature = unhex(proof, "invite_key", "label", "payload", "proof")
+
+    assert json.loads(by_type["$invite"]["body"])["value"]["key"] == key.hex()
+    assert join["value"] == {"invite": by_type["$invite"]["hash"], "proof": signature.hex()}
+    assert payload == framed(
+        [
+            bytes.fromhex(join["value"]["invite"]),
+            join["group"].encode(),
+            join["signer"].encode(),
+            join["device"].encode(),
+            join["modified"].to_bytes(8, "big"),
+        ]
+    )
+    assert signs(key, label + payload, signature)
+
+
+@pytest.mark.parametrize("vector", STATEMENTS["forms_refused"], ids=shown)
+def test_a_statement_of_another_form_is_refused(vector: Vector) -> None:
+    signed = decode_untrusted(body_of(vector), UNCHECKED)
+    read = identity_form_untrusted if is_identity_type(signed.type) else group_form_untrusted
+
+    with pytest.raises(RemoteError) as refused:
+        read(signed)
+
+    assert refused.value.reason is Reason.MALFORMED
+
+
+# --- Verdicts. ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vector", ALL["verdicts"]["records"], ids=shown)
+def test_a_record_is_judged_so(vector: Vector) -> None:
+    told = [decode_untrusted(body_of(v), bytes.fromhex(v["signature"])) for v in STATEMENTS["told"]]
+    state = fold(as_group(ALL["verdicts"]["group"]), told).state
+    record = decode_untrusted(body_of(vector), bytes.fromhex(vector["signature"]))
+
+    verdict = judge_record(state, record, ALL["verdicts"]["now_ms"])
+
+    assert verdict_text(verdict) == vector["verdict"]
+    assert {user: role.label for user, role in state.members().items()} == ALL["verdicts"][
+        "members"
+    ]
+
+
+def test_a_body_has_no_field_that_the_vectors_do_not_show() -> None:
+    shown_fields = {name for v in BODIES["accept"] if "body" in v for name in json.loads(v["body"])}
+
+    assert shown_fields == set(Body.__struct_fields__)
