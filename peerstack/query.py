@@ -6,7 +6,8 @@
 
 A plain value asks for equality; the operators are `lt`, `le`, `gt`, `ge`, `one_of`, `prefix` and
 `contains`. Values of another JSON type never match: true is not 1, while 1 and 1.0 are one number.
-None matches null only, and a field that is missing matches nothing.
+None matches null only, and a field that is missing matches nothing. Fractions are told apart by
+their first 15 digits.
 """
 
 from __future__ import annotations

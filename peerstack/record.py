@@ -52,7 +52,8 @@ _RESERVED_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 _RESERVED_RECORD_PREFIX: Final = "$data."
 
 _SIGNATURE: Final = bytes([SCHEME_PLAIN])
-_LONG_DIGITS: Final = re.compile(rb"[0-9]{16}")
+_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_DIGITS: Final = b"0" * 16
 _STRINGS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _WRITE_OPTIONS: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS
@@ -165,18 +166,19 @@ def compose(signer: Signer, body: Body) -> Signed:
     """
     try:
         encoded = orjson.dumps(_plain(body), option=_WRITE_OPTIONS)
-        signed = decode_untrusted(encoded, _SIGNATURE + b"\0" * SIGNATURE_BYTES)
+        fields = _parse_untrusted(encoded)
+        parsed = _body_untrusted(fields)
     except RemoteError as error:
         raise InvalidValue(f"this {body.type} cannot be stored: {error.detail}") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidValue(f"the value of this {body.type} is no JSON: {error}") from error
-    if body.value is not UNSET and signed.value != body.value:
+    if parsed.value != body.value:
         raise InvalidValue(
             f"the value of this {body.type} would change when stored; use only what JSON has: "
             "objects with text keys, lists, text, finite numbers, true, false and null"
         )
-    signature = _SIGNATURE + signer.sign(Label.RECORD, signed.hash)
-    return msgspec.structs.replace(signed, signature=signature)
+    digest = sha256(encoded)
+    return _signed(encoded, digest, _SIGNATURE + signer.sign(Label.RECORD, digest), parsed)
 
 
 def _plain(body: Body) -> JsonObject:
@@ -194,15 +196,22 @@ def decode_untrusted(body: bytes, signature: bytes) -> Signed:
     check the signature itself.
     """
     _check_signature_form(signature)
-    fields = _parse_untrusted(body)
+    return _signed(body, sha256(body), signature, _body_untrusted(_parse_untrusted(body)))
+
+
+def _body_untrusted(fields: JsonObject) -> Body:
     try:
         parsed = msgspec.convert(fields, Body)
     except msgspec.ValidationError as error:
         raise RemoteError(Reason.MALFORMED, str(error)) from error
     _check_shape(parsed)
+    return parsed
+
+
+def _signed(body: bytes, digest: Hash, signature: bytes, parsed: Body) -> Signed:
     return Signed(
         body,
-        sha256(body),
+        digest,
         signature,
         RecordId(parsed.id),
         as_group(parsed.group),
@@ -264,7 +273,7 @@ def _is_plainly_fine(body: bytes, fields: JsonObject) -> bool:
     return (
         body.count(b"{") + body.count(b"[") <= limits.BODY_DEPTH
         and b"\\u0000" not in body
-        and _LONG_DIGITS.search(body) is None
+        and _LONG_DIGITS not in body.translate(_DIGITS)
         and orjson.dumps(fields) == body
     )
 

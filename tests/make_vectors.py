@@ -37,6 +37,19 @@ ABOUT: Final = [
     "`rule` names a line of the list of docs/protocol.md (B), or of docs/rules.md (others).",
 ]
 
+# Made once, with a point of order 8 added to the key or to R: good only where the equation is
+# checked times the cofactor, which no client may do.
+MIXED_KEY: Final = (
+    "99555efe5dbf5b50b6fb4d8c38ee05c4ea8a97011c08e11366e8c8c00e8ce5d5",
+    "3e54c441927f9f0ee5e13e34f0b0404c5043651a8f4b7ef087a1c42262a85d0a"
+    "352f4e9df532fc92619854684128377f33a4c81888dc1b5169d9142e5ef81d00",
+)
+MIXED_R: Final = (
+    "88aa55e6afeed8960a3191de78600347db8acd0a3795412f275f049b86260488",
+    "5b61c2e3b93e6c06450f327ea72cdfeb8cde6aa020d2dd827ab3f86e708c8393"
+    "a9846be20ca1795dfe4100c77b52d543a9515198b8e9d6dc77745e0f7a2b4e01",
+)
+
 
 class Replay:
     """Entropy that was written down."""
@@ -196,6 +209,12 @@ def _signatures() -> Iterator[Vector]:
             good[:32] + scalar.to_bytes(32, "little"),
         ),
         ("a key of small order", small, small + bytes(32)),
+        (
+            "a key with a part of small order",
+            bytes.fromhex(MIXED_KEY[0]),
+            bytes.fromhex(MIXED_KEY[1]),
+        ),
+        ("an R with a part of small order", bytes.fromhex(MIXED_R[0]), bytes.fromhex(MIXED_R[1])),
         ("65 bytes", key.public, good + b"\0"),
         ("63 bytes", key.public, good[:-1]),
     ):

@@ -173,10 +173,10 @@ def test_what_is_sealed_to_a_key_opens_with_that_key_and_no_other(message: bytes
 
 @given(st.binary(max_size=200))
 def test_garbage_opens_nothing_and_raises_nothing_but_a_remote_error(garbage: bytes) -> None:
-    for opener in (BoxKey(b"m" * 32).open_untrusted, lambda box: open_untrusted(key, box)):
-        key = derive(b"k", Label.BOX)
-        with pytest.raises(RemoteError):
-            opener(garbage)
+    with pytest.raises(RemoteError):
+        BoxKey(b"m" * 32).open_untrusted(garbage)
+    with pytest.raises(RemoteError):
+        open_untrusted(derive(b"k", Label.BOX), garbage)
 
 
 @pytest.mark.parametrize("point", [bytes(32), b"\x01" + bytes(31), b"", b"short"])

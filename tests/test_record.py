@@ -18,15 +18,12 @@ from msgspec import UNSET
 
 from peerstack import limits, record
 from peerstack.errors import InvalidValue, PeerstackError, Reason, RemoteError
-from peerstack.ids import as_group
 from peerstack.keys import sha256
-from peerstack.record import Body, Signed, compare, compose, decode_untrusted, had_seen, merge_seen
-from tests.people import NOW, T0, person, signer
+from peerstack.record import Body, Signed, compose, decode_untrusted
+from tests.people import NOW, person, signer
+from tests.raw_bodies import DEVICES, GROUP, SIGNATURE, encoded, fields
 
 ANA, BO = person("ana"), person("bo")
-GROUP = as_group("01HF7YAT00W6WP18ZQ04S9JE0W")
-DEVICES = ["01HF7YAT" + f"{number:018d}" for number in range(40)]
-SIGNATURE = b"\x01" + bytes(64)
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 JSON = st.recursive(
@@ -41,35 +38,13 @@ JSON = st.recursive(
 )
 
 
-def fields(**changes: Any) -> dict[str, Any]:
-    """A well-formed body, changed; UNSET takes a field away."""
-    whole: dict[str, Any] = {
-        "id": "01HF7YAT00W6WP18ZQ04S9JE0X",
-        "group": GROUP,
-        "type": "note",
-        "modified": NOW,
-        "signer": "01HF7YAT00W6WP18ZQ04S9JE0Y",
-        "device": "01HF7YAT00W6WP18ZQ04S9JE0Z",
-        "value": {},
-    }
-    return {name: value for name, value in (whole | changes).items() if value is not UNSET}
-
-
-def encoded(**changes: Any) -> bytes:
-    return orjson.dumps(fields(**changes))
-
-
-def verdict(body: bytes) -> str:
+def verdict(body: bytes, signature: bytes = SIGNATURE) -> str:
     """What decoding says: the reason of a refusal, or "fine"."""
     try:
-        decode_untrusted(body, SIGNATURE)
+        decode_untrusted(body, signature)
     except RemoteError as refusal:
         return refusal.reason.value
     return "fine"
-
-
-def version(modified: int, text: str = "", **changes: Any) -> Signed:
-    return decode_untrusted(encoded(modified=modified, value={"text": text}, **changes), SIGNATURE)
 
 
 # --- Whatever comes in. ---------------------------------------------------------------------------
@@ -82,10 +57,7 @@ def version(modified: int, text: str = "", **changes: Any) -> Signed:
 @example(b"9" * 60_000, SIGNATURE)
 @example(b'"' + b"\\u0000" * 10_000 + b'"', SIGNATURE)
 def test_any_bytes_raise_nothing_but_a_remote_error(body: bytes, signature: bytes) -> None:
-    try:
-        decode_untrusted(body, signature)
-    except RemoteError as refusal:
-        assert refusal.reason in {Reason.MALFORMED, Reason.OVERSIZE, Reason.UNKNOWN_SCHEME}
+    assert verdict(body, signature) in {"fine", "malformed", "oversize", "unknown-signature-scheme"}
 
 
 @given(st.data())
@@ -122,6 +94,11 @@ def test_a_refusal_shows_little_of_what_was_sent_and_nothing_that_a_terminal_obe
 
 def test_a_body_is_measured_before_it_is_read() -> None:
     assert verdict(b"\xff" * (limits.BODY_BYTES + 1)) == "oversize"
+
+
+def test_nothing_in_seen_refuses_a_body_but_its_form() -> None:
+    for odd in ({DEVICES[0]: limits.TIME_MS_MAX}, {fields()["device"]: NOW}, {DEVICES[0]: 0}):
+        assert verdict(encoded(seen=odd)) == "fine"
 
 
 # --- The quick look and the close look agree. -----------------------------------------------------
@@ -364,119 +341,6 @@ def test_every_other_reserved_type_is_a_statement(type_name: str) -> None:
     assert verdict(encoded(type=type_name, device=UNSET)) == "fine"
     assert verdict(encoded(type=type_name, seen={DEVICES[0]: 1})) == "malformed"
     assert verdict(encoded(type=type_name, value=UNSET, deleted=True)) == "malformed"
-
-
-# --- The winner. ----------------------------------------------------------------------------------
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), min_size=1, max_size=5),
-    st.randoms(),
-)
-def test_the_winner_is_the_same_in_whatever_order_versions_arrive(
-    drafts: list[tuple[int, str]],
-    shuffler: Any,
-) -> None:
-    """In the original, on equal `modified` each device kept its own version for ever."""
-    versions = [version(T0 + modified, text) for modified, text in drafts]
-    arriving = list(versions)
-    shuffler.shuffle(arriving)
-
-    live: Signed | None = None
-    for candidate in arriving:
-        live = candidate if compare(candidate, live) == "newer" else live
-
-    assert live is not None
-    assert live.hash == max(versions, key=lambda each: (each.modified, each.hash)).hash
-
-
-@given(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab"), st.sampled_from("ab"))
-def test_of_two_versions_exactly_one_is_newer_or_both_are_the_same(
-    one_ms: int, other_ms: int, one_text: str, other_text: str
-) -> None:
-    one, other = version(one_ms, one_text), version(other_ms, other_text)
-
-    both = {compare(one, other), compare(other, one)}
-
-    assert both == ({"same"} if one.body == other.body else {"newer", "older"})
-
-
-def test_later_beats_earlier_and_anything_beats_nothing() -> None:
-    assert compare(version(5), version(4)) == "newer"
-    assert compare(version(4), version(5)) == "older"
-    assert compare(version(0), None) == "newer"
-
-
-def test_versions_made_at_the_same_time_are_told_apart_by_their_hash() -> None:
-    """In the original, hashes over (id, modified) alone never noticed a difference."""
-    assert version(5, "one").hash != version(5, "other").hash
-    assert version(5, "one").order != version(5, "other").order
-
-
-# --- What an author had seen. ---------------------------------------------------------------------
-
-
-def test_an_author_has_seen_what_they_replaced_and_what_that_had_seen() -> None:
-    first = version(10, device=DEVICES[0])
-    second = version(20, device=DEVICES[1], seen=merge_seen(first))
-    third = version(30, device=DEVICES[2], seen=merge_seen(second))
-
-    assert merge_seen(None) is UNSET
-    assert had_seen(second, first)
-    assert had_seen(third, first)
-    assert had_seen(third, second)
-
-
-def test_two_who_wrote_without_seeing_each_other_are_in_conflict() -> None:
-    first = version(10, device=DEVICES[0])
-    one = version(20, device=DEVICES[1], seen=merge_seen(first))
-    other = version(21, device=DEVICES[2], seen=merge_seen(first))
-
-    assert not had_seen(other, one)
-    assert had_seen(other, first)
-
-
-def test_an_earlier_version_of_a_device_that_was_seen_later_counts_as_seen() -> None:
-    edited = version(30, device=DEVICES[1], seen={DEVICES[0]: 20})
-
-    assert had_seen(edited, version(20, device=DEVICES[0]))
-    assert had_seen(edited, version(19, device=DEVICES[0]))
-    assert not had_seen(edited, version(21, device=DEVICES[0]))
-
-
-def test_beyond_the_bound_the_authors_not_heard_of_for_longest_are_forgotten() -> None:
-    versions = [version(0, device=DEVICES[0])]
-    for number, device in enumerate(DEVICES[1:], start=1):
-        versions.append(version(number, device=device, seen=merge_seen(versions[-1])))
-
-    seen = merge_seen(versions[-1])
-
-    assert seen == {device: at for at, device in list(enumerate(DEVICES))[-limits.SEEN_ENTRIES :]}
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(DEVICES),
-        st.integers(0, limits.TIME_MS_MAX) | st.sampled_from([NOW - 1, NOW, NOW + 1]),
-        min_size=1,
-        max_size=limits.SEEN_ENTRIES,
-    )
-)
-def test_nothing_that_a_version_claims_keeps_its_successor_from_having_seen_it(
-    claimed: dict[str, int],
-) -> None:
-    """Times ahead of the version itself, which no honest line has, would push it out."""
-    replaced = version(NOW, seen=claimed)
-
-    successor = version(NOW + 1, device=DEVICES[39], seen=merge_seen(replaced))
-
-    assert had_seen(successor, replaced)
-    assert all(at <= NOW for at in successor.seen.values())
-
-
-def test_seen_never_decides_whether_a_body_is_well_formed_beyond_its_form() -> None:
-    for odd in ({DEVICES[0]: limits.TIME_MS_MAX}, {fields()["device"]: NOW}, {DEVICES[0]: 0}):
-        assert verdict(encoded(seen=odd)) == "fine"
 
 
 # --- Secrets. -------------------------------------------------------------------------------------

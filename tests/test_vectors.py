@@ -32,7 +32,11 @@ ALL: Vector = json.loads(TEXT)
 BODIES, STATEMENTS, KEYS = ALL["bodies"], ALL["statements"], ALL["keys"]
 UNCHECKED = b"\x01" + bytes(64)
 EVERY_FORM = {"$user", "$rotate", "$device", "$revoke", "$group", "$invite"} | {
-    "$join", "$admit", "$grant", "$close", "$seal"
+    "$join",
+    "$admit",
+    "$grant",
+    "$close",
+    "$seal",
 }
 
 
@@ -220,21 +224,7 @@ def test_one_statement_of_each_form_is_told_and_each_is_admitted() -> None:
     told = [decode_untrusted(body_of(v), bytes.fromhex(v["signature"])) for v in STATEMENTS["told"]]
     known = fold(as_group(ALL["verdicts"]["group"]), told)
 
-    assert {each.type.removeprefix("$") for each in told} == set(
-        [
-            "user",
-            "rotate",
-            "device",
-            "revoke",
-            "group",
-            "invite",
-            "join",
-            "admit",
-            "grant",
-            "close",
-            "seal",
-        ]
-    )
+    assert {each.type for each in told} == EVERY_FORM
     assert known.held == {}
     assert known.refused == {}
 

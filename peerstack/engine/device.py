@@ -46,7 +46,7 @@ from peerstack.session.channel import State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
 from peerstack.session.wire import Kind
-from peerstack.signaling.rendezvous import Link
+from peerstack.signaling.rendezvous import Abandon, Link
 from peerstack.store import Store
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class Engine:
             try:
                 result = action(turn)
                 self._follow_up(turn)
-                effects = [*turn.effects, *self._outgoing()]
+                effects = [*turn.effects, *self._outgoing(now)]
             finally:
                 self._turn = None
         return result, effects
@@ -308,6 +308,9 @@ class Engine:
         if turn.secrets_changed:
             self._meet_anew(turn)
         self._due_ms = turn.tx.next_due_ms() if turn.held_anything else self._due_ms
+        for effect in turn.effects:
+            if isinstance(effect, Abandon):
+                self._forget(effect.link)
 
     def _rejudge_changed(self, turn: Turn) -> None:
         """Statements changed: joins may be complete, peers members, waiting records admissible."""
@@ -334,9 +337,9 @@ class Engine:
             if peer.authenticated is not None and peer.authenticated.device != origin:
                 peer.push(group, items)
 
-    def _outgoing(self) -> Iterator[Effect]:
+    def _outgoing(self, now: Instant) -> Iterator[Effect]:
         for link, peer in self.peers.items():
-            for data in peer.take_outgoing():
+            for data in peer.take_outgoing(now):
                 yield Send(link, data)
 
     # --- How things stand. ----------------------------------------------------------------------

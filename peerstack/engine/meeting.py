@@ -46,10 +46,13 @@ class Meeting:
 
     def set_secrets(self, turn: Turn) -> None:
         """Meet by the secrets that the groups have now."""
-        by_group: dict[Place, list[Secret]] = {}
+        by_place: dict[Place, list[Secret]] = {}
         for shared in shared_secrets(turn):
-            by_group.setdefault(shared.group, []).append(shared.secret)
-        self._then(turn, self._rendezvous.set_secrets(by_group, turn.now.mono_ms))
+            # An invite's is a place of its own, where members announce themselves too: a newcomer
+            # who has been waiting there would not hear of them otherwise.
+            place = (shared.group, shared.secret) if shared.by_invite else shared.group
+            by_place.setdefault(place, []).append(shared.secret)
+        self._then(turn, self._rendezvous.set_secrets(by_place, turn.now.mono_ms))
 
     def wake(self, turn: Turn) -> None:
         """Do what is due."""

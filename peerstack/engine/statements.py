@@ -7,7 +7,7 @@ What is left waits, unseen by others, for what it needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from peerstack.engine.turn import Turn
@@ -27,7 +27,7 @@ from peerstack.identity import (
     is_identity_type,
 )
 from peerstack.ids import GroupId
-from peerstack.keys import Check, Hash
+from peerstack.keys import Check, DerivedIdCheck, Hash, Label
 from peerstack.record import Signed
 
 
@@ -77,10 +77,11 @@ def verified(
     for item, checks in arrival.checking:
         # All are taken before they are looked at: each check has its own answer.
         mine = [next(answers) for _ in checks]
-        if all(mine):
+        failed = next((c for c, held in zip(checks, mine, strict=True) if not held), None)
+        if failed is None:
             good.append(item)
         else:
-            _refuse(turn, item, Reason.BAD_SIGNATURE)
+            _refuse(turn, item, _reason_of(failed))
     arrival.checking = []
     identities = _add_identities(turn, arrival, good)
     standing = _add_standing(turn, arrival, good)
@@ -139,18 +140,21 @@ def _add_identities(
 ) -> Sequence[Signed]:
     """Add identity statements whose parent is added too."""
     added: dict[Hash, Signed] = {}
-    for item in sorted(good, key=lambda each: each.order):
-        if not is_identity_type(item.type):
-            continue
-        parent = identity_parent_untrusted(item)
-        if parent is None or parent in added or turn.tx.statements_by_hash([parent]):
-            added[item.hash] = item
-        else:
-            turn.refused(Reason.DOES_NOT_STAND)
+    waiting = [item for item in good if is_identity_type(item.type)]
+    while ready := [item for item in waiting if _has_parent(turn, item, added)]:
+        added.update((item.hash, item) for item in ready)
+        waiting = [item for item in waiting if item.hash not in added]
+    for item in waiting:
+        _refuse(turn, item, Reason.DOES_NOT_STAND)
     if added:
         turn.tx.add_statements(list(added.values()))
         turn.statements_changed(arrival.group)
     return list(added.values())
+
+
+def _has_parent(turn: Turn, item: Signed, added: Mapping[Hash, Signed]) -> bool:
+    parent = identity_parent_untrusted(item)
+    return parent is None or parent in added or bool(turn.tx.statements_by_hash([parent]))
 
 
 def _add_standing(
@@ -189,6 +193,12 @@ def _judge(
             case Refused(reason=reason):
                 _refuse(turn, item, reason)
     return admitted, held
+
+
+def _reason_of(failed: Check) -> Reason:
+    if isinstance(failed, DerivedIdCheck):
+        return Reason.BAD_ID
+    return Reason.BAD_PROOF if failed.label is Label.INVITE else Reason.BAD_SIGNATURE
 
 
 def _refuse(turn: Turn, item: Signed, reason: Reason) -> None:

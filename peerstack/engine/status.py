@@ -33,6 +33,8 @@ class Connection(msgspec.Struct, frozen=True):
     clock_ahead_ms: int
     sent_bytes: int
     received_bytes: int
+    sent_messages: int
+    received_messages: int
     groups: Sequence[Sharing]
 
 
@@ -58,6 +60,8 @@ def connections(peers: Sequence[Peer]) -> tuple[Connection, ...]:
             peer.authenticated.clock_ahead_ms,
             peer.sent_bytes,
             peer.received_bytes,
+            peer.sent_messages,
+            peer.received_messages,
             tuple(Sharing(*each) for each in peer.progress()),
         )
         for peer in peers

@@ -163,9 +163,10 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     """Sign, stamp and store drafts of which no two have one id."""
     state = turn.own_state(group)
     heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
+    rights = {kind: _right_since(turn, state, kind) for kind in {draft.type for draft in drafts}}
     signed = []
     for draft in drafts:
-        right_ms = _right_since(turn, state, draft.type)
+        right_ms = rights[draft.type]
         head = heads.get(draft.id)
         replaced_ms = max(head.modified if head else -1, draft.over.modified if draft.over else -1)
         stamp = max(turn.now.wall_ms, replaced_ms + 1, right_ms + 1)

@@ -195,6 +195,10 @@ class SyncGroup:
         found = self._group.find(type, where, order_by=order_by, limit=limit, after=after)
         return self._loop.wait(found)
 
+    def types(self) -> dict[str, int]:
+        """As `Group.types`."""
+        return self._loop.wait(self._group.types())
+
     def live(
         self,
         type: str,

@@ -103,6 +103,14 @@ class Group:
         )
         return [Record.of(signed) for signed in found]
 
+    async def types(self) -> dict[str, int]:
+        """The types of the group's records, in order, and how many there are of each.
+
+        Those that peerstack keeps for itself, which begin with "$", are left out.
+        """
+        found = await self._node.read(lambda snapshot: snapshot.types(self.id))
+        return {name: count for name, count in found.items() if not name.startswith("$")}
+
     def live(
         self,
         type: str,

@@ -136,7 +136,8 @@ class Node:
         self._shell.start(meet=self._network is not None)
 
     async def _add_servers(self, urls: Sequence[str]) -> None:
-        known = await self._shell.perform(lambda turn: profile.add_servers(turn, list(urls)))
+        checked = _checked_servers(urls)
+        known = await self._shell.perform(lambda turn: profile.add_servers(turn, checked))
         self.server_urls = tuple(known)
         if self._network is not None:
             for url in known:
@@ -205,6 +206,7 @@ class Node:
         seconds: the join is stored, and completes when one is.
         """
         preview = self.preview(link)
+        _checked_servers(preview.servers)
         stirred = self._stirred.subscribe()
         try:
             group, inside = await self.perform(lambda turn: joining.join(turn, link))
@@ -402,6 +404,16 @@ def _open_files(
         if lock is not None:
             lock.release()
         raise
+
+
+def _checked_servers(urls: Sequence[str]) -> list[str]:
+    """What is remembered is tried for ever, so only what can be an address is."""
+    if not urls:
+        return []
+    # Loads aiohttp, which takes a while.
+    from peerstack.signaling.reach import checked_url
+
+    return [checked_url(url) for url in urls]
 
 
 def _open_user(path: Path, name: str | User | None, passphrase: str | None) -> User:

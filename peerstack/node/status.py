@@ -76,8 +76,8 @@ def _reach(
     servers: Sequence[ServerStatus], failures: Sequence[str], *, only_loopback: bool
 ) -> Iterable[str]:
     for server in servers:
-        if server.reason and server.state != "closed":
-            yield f"server {server.url}: {server.reason}"
+        if server.state == "offline":
+            yield f"no signaling server: {server.reason}"
     if servers and only_loopback:
         yield (
             "this machine has no network interface but loopback: only devices on this machine can "

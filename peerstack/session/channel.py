@@ -77,6 +77,8 @@ class Channel:
         self._heard: Roots | None = None
         self._run: _Run | None = None
         self._compared: dict[Kind, tuple[Roots, Roots]] = {}
+        self._unheeded = False
+        """Whether the peer has shown its level since it was last decided what to do."""
         self._settled = False
         self._wants_open = 0
         self._unsettled: set[int] = set()
@@ -131,9 +133,10 @@ class Channel:
         """The peer showed where it stands."""
         self._heard = Roots(message.statements, message.records)
         self._settled = False
+        self._unheeded = True
         if message.closes:
             self._awaits_close = False
-        self._consider(replica, answering=True)
+        self._consider(replica)
 
     def doubted(self, replica: Replica) -> None:
         """The peer does not know us as a member: show why we are, once."""
@@ -192,7 +195,7 @@ class Channel:
 
     def _fetched(self, replica: Replica) -> None:
         # News that was not asked for starts nothing: levels are shown a moment after it.
-        if self._owes_level or self._owes_close:
+        if self._owes_level or self._owes_close or self._unheeded:
             self._consider(replica)
 
     # --- What it does. --------------------------------------------------------------------------
@@ -222,14 +225,12 @@ class Channel:
         self._shown = roots
         self._owes_level = self._owes_close = self._settled = False
 
-    def _consider(self, replica: Replica, *, answering: bool = False) -> None:
-        """Decide what to do next, once nothing is under way.
-
-        `answering`: the peer has just shown its level; where that differs and it leads, it needs
-        ours.
-        """
+    def _consider(self, replica: Replica) -> None:
+        """Decide what to do next, once nothing is under way."""
         if self.busy or self.standing is Standing.UNKNOWN or self._heard is None:
             return
+        # A peer that shows its level, and leads, needs ours where that differs.
+        answering, self._unheeded = self._unheeded, False
         mine = replica.roots(self.group)
         if self._owes_level or self._owes_close:
             self._show(mine)

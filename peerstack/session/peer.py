@@ -92,7 +92,8 @@ class Peer:
         self.channels: dict[GroupId, Channel] = {}
         self.received_bytes = 0
         self.sent_bytes = 0
-        self.messages_sent = 0
+        self.sent_messages = 0
+        self.received_messages = 0
         self._me = me
         self._leads = dialled
         self._handshake = Handshake(me, dialled=dialled, binding=binding, entropy=entropy)
@@ -108,12 +109,19 @@ class Peer:
         self._sent: dict[GroupId, int] = {}
         self._owed: dict[GroupId, int] = {}
         self._heard_ms = self._opened_ms = now.mono_ms
+        self._waiting_since_ms: int | None = None
         self._post(self._handshake.open())
 
     # --- For the engine. ------------------------------------------------------------------------
 
-    def take_outgoing(self) -> list[bytes]:
-        """The messages to send, in order; each is returned once."""
+    def take_outgoing(self, now: Instant) -> list[bytes]:
+        """The messages to send, in order; each is returned once. To be asked after every turn."""
+        waiting = bool(self._unacked) or any(channel.busy for channel in self.channels.values())
+        if not waiting:
+            self._waiting_since_ms = None
+        elif self._waiting_since_ms is None:
+            # Not since it was heard last: an idle peer has all its time for the next answer.
+            self._waiting_since_ms = now.mono_ms
         outgoing, self._out = self._out, []
         return outgoing
 
@@ -125,6 +133,7 @@ class Peer:
     def receive_untrusted(self, data: bytes, replica: Replica, now: Instant) -> None:
         """Take the next message of the peer. Raises `RemoteError`: then the connection must end."""
         self.received_bytes += len(data)
+        self.received_messages += 1
         self._heard_ms = now.mono_ms
         if self.authenticated is None:
             answers, self.authenticated = self._handshake.receive_untrusted(data, now)
@@ -210,8 +219,9 @@ class Peer:
         """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""
         if self.authenticated is None:
             return self._opened_ms + limits.HANDSHAKE_MS
-        owes = self._unacked or any(channel.busy for channel in self.channels.values())
-        return self._heard_ms + limits.ANSWER_MS if owes else None
+        if self._waiting_since_ms is None:
+            return None
+        return max(self._heard_ms, self._waiting_since_ms) + limits.ANSWER_MS
 
     def progress(self) -> Iterator[Progress]:
         """How far each group is with this peer."""
@@ -390,7 +400,7 @@ class Peer:
 
     def _post(self, data: bytes) -> None:
         self.sent_bytes += len(data)
-        self.messages_sent += 1
+        self.sent_messages += 1
         self._out.append(data)
 
 

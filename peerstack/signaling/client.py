@@ -45,6 +45,8 @@ Reply = TypeVar("Reply", wire.Done, wire.Delivery, wire.IceServers)
 class State(enum.StrEnum):
     """Where the connection stands."""
 
+    CONNECTING = "connecting"
+    """For the first time, so there is nothing to say yet of how it goes."""
     OFFLINE = "offline"
     ONLINE = "online"
     CLOSED = "closed"
@@ -106,6 +108,7 @@ class SignalingClient:
         self._back_off = back_off or BackOff()
         self._connection: _Connection | None = None
         self._running: asyncio.Task[None] | None = None
+        self._tried = False
         self._closed = False
 
     @property
@@ -113,7 +116,9 @@ class SignalingClient:
         """Where the connection stands; `reason` says why it is not online."""
         if self._closed:
             return State.CLOSED
-        return State.ONLINE if self._connection is not None else State.OFFLINE
+        if self._connection is not None:
+            return State.ONLINE
+        return State.OFFLINE if self._tried else State.CONNECTING
 
     def start(self) -> None:
         """Begin to connect. Raises `LocalError` if this client was started or closed before."""
@@ -175,6 +180,7 @@ class SignalingClient:
                 self.reason = await connection.run()
             finally:
                 self._connection = None
+                self._tried = True
             failures = 0 if loop.time() - began > STABLE_S else failures + 1
             self._on_event(Disconnected(self.reason))
             spread_ms = _draw_below(connection.spread_ms + 1, self._entropy)

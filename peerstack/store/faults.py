@@ -15,14 +15,18 @@ from sqlalchemy.engine import ExceptionContext
 
 from peerstack.errors import StoreDamaged, StoreError, StoreFull
 
+DATABASE_NAME: Final = "peerstack_database_name"
+"""The option of an engine that says what messages call its database."""
+
 _NO_ROOM: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"})
 _NO_PERMISSION: Final = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")
 _DAMAGE: Final = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _BUSY: Final = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
-def translate(engine: Engine, name: str) -> None:
-    """Let nothing but `StoreError` leave `engine`, whose database messages call `name`."""
+def translate(engine: Engine) -> None:
+    """Let nothing but `StoreError` leave `engine`, whose options have the database's name."""
+    name = engine.get_execution_options()[DATABASE_NAME]
 
     def replace(context: ExceptionContext) -> None:
         if isinstance(context.original_exception, sqlite3.Error):

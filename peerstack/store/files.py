@@ -102,5 +102,7 @@ def _read_revision(path: Path) -> str:
     # Immutable: SQLite then takes no locks, and makes and changes no files.
     uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
     with closing(sqlite3.connect(uri, uri=True)) as connection:
-        (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return str(revision)
+        rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    if len(rows) != 1:
+        raise sqlite3.DatabaseError("it does not say which schema it has")
+    return str(rows[0][0])

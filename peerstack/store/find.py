@@ -75,6 +75,14 @@ class FindReads(Rows):
         chosen = chosen.order_by(*(one.asc() if ascending else one.desc() for one in order))
         return self._signed(chosen.limit(limit))
 
+    def types(self, group: GroupId) -> dict[str, int]:
+        """The types of a group's live records, in order, and how many there are of each."""
+        chosen = select(_records.c.type, func.count()).where(
+            _records.c.group_id == group, ~_records.c.deleted
+        )
+        counted = chosen.group_by(_records.c.type).order_by(_records.c.type)
+        return dict(map(tuple, self._all(counted)))
+
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
     # The type stands in the text, so that SQLite can see which partial index fits.

@@ -29,7 +29,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from peerstack.errors import UnsupportedStore
 from peerstack.store import schema
-from peerstack.store.faults import translate, translated
+from peerstack.store.faults import DATABASE_NAME, damaged, translate, translated
 from peerstack.store.files import check_revision, check_untouched, make_room
 
 BUSY_MS: Final = 10_000
@@ -71,8 +71,13 @@ def open_database(url: str | Path) -> Opened:
         if path is not None:
             make_room(path)
             check_untouched(path)
-    writer = create_engine("sqlite://", creator=_creator(path), poolclass=StaticPool)
-    _equip(writer, name, "BEGIN IMMEDIATE", _SETTINGS)
+    writer = create_engine(
+        "sqlite://",
+        creator=_creator(path),
+        poolclass=StaticPool,
+        execution_options={DATABASE_NAME: name},
+    )
+    _equip(writer, "BEGIN IMMEDIATE", _SETTINGS)
     try:
         _bring_up_to_date(writer, name)
     except BaseException:
@@ -98,9 +103,13 @@ def _path_of(url: str | Path) -> Path | None:
 
 def _reader(path: Path, name: str) -> Engine:
     reader = create_engine(
-        "sqlite://", creator=_creator(path), poolclass=QueuePool, pool_size=_READERS
+        "sqlite://",
+        creator=_creator(path),
+        poolclass=QueuePool,
+        pool_size=_READERS,
+        execution_options={DATABASE_NAME: name},
     )
-    _equip(reader, name, "BEGIN", _READER_SETTINGS)
+    _equip(reader, "BEGIN", _READER_SETTINGS)
     return reader
 
 
@@ -116,9 +125,9 @@ def _creator(path: Path | None) -> Callable[[], sqlite3.Connection]:
     )
 
 
-def _equip(engine: Engine, name: str, begin: str, settings: Sequence[str]) -> None:
+def _equip(engine: Engine, begin: str, settings: Sequence[str]) -> None:
     """Give each connection its settings, and each transaction its first statement."""
-    translate(engine, name)
+    translate(engine)
 
     def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
@@ -150,7 +159,9 @@ def _upgrade(connection: Connection, name: str) -> None:
         schema.metadata.create_all(connection)
         connection.execute(insert(schema.alembic_version).values(version_num=schema.REVISION))
         return
-    revision = connection.execute(select(schema.alembic_version)).scalar_one()
+    revision = connection.execute(select(schema.alembic_version)).scalar()
+    if revision is None:
+        raise damaged(name, "it does not say which schema it has")
     check_revision(revision, name)
     if revision != schema.REVISION:
         from peerstack.store import migrations  # Alembic is slow to import, and rarely needed.

@@ -34,8 +34,8 @@ class _Blocks(NamedTuple):
 class RecordSet:
     """An `OrderedSet` over the live records of a group.
 
-    For use within one transaction: it reads the group's blocks once, when first asked about
-    anything but everything.
+    For use within one transaction, until the next write: it reads the group's blocks once, when
+    first asked about anything but everything.
     """
 
     def __init__(self, connection: Connection, group: GroupId) -> None:
@@ -89,7 +89,7 @@ class RecordSet:
         if known is None:
             place = bisect_right(self._blocks.firsts, bound) - 1
             known = self._blocks.before(place)
-            if False:
+            if self._blocks.firsts[place] != bound:
                 for item in self.items(Span(self._blocks.firsts[place], bound), BLOCK_ITEMS):
                     known = known.plus(Sum.of(item))
             self._sums[bound] = known

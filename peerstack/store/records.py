@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection
 
 from peerstack.errors import StoreError
 from peerstack.ids import GroupId, RecordId
@@ -44,6 +45,10 @@ _DELETE = "DELETE FROM records WHERE group_id = ? AND id = ? AND hash = ?"
 class RecordReads(Rows):
     """Questions about live records. A deletion is a live record too: callers look at `deleted`."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self._sets = dict[GroupId, RecordSet]()
+
     def get(self, group: GroupId, record_id: RecordId) -> Signed | None:
         """The live version of a record."""
         return self.live(group, [record_id]).get(record_id)
@@ -59,8 +64,11 @@ class RecordReads(Rows):
         return {record_id: Head(*head) for record_id, *head in rows}
 
     def record_set(self, group: GroupId) -> OrderedSet:
-        """The group's live records as reconciliation sees them, for use in this transaction."""
-        return RecordSet(self._connection, group)
+        """The group's live records as reconciliation sees them, until the next write to them.
+
+        Asking for it again costs nothing: what it has read of the sums is kept.
+        """
+        return self._sets.setdefault(group, RecordSet(self._connection, group))
 
     def read_slice(
         self, group: GroupId, lower: bytes, upper: bytes | None, limit: int
@@ -111,6 +119,7 @@ class RecordWrites(RecordReads):
         by_group = defaultdict[GroupId, list[Change]](list)
         for change in changes:
             by_group[change.record.group].append(change)
+        self._sets.clear()
         for group, moved in by_group.items():
             removed = [item for change in moved for item in _item_before(change)]
             added = [item_of(change.record) for change in moved]

@@ -5,13 +5,17 @@ Knows which columns make up a signed version; not which table is meant, or why.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, Executable, FromClause, false
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from peerstack.record import Signed
+from peerstack.store.faults import DATABASE_NAME, fault
 
 T = TypeVar("T")
 
@@ -78,13 +82,33 @@ def chunks(values: Sequence[T], size: int = PARAMETERS) -> Iterator[Sequence[T]]
 
 
 def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> Sequence[Any]:
-    """All rows of SQL that goes to the driver as it stands, which saves compiling it."""
-    return connection.exec_driver_sql(sql, tuple(parameters)).fetchall()
+    """All rows of SQL that goes to the driver as it stands: SQLAlchemy's part would cost more."""
+    with _cursor(connection) as cursor:
+        cursor.execute(sql, tuple(parameters))
+        return cursor.fetchall()
 
 
 def run_many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """Run such SQL once for each row of parameters. Returns how many rows of a table it touched."""
-    return connection.exec_driver_sql(sql, list(rows)).rowcount if rows else 0
+    if not rows:
+        return 0
+    with _cursor(connection) as cursor:
+        cursor.executemany(sql, rows)
+        return cursor.rowcount
+
+
+@contextmanager
+def _cursor(connection: Connection) -> Iterator[DBAPICursor]:
+    """A cursor of the driver, in the transaction of `connection`."""
+    if not connection.in_transaction():
+        connection.begin()
+    cursor = connection.connection.cursor()
+    try:
+        yield cursor
+    except sqlite3.Error as error:
+        raise fault(error, connection.get_execution_options()[DATABASE_NAME]) from error
+    finally:
+        cursor.close()
 
 
 class Rows:

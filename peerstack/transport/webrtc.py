@@ -30,10 +30,11 @@ from aiortc import (
     RTCSctpCapabilities,
     RTCSctpTransport,
 )
+from aiortc.exceptions import InvalidStateError
 from aiortc.rtcicetransport import connection_kwargs
 
 from peerstack import limits
-from peerstack.errors import ConnectFailed, Stage
+from peerstack.errors import ConnectFailed, PipeClosed, Stage
 from peerstack.transport import sdp
 from peerstack.transport.base import CloseReason, Pipe
 
@@ -275,7 +276,11 @@ class WebRtcPipe(Pipe):
 
     def _transmit(self, message: bytes) -> None:
         self._is_idle = False
-        self._channel.send(message)
+        try:
+            self._channel.send(message)
+        except InvalidStateError as error:
+            # The peer has begun to close the channel, and the end has not been told of yet.
+            raise PipeClosed("cannot send: the peer is closing the pipe") from error
 
     def _fail(self, reason: CloseReason) -> None:
         self._finish(reason)

@@ -62,7 +62,7 @@ class Fold:
     def receive(self, signed: Signed) -> None:
         """Judge it, and with it whatever it was that others waited for."""
         self.held[signed.hash] = signed
-        while any([self._try(each) for each in list(self.held.values())]):
+        while any(self._try(each) for each in list(self.held.values())):
             pass
 
     def _try(self, signed: Signed) -> bool:

@@ -15,9 +15,9 @@ from peerstack.keys import Secret
 from peerstack.signaling.rendezvous import Announce, JoinTopics, LeaveTopics, Me, Peer
 from peerstack.signaling.rendezvous.boxes import topic_of
 from peerstack.signaling.rendezvous.contacts import LINKS_PER_PLACE, RETRY_MOST_MS
-from tests.signaling.meeting import DAY, Device, World, make_me, secret
+from tests.signaling.meeting import DAY, Device, Secrets, World, make_me, secret
 
-FAMILY = {"family": [secret(1)]}
+FAMILY: Secrets = {"family": [secret(1)]}
 HOUR_MS = 60 * 60 * 1000
 
 
@@ -118,7 +118,7 @@ def test_a_full_room_settles_with_nothing_left_to_wake_for() -> None:
 
 def test_a_pair_that_shares_secrets_and_servers_makes_one_link() -> None:
     world = World()
-    shared = {"family": [secret(1)], "work": [secret(2)], "me": [secret(3)]}
+    shared: Secrets = {"family": [secret(1)], "work": [secret(2)], "me": [secret(3)]}
     devices = [world.add(make_me(number, user=7), shared, "a", "b") for number in (1, 2)]
     world.pass_time(HOUR_MS)
 
@@ -413,6 +413,30 @@ def test_a_crowd_hangs_together_with_few_links_each(seed: int) -> None:
     assert is_connected(world.devices)
     assert all(1 <= len(device.linked) <= LINKS_PER_PLACE for device in world.devices)
     assert all(len(set(device.linked)) == len(device.linked) for device in world.devices)
+    calls = len(world.calls)
+    world.pass_time(HOUR_MS)
+    assert len(world.calls) == calls, "a crowd at rest makes no calls"
+
+
+@pytest.mark.parametrize(("number", "is_let_in"), [(49, True), (51, True), (5, False)])
+def test_a_device_with_all_links_that_fit_makes_way_for_its_neighbour_in_the_order_alone(
+    number: int, is_let_in: bool
+) -> None:
+    world = World()
+    # The others see nobody but the hub: each shares a server with it alone.
+    around = [*range(20, 20 + LINKS_PER_PLACE - 1), 80]
+    servers = [f"server {each}" for each in [*around, number]]
+    hub = world.add(make_me(50), FAMILY, *servers)
+    for each in around:
+        world.add(make_me(each), FAMILY, f"server {each}")
+        world.drain()
+    assert len(hub.linked) == LINKS_PER_PLACE
+    newcomer = world.add(make_me(number), FAMILY, f"server {number}")
+    world.drain()
+
+    assert len(hub.linked) == LINKS_PER_PLACE
+    assert (newcomer.me.peer in hub.linked) is is_let_in
+    assert make_me(80).peer in hub.linked
 
 
 def test_a_newcomer_to_a_crowd_is_let_in_whatever_its_place_in_the_order() -> None:
@@ -423,7 +447,7 @@ def test_a_newcomer_to_a_crowd_is_let_in_whatever_its_place_in_the_order() -> No
     for number in (1, 99):
         newcomer = world.add(make_me(number), FAMILY)
         world.pass_time(60_000)
-        assert len(newcomer.linked) >= limits.PEERS_PER_GROUP
+        assert len(newcomer.linked) >= limits.PEERS_PER_GROUP // 2
 
 
 def test_own_devices_come_first_in_a_crowd() -> None:

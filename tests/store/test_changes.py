@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from peerstack import limits
 from peerstack.store import LOCAL_ORIGIN, LoggedChange, Store
 from tests.store.samples import GROUP, LAPTOP, NOW, OTHER_GROUP, fresh, over, put, record
 
@@ -48,6 +49,19 @@ def test_a_late_loser_is_kept_and_told_of_as_a_conflict(store: Store) -> None:
         assert snapshot.changes(1, limit=9) == [LoggedChange(seq, winner, loser, LAPTOP, True)]
         assert snapshot.history(GROUP, winner.id) == [loser]
         assert snapshot.get(GROUP, winner.id) == winner
+
+
+def test_a_conflict_whose_winner_is_no_longer_kept_is_no_longer_told(store: Store) -> None:
+    winner, loser = record(1, modified=NOW + 5), record(1, {"n": 2})
+    put(store, *fresh(winner))
+    put(store, over(record(1, modified=NOW + 9), winner), now_ms=NOW)
+    with store.transaction() as transaction:
+        transaction.log_conflict(winner.hash, loser, LAPTOP, NOW + 50)
+        transaction.sweep_history(NOW + limits.HISTORY_MS + 1, limit=9)
+    put(store, *fresh(record(2)))
+
+    with store.snapshot() as snapshot:
+        assert [change.seq for change in snapshot.changes(0, limit=2)] == [2, 4]
 
 
 def test_a_seq_is_never_given_twice(store: Store) -> None:

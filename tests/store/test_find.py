@@ -29,10 +29,12 @@ from tests.store.watching import watch
 WILD = ["", "a", "A", "ab", "b", "a%", "a_", "%", "_", "\\", "1", "null", "é", "z", "[]", '"', "'"]
 LAST = ["\ud7ff", "\ue000", "\U0010ffff", "a\U0010ffff", "a\U0010ffffb", "true", "\n", "😀"]
 texts = st.sampled_from(WILD + LAST) | st.text("ab%_\"'\\é\u007f", max_size=3)
+# SQLite rounds the sixteenth digit of a fraction in its own way.
+fractions = st.floats(allow_nan=False, allow_infinity=False).map(lambda some: float(f"{some:.12g}"))
 numbers = (
     st.integers(-3, 3)
     | st.sampled_from([0.5, -0.0, 1.0, 0.1, 1e300, 5e-324, 2**53 - 1, 1 - 2**53, 1 / 3])
-    | st.floats(allow_nan=False, allow_infinity=False)
+    | fractions
 )
 scalars = st.none() | st.booleans() | numbers | texts
 values = scalars | st.lists(scalars, max_size=3) | st.dictionaries(st.just("b"), scalars)

@@ -143,6 +143,27 @@ def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Pa
     assert content(tmp_path) == before
 
 
+def test_a_database_without_a_revision_is_refused_and_left_as_it_is(path: Path) -> None:
+    alter(path, "DELETE FROM alembic_version")
+    before = content(path.parent)
+
+    with pytest.raises(StoreDamaged, match="which schema"):
+        Store.open(path)
+
+    assert content(path.parent) == before
+
+
+def test_a_revision_that_is_gone_only_in_the_log_is_noticed(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("DELETE FROM alembic_version")
+    other.commit()
+
+    with pytest.raises(StoreDamaged, match="which schema"):
+        Store.open(path)
+
+    other.close()
+
+
 def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path) -> None:
     alter(path, "UPDATE alembic_version SET version_num = '9999'")
     before = content(path.parent)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peerstack.ids import RecordId
-from peerstack.reconcile import EVERYTHING, Item, MemorySet, Span
+from peerstack.ids import RecordId, as_group
+from peerstack.reconcile import EVERYTHING, Fingerprint, Item, MemorySet, Span
 from peerstack.record import Signed
 from peerstack.store import Change, Store, Transaction, item_of
 from peerstack.store.blocks import BLOCK_ITEMS
 from tests.reconcile.ordered_set_contract import check_ordered_set
-from tests.store.samples import GROUP, LAPTOP, NOW, OTHER_GROUP, fresh, put, record
+from tests.store.samples import GROUP, LAPTOP, NOW, OTHER_GROUP, fresh, put, record, ulid
 from tests.store.watching import watch
 
 bounds = st.binary(max_size=3) | st.builds(
@@ -76,10 +76,16 @@ def test_the_live_records_keep_the_contract_of_an_ordered_set(
         expected = MemorySet(items)
         check_ordered_set(live, items, span, parts)
         check_ordered_set(live, items, EVERYTHING, parts)
+        check_ascending(live.split(span, parts))
         assert live.fingerprint(span) == expected.fingerprint(span)
         assert live.fingerprint(EVERYTHING) == expected.fingerprint(EVERYTHING)
         check_blocks(transaction, items)
     store.close()
+
+
+def check_ascending(pieces: Sequence[tuple[Span, Fingerprint]]) -> None:
+    """Fails where a piece has no room for a key: peers refuse bounds that do not ascend."""
+    assert all(span.upper is None or span.lower < span.upper for span, _ in pieces)
 
 
 def check_blocks(transaction: Transaction, items: Sequence[Item]) -> None:
@@ -145,6 +151,20 @@ def test_devices_that_got_the_same_records_in_other_batches_cut_mostly_alike() -
     assert len(cuts[0] & cuts[1]) > 0.8 * max(map(len, cuts))
 
 
+def test_devices_that_differ_in_an_old_record_cut_mostly_alike() -> None:
+    records = [record(number, modified=NOW + number) for number in range(3000)]
+    cuts = []
+    for held in (records, records[:5] + records[6:]):
+        store = Store.open(":memory:")
+        with store.transaction() as transaction:
+            transaction.add_group(GROUP, NOW)
+            transaction.apply(fresh(*held), NOW)
+            cuts.append({first for first, *_ in block_rows(transaction)})
+        store.close()
+
+    assert len(cuts[0] & cuts[1]) > 0.8 * max(map(len, cuts))
+
+
 def test_emptied_ranges_leave_no_blocks_behind(store: Store) -> None:
     first = [record(number, modified=NOW + number) for number in range(1000)]
     with store.transaction() as transaction:
@@ -171,6 +191,21 @@ def test_the_root_of_a_group_costs_one_statement_and_one_row(store: Store) -> No
         assert len(statements) == 2
 
 
+def test_the_blocks_are_read_once_in_a_transaction_and_again_after_a_write(store: Store) -> None:
+    records = [record(number, modified=NOW + number) for number in range(600)]
+    old = Span(b"", (NOW + 100).to_bytes(6, "big"))
+    put(store, *fresh(*records[50:]))
+    with store.transaction() as transaction:
+        ran = watch(transaction._connection.engine)
+        counts = [transaction.record_set(GROUP).fingerprint(old).count for _ in range(3)]
+        reads = sum("FROM blocks" in sql for sql, _ in ran)
+        transaction.apply(fresh(*records[:50]), NOW)
+        counts.append(transaction.record_set(GROUP).fingerprint(old).count)
+
+    assert reads == 1
+    assert counts == [50, 50, 50, 100]
+
+
 def test_groups_have_roots_of_their_own(store: Store) -> None:
     put(store, *fresh(record(1), record(1, group=OTHER_GROUP), record(2, group=OTHER_GROUP)))
     with store.snapshot() as snapshot:
@@ -180,5 +215,6 @@ def test_groups_have_roots_of_their_own(store: Store) -> None:
 
 def test_a_group_that_is_not_here_is_an_empty_set(store: Store) -> None:
     with store.snapshot() as snapshot:
-        nowhere = snapshot.record_set(record(1).group)
+        nowhere = snapshot.record_set(as_group(ulid(99)))
         assert nowhere.fingerprint(EVERYTHING) == MemorySet([]).fingerprint(EVERYTHING)
+        assert nowhere.fingerprint(Span(b"0", b"1")).count == 0

@@ -71,7 +71,7 @@ class Calls:
         """A peer announced itself to all: greet it if either side wants a link."""
         wanted = self._wants(contact, now_ms)
         if _is_greeting_due(contact, sighting, now_ms) and (
-            wanted or self._contacts.wants_us(contact, self._beacon.places)
+            wanted or self._contacts.wants_us(contact, self._beacon.places, now_ms)
         ):
             self._greet(contact, sighting, now_ms, wanted=wanted)
         self._approach(contact, now_ms, wanted=wanted)
@@ -83,7 +83,7 @@ class Calls:
         if wanted_there and contact.attempt is None:
             if self._me.peer.calls(contact.peer):
                 contact.asks = True
-            elif contact.up is None:
+            elif contact.up is None and self._make_room(contact, now_ms):
                 self._begin(contact, sighting, Stage.AWAITED, now_ms)
         self._approach(contact, now_ms, wanted=self._wants(contact, now_ms))
 
@@ -126,7 +126,7 @@ class Calls:
         """A peer made an offer: have it answered. Raises `RemoteError` if it is not welcome."""
         if self._me.peer.calls(contact.peer):
             raise RemoteError(Reason.UNEXPECTED, "an offer from the device that is to be called")
-        if not contact.engaged and not self._make_room(contact, now_ms):
+        if not self._make_room(contact, now_ms):
             raise RemoteError(Reason.TOO_MANY, "no room for another link")
         # A link that is up stays until the new one is: the peer may be wrong about it.
         self._give_up(contact)
@@ -174,9 +174,10 @@ class Calls:
             contact.attempt = None
             contact.fail(now_ms, self._entropy)
             return
-        if self._wants(contact, now_ms):
-            self._beacon.announce_soon(contact.secrets, now_ms)
+        wanted = self._wants(contact, now_ms)
         contact.up = None
+        if wanted or self._contacts.has_room(contact, self._beacon.places, limits.PEERS_PER_GROUP):
+            self._beacon.announce_soon(contact.secrets, now_ms)
         if now_ms - contact.up_since_ms < STABLE_MS:
             contact.fail(now_ms, self._entropy)
         else:
@@ -210,8 +211,7 @@ class Calls:
 
     def _greet(self, contact: Contact, sighting: Sighting, now_ms: int, *, wanted: bool) -> None:
         """Tell a peer where this device is, and whether it wants a link."""
-        wanted = wanted and contact.up is None
-        wanted = wanted and (contact.engaged or self._make_room(contact, now_ms))
+        wanted = wanted and contact.up is None and self._make_room(contact, now_ms)
         presence = self._beacon.presences[sighting.server]
         secret = next(reversed(contact.secrets))
         topic = boxes.topic_of(secret, presence.day)
@@ -276,18 +276,19 @@ class Calls:
         return contact.peer in self._contacts.wanted(self._beacon.places, now_ms)
 
     def _make_room(self, contact: Contact, now_ms: int) -> bool:
-        """Whether there is room for a link, if need be that of a link which no side wants now."""
+        """Whether there is room for a link, or an older one made way for it."""
         places = self._beacon.places
+        if contact.attempt is not None:
+            return True
         if self._contacts.under_way() >= limits.LINKS_UNDER_WAY:
             return False
-        if self._contacts.has_room(contact, places):
+        if contact.up is not None or self._contacts.has_room(contact, places):
             return True
-        useless = self._contacts.useless(contact, places, now_ms)
-        if useless is None or useless.up is None:
-            return False
-        self._drop(useless.up)
-        useless.up = None
-        return True
+        spared = self._contacts.spared_for(contact, places, now_ms)
+        if spared is not None:
+            self.ended(spared, now_ms)
+            self._effects.append(Abandon(spared))
+        return spared is not None
 
     def _drop(self, link: Link) -> None:
         self._contacts.forget_link(link)

@@ -19,7 +19,7 @@ from peerstack.ports import Entropy
 from peerstack.signaling.rendezvous.beacon import Place, below
 from peerstack.signaling.rendezvous.boxes import Peer
 from peerstack.signaling.rendezvous.effects import Link
-from peerstack.signaling.rendezvous.overlay import choose
+from peerstack.signaling.rendezvous.overlay import choose, neighbours
 
 RETRY_FIRST_MS: Final = 1_000
 RETRY_MOST_MS: Final = 5 * 60 * 1000
@@ -174,53 +174,59 @@ class Contacts:
             self._contacts.pop(contact.peer, None)
 
     def wanted(self, places: Mapping[Secret, Place], now_ms: int) -> set[Peer]:
-        """With whom this device wants links, over all places."""
-        by_place: defaultdict[Place, dict[Peer, None]] = defaultdict(dict)
-        for contact in self._contacts.values():
-            if contact.is_promising(now_ms):
-                for secret in contact.secrets:
-                    by_place[places[secret]][contact.peer] = None
-        return {peer for peers in by_place.values() for peer in choose(self._me, peers)}
+        """With whom this device wants links, over all places.
 
-    def wants_us(self, contact: Contact, places: Mapping[Secret, Place]) -> bool:
+        Where it has links enough, it wants only what keeps the place together, and own devices.
+        """
+        engaged = self._engaged(places)
+        wanted: set[Peer] = set()
+        for place, peers in self._promising(places, now_ms).items():
+            first, *others = choose(self._me, peers)
+            enough = engaged[place] >= limits.PEERS_PER_GROUP
+            wanted.add(first)
+            wanted.update(peer for peer in others if not enough or peer.user == self._me.user)
+        return wanted
+
+    def wants_us(self, contact: Contact, places: Mapping[Secret, Place], now_ms: int) -> bool:
         """Whether a peer that knew all that this device knows would want a link with it."""
+        met = self._promising(places, now_ms)
         shared = {places[secret] for secret in contact.secrets}
-        met: defaultdict[Place, dict[Peer, None]] = defaultdict(lambda: {self._me: None})
-        for each in self._contacts.values():
-            for secret in each.secrets:
-                met[places[secret]][each.peer] = None
-        for place in shared:
-            del met[place][contact.peer]
-        return any(self._me in choose(contact.peer, met[place]) for place in shared)
+        return any(
+            self._me in choose(contact.peer, {*met[place], self._me} - {contact.peer})
+            for place in shared
+        )
 
     def under_way(self) -> int:
         """How many attempts there are."""
         return sum(each.attempt is not None for each in self._contacts.values())
 
-    def has_room(self, contact: Contact, places: Mapping[Secret, Place]) -> bool:
-        """Whether one more link is within the bounds of a place that it would serve."""
-        engaged: Counter[Place] = Counter()
-        for each in self._contacts.values():
-            if each.engaged:
-                engaged.update({places[secret] for secret in each.secrets})
-        return any(engaged[places[secret]] < LINKS_PER_PLACE for secret in contact.secrets)
+    def has_room(
+        self, contact: Contact, places: Mapping[Secret, Place], most: int = LINKS_PER_PLACE
+    ) -> bool:
+        """Whether a place that the contact shares has fewer than `most` links."""
+        engaged = self._engaged(places)
+        return any(engaged[places[secret]] < most for secret in contact.secrets)
 
-    def useless(
+    def spared_for(
         self, contact: Contact, places: Mapping[Secret, Place], now_ms: int
-    ) -> Contact | None:
-        """Of the links that fill a contact's places, the oldest that no side wants any more."""
-        shared = {places[secret] for secret in contact.secrets}
-        wanted = self.wanted(places, now_ms)
-        candidates = [
-            each
+    ) -> Link | None:
+        """The oldest link that may make way for one with a neighbour on the ring of a place.
+
+        None if the contact is no neighbour. Only neighbours displace, and none is displaced, so a
+        place that is full hangs together, and no two displace each other in turns.
+        """
+        met = self._promising(places, now_ms)
+        near = {place: neighbours(self._me, peers) for place, peers in met.items()}
+        kept = frozenset[Peer]().union(*near.values())
+        full = {place for place, peers in near.items() if contact.peer in peers}
+        spared = [
+            (each.up_since_ms, each.up)
             for each in self._contacts.values()
             if each.up is not None
-            and each.attempt is None
-            and each.peer not in wanted
-            and shared.intersection(places[secret] for secret in each.secrets)
+            and each.peer not in kept
+            and full.intersection(places[secret] for secret in each.secrets)
         ]
-        candidates.sort(key=lambda each: each.up_since_ms)
-        return next((each for each in candidates if not self.wants_us(each, places)), None)
+        return min(spared, default=(0, None))[1]
 
     def keep_secrets(self, secrets: Iterable[Secret]) -> list[Contact]:
         """Forget under which other secrets peers were heard. Returns who is left with none."""
@@ -234,6 +240,25 @@ class Contacts:
         due = [each.attempt.deadline_ms for each in self if each.attempt is not None]
         due += [each.retry_ms for each in self if each.retry_ms is not None]
         return min(due, default=None)
+
+    def _promising(
+        self, places: Mapping[Secret, Place], now_ms: int
+    ) -> defaultdict[Place, set[Peer]]:
+        """The peers to count on, by place."""
+        met: defaultdict[Place, set[Peer]] = defaultdict(set)
+        for contact in self._contacts.values():
+            if contact.is_promising(now_ms):
+                for secret in contact.secrets:
+                    met[places[secret]].add(contact.peer)
+        return met
+
+    def _engaged(self, places: Mapping[Secret, Place]) -> Counter[Place]:
+        """How many links and attempts each place has."""
+        engaged: Counter[Place] = Counter()
+        for contact in self._contacts.values():
+            if contact.engaged:
+                engaged.update({places[secret] for secret in contact.secrets})
+        return engaged
 
     def _make_room_untrusted(self) -> None:
         """Forget the peer longest unheard in the fullest place, so that none crowds out others."""

@@ -1,0 +1,130 @@
+"""Every figure that is measured: what it is called, its unit, and what the design aims at.
+
+Knows not how they are measured.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything is measured."""
+
+    repeat: int
+    bulk: int = 10_000
+    single: int = 2_000
+    small: int = 10_000
+    large: int = 100_000
+    differences: int = 100
+    edits: int = 500
+    pace_ms: int = 10
+    verifications: int = 20_000
+    upserts: int = 100_000
+    pipe_bytes: int = 128 * 1024 * 1024
+    rival: int = 10_000
+
+
+QUICK: Final = Size(
+    repeat=1,
+    bulk=200,
+    single=20,
+    small=100,
+    large=400,
+    differences=10,
+    edits=10,
+    verifications=200,
+    upserts=2_000,
+    pipe_bytes=4 * 1024 * 1024,
+    rival=100,
+)
+"""Shows that everything works; its figures mean nothing."""
+
+
+class Better(enum.Enum):
+    """In which direction a figure improves."""
+
+    MORE = "at least"
+    LESS = "at most"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the table. `title` names counts of `Size` in braces."""
+
+    key: str
+    title: str
+    unit: str
+    better: Better = Better.MORE
+    aim: float | None = None
+
+    @property
+    def command(self) -> str:
+        """What measures it."""
+        return f"python -m benchmarks {self.key.split('.')[0]}"
+
+    def reached(self, value: float) -> float | None:
+        """How many times as good as the aim; None without an aim."""
+        if self.aim is None or not value:
+            return None
+        return value / self.aim if self.better is Better.MORE else self.aim / value
+
+
+_LESS: Final = Better.LESS
+
+FIGURES: Final = (
+    Figure("writes.bulk", "signed writes, {bulk:,} in one call", "records/s", aim=20_000),
+    Figure("writes.single", "signed writes, one after the other", "records/s", aim=3_000),
+    Figure("sync.small.rate", "first sync of {small:,}", "records/s", aim=20_000),
+    Figure("sync.small.bytes", "first sync of {small:,}, on the wire", "MB/s"),
+    Figure("sync.large.rate", "first sync of {large:,}", "records/s", aim=20_000),
+    Figure("sync.large.bytes", "first sync of {large:,}, on the wire", "MB/s"),
+    Figure("sync.large.record", "a record of it on the wire, all told", "bytes", _LESS),
+    Figure("sync.memory.sender", "peak memory of the sender of {large:,}", "MB", _LESS, 150),
+    Figure("sync.memory.sender-base", "of that, before it is connected", "MB", _LESS),
+    Figure("sync.memory.receiver", "peak memory of the receiver of {large:,}", "MB", _LESS, 150),
+    Figure("sync.memory.receiver-base", "of that, before it is connected", "MB", _LESS),
+    Figure("sync.noop.trips", "no-op sync at {large:,}", "round trips", _LESS, 1),
+    Figure("sync.noop.bytes", "no-op sync, both ways", "bytes", _LESS, 100),
+    Figure("sync.noop.all-bytes", "the same with the handshake", "bytes", _LESS),
+    Figure("sync.noop.ms", "no-op sync, from proof to level", "ms", _LESS, 5),
+    Figure("sync.noop.all-ms", "the same from the open channel", "ms", _LESS),
+    Figure("sync.diff.trips", "{differences} edits among {large:,}", "round trips", _LESS, 3),
+    Figure("sync.diff.bytes", "the same, both ways", "bytes", _LESS),
+    Figure("sync.diff.overhead", "the same, by the bytes of what differs", "times", _LESS, 2),
+    Figure("sync.diff.ms", "the same, from proof to level", "ms", _LESS),
+    Figure("live.p50", "live edit, median of {edits}", "ms", _LESS, 5),
+    Figure("live.p99", "live edit, 99th percentile", "ms", _LESS, 5),
+    Figure("limits.verify", "limit: PyNaCl verifies, one core", "1/s"),
+    Figure("limits.upsert", "limit: SQLite alone, same table", "records/s"),
+    Figure("limits.pipe", "limit: the transport alone", "MB/s"),
+)
+"""In the order of the table. The first part of a key is the name of the benchmark."""
+
+RIVALS: Final = (
+    Figure("rivals.iroh", "iroh-docs 0.35, first sync of {rival:,} entries", "entries/s"),
+    Figure("rivals.iroh-content", "the same, with their contents", "entries/s"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure and its values, one of each repetition."""
+
+    figure: Figure
+    title: str
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """The value that counts."""
+        return median(self.values)
+
+    @property
+    def reached(self) -> float | None:
+        """How many times as good as the aim it is; None without an aim."""
+        return self.figure.reached(self.median)

@@ -1,0 +1,163 @@
+"""What is done to measure each figure, over real processes and a real signaling server.
+
+Each scenario yields the keys of `benchmarks.figures` with values, once for each repetition.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import quantiles
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from benchmarks import limits, rivals
+from benchmarks.figures import Size
+from benchmarks.processes import Worker, signaling_server, worker
+
+Values = Iterator[tuple[str, float]]
+
+_MB: Final = 1e6
+
+
+def writes(size: Size) -> Values:
+    """Sign and store, offline."""
+    for _ in range(size.repeat):
+        with TemporaryDirectory() as folder, worker("device") as ana:
+            ana.ask("open", path=f"{folder}/ana.db", name="Ana")
+            ana.ask("found")
+            yield "writes.bulk", size.bulk / ana.ask("put_many", count=size.bulk)
+            yield "writes.single", size.single / ana.ask("put_each", count=size.single)
+            ana.ask("close")
+
+
+def sync(size: Size) -> Values:
+    """Bring a second device level: with everything, with nothing and with a little to bring."""
+    with TemporaryDirectory() as folder, signaling_server() as server:
+        yield from _first_syncs(Path(folder, "small"), server, "small", size.small, size)
+        large = Path(folder, "large")
+        yield from _first_syncs(large, server, "large", size.large, size)
+        yield from _resyncs(large, server, size)
+
+
+def _first_syncs(folder: Path, server: str, label: str, count: int, size: Size) -> Values:
+    folder.mkdir()
+    with worker("device") as ana:
+        ana.ask("open", path=f"{folder}/ana.db", name="Ana")
+        ana.ask("found")
+        ana.ask("put_many", count=count)
+        ana.ask("close")
+    for turn in range(size.repeat):
+        yield from _first_sync(folder, server, label, count, turn)
+
+
+def _first_sync(folder: Path, server: str, label: str, count: int, turn: int) -> Values:
+    with worker("device") as ana, worker("device") as ben:
+        ana_base = ana.ask("open", path=f"{folder}/ana.db", name="Ana", server=server)
+        ben_base = ben.ask("open", path=f"{folder}/ben{turn}.db", name="Ben", server=server)
+        done = ben.ask("first_sync", link=ana.ask("invite"), count=count)
+        ana.ask("wait_level")
+        yield f"sync.{label}.rate", count / done["seconds"]
+        yield f"sync.{label}.bytes", done["bytes"] / done["seconds"] / _MB
+        ben_peak, ana_peak = ben.ask("close"), ana.ask("close")
+    if label == "large":
+        yield "sync.large.record", done["bytes"] / count
+        yield "sync.memory.sender", ana_peak / _MB
+        yield "sync.memory.sender-base", ana_base / _MB
+        yield "sync.memory.receiver", ben_peak / _MB
+        yield "sync.memory.receiver-base", ben_base / _MB
+
+
+def _resyncs(folder: Path, server: str, size: Size) -> Values:
+    rng = random.Random(1)
+    with worker("device") as ana:
+        ana.ask("open", path=f"{folder}/ana.db", name="Ana", server=server)
+        for turn in range(size.repeat):
+            done = _resync(f"{folder}/ben{turn}.db", server)
+            yield "sync.noop.trips", done["round_trips"]
+            yield "sync.noop.bytes", done["group_bytes"]
+            yield "sync.noop.all-bytes", done["all_bytes"]
+            yield "sync.noop.ms", done["proven_ms"]
+            yield "sync.noop.all-ms", done["open_ms"]
+
+            ana.ask("edit", numbers=rng.sample(range(size.large), size.differences))
+            done = _resync(f"{folder}/ben{turn}.db", server)
+            yield "sync.diff.trips", done["round_trips"]
+            yield "sync.diff.bytes", done["group_bytes"]
+            yield "sync.diff.overhead", done["group_bytes"] / done["record_bytes"]
+            yield "sync.diff.ms", done["proven_ms"]
+        ana.ask("close")
+
+
+def _resync(path: str, server: str) -> dict[str, float]:
+    with worker("device") as ben:
+        done: dict[str, float] = ben.ask("resync", path=path, name="Ben", server=server)
+        ben.ask("close")
+        return done
+
+
+def live(size: Size) -> Values:
+    """From before `put` on one device to the change event on the other."""
+    for _ in range(size.repeat):
+        with TemporaryDirectory() as folder, signaling_server() as server:
+            latencies_ms = sorted(_live_ms(folder, server, size))
+        yield "live.p50", quantiles(latencies_ms, n=100)[49]
+        yield "live.p99", quantiles(latencies_ms, n=100)[98]
+
+
+def _live_ms(folder: str, server: str, size: Size) -> Iterator[float]:
+    with worker("device") as ana, worker("device") as ben:
+        ana.ask("open", path=f"{folder}/ana.db", name="Ana", server=server)
+        ana.ask("found")
+        ana.ask("put_many", count=1_000)
+        ben.ask("open", path=f"{folder}/ben.db", name="Ben", server=server)
+        ben.ask("first_sync", link=ana.ask("invite"), count=1_000)
+        ana.ask("wait_level")
+        ben.ask("subscribe")
+        ben.start("watch", count=size.edits)
+        began = ana.ask("edit_live", count=size.edits, pace_ms=size.pace_ms)
+        for start_ns, end_ns in zip(began, ben.result(), strict=True):
+            yield (end_ns - start_ns) / 1e6
+        ben.ask("close")
+        ana.ask("close")
+
+
+def machine_limits(size: Size) -> Values:
+    """What the parts could do if nothing else had to be done."""
+    for _ in range(size.repeat):
+        yield "limits.verify", limits.verifications_per_s(size.verifications)
+        yield "limits.upsert", limits.upserts_per_s(size.upserts)
+        yield "limits.pipe", _pipe_bytes_per_s(size.pipe_bytes) / _MB
+
+
+def _pipe_bytes_per_s(size_bytes: int) -> float:
+    with worker("pipe") as one, worker("pipe") as other:
+        one.ask("accept", answer=other.ask("answer", offer=one.ask("offer")))
+        _both(one, other, "connect")
+        other.start("receive", size_bytes=size_bytes)
+        one.ask("send", size_bytes=size_bytes)
+        seconds: float = other.result()
+        _both(one, other, "close")
+    return size_bytes / seconds
+
+
+def _both(one: Worker, other: Worker, do: str) -> None:
+    one.start(do)
+    other.ask(do)
+    one.result()
+
+
+def iroh(size: Size) -> Values:
+    """The same job by a rival, as far as it does it."""
+    for _ in range(size.repeat):
+        yield "rivals.iroh", rivals.iroh_per_s(size.rival, content=False)
+        yield "rivals.iroh-content", rivals.iroh_per_s(size.rival, content=True)
+
+
+SCENARIOS: Final[dict[str, Callable[[Size], Values]]] = {
+    "writes": writes,
+    "sync": sync,
+    "live": live,
+    "limits": machine_limits,
+}

@@ -1,0 +1,66 @@
+"""`init`, `whoami`: the profile itself."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+import peerstack
+from peerstack.cli.call import Call, Command, server_option
+
+
+@click.command(cls=Command)
+@click.option("--name", metavar="NAME", help="What others see of you.  [default: your login name]")
+@click.option(
+    "--seal", is_flag=True, help="Seal your keys under a passphrase: asked for, or from the env."
+)
+@server_option
+def init(call: Call, name: str | None, seal: bool) -> None:
+    """Make a profile: your identity, and a database for what you write."""
+    if call.exists():
+        raise peerstack.LocalError(f"there is a profile at {call.path} already")
+    passphrase = _new_passphrase() if seal else None
+
+    async def make() -> None:
+        async with call.open(create=True, name=name, passphrase=passphrase) as node:
+            _show_user(call, node)
+
+    call.run(make())
+    call.output.next_step("`peerstack put note title=Milk`, or `peerstack group create Family`")
+
+
+@click.command(cls=Command)
+def whoami(call: Call) -> None:
+    """Show your name, your ids and where your data lies."""
+
+    async def ask() -> None:
+        async with call.open() as node:
+            _show_user(call, node)
+
+    call.run(ask())
+    call.output.next_step("`peerstack groups` shows what you share, `peerstack status` how it is")
+
+
+def _new_passphrase() -> str:
+    given = os.environ.get("PEERSTACK_PASSPHRASE")
+    if given:
+        return given
+    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
+
+
+def _show_user(call: Call, node: peerstack.Node) -> None:
+    document: dict[str, Any] = {
+        "name": node.user.name,
+        "user": node.user.id,
+        "device": node.user.device,
+        "profile": str(call.path),
+        "servers": list(node.server_urls),
+    }
+    shown = {**document, "servers": ", ".join(node.server_urls) or "none yet"}
+    call.output.result("\n".join(f"{key:8} {text}" for key, text in shown.items()), document)
+
+
+COMMANDS = (init, whoami)

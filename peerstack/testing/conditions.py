@@ -1,0 +1,40 @@
+"""How good a simulated network is. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What happens to messages and connections. Pairs are lowest and highest, both possible."""
+
+    latency_ms: tuple[int, int] = (10, 10)
+    """From sending to arriving, one way. A pipe keeps its order all the same."""
+    dial_ms: tuple[int, int] = (20, 20)
+    """From both sides having both descriptions to the open pipe."""
+    notice_ms: tuple[int, int] = (200, 5_000)
+    """After how long a side notices that its pipe was cut. What it sends meanwhile is lost."""
+    verify_ms: tuple[int, int] = (0, 0)
+    """How long a device takes to check one batch of signatures."""
+    cut_chance: float = 0.0
+    """For each message on a pipe: that the pipe is cut there, and the message and all behind it,
+    in both directions, are lost."""
+    dial_failure_chance: float = 0.0
+    """For each pipe: that it never opens."""
+    lost_signal_chance: float = 0.0
+    """For each box that the server relays: that it does not arrive."""
+
+
+CALM = Conditions()
+"""Nothing is ever lost, and all takes the same time."""
+
+STORMY = Conditions(
+    latency_ms=(1, 300),
+    dial_ms=(5, 2_000),
+    verify_ms=(0, 50),
+    cut_chance=0.03,
+    dial_failure_chance=0.1,
+    lost_signal_chance=0.05,
+)
+"""Pipes break all the time, and nothing arrives when it should."""

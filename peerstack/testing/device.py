@@ -1,0 +1,370 @@
+"""One simulated device: the shipping engine over a real store, with the world as its shell.
+
+Does what `peerstack.node` does for a real one: hands in events with their time, and carries out
+effects. It must not look into the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Protocol, TypeVar
+
+from peerstack.engine import Engine, Turn, effects, events, joining, writing
+from peerstack.engine.profile import introduce
+from peerstack.groups.statements import Role, RoleName
+from peerstack.identity import User
+from peerstack.ids import GroupId, RecordId, UserId
+from peerstack.keys import Check
+from peerstack.ports import Instant
+from peerstack.query import Condition, Scalar
+from peerstack.record import JsonObject, Record
+from peerstack.signaling import rendezvous as meet
+from peerstack.store import LoggedChange, Snapshot, Store
+from peerstack.testing.conditions import Conditions
+from peerstack.testing.dice import Dice
+from peerstack.testing.pipes import End, Pipes
+from peerstack.testing.ports import SeededEntropy
+from peerstack.testing.rooms import URL, RoomServer
+
+T = TypeVar("T")
+
+_ALL: Final = 1_000_000
+_OFFER_MS: Final = 1
+"""How long an offer or an answer takes to make."""
+
+
+class Surroundings(Protocol):
+    """What a device needs of its world."""
+
+    pipes: Pipes
+    server: RoomServer
+    conditions: Conditions
+    seed: str
+    dice: Dice
+
+    @property
+    def now_ms(self) -> int:
+        """Milliseconds since the world began."""
+
+    @property
+    def wall_ms(self) -> int:
+        """What a right clock says."""
+
+    def later(self, wait_ms: int, action: Callable[[], None]) -> None:
+        """Have something done after a while."""
+
+    def note(self, text: str) -> None:
+        """Write a line into the trace."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Crash:
+    """A crash to come."""
+
+    after_turns: int
+
+
+class Device:
+    """A user at a device of theirs. Get one from `World.device`.
+
+    All that an app could do is a method here, and happens at once, without `await`. Group and
+    record ids are as in the public API; records are `peerstack.Record`.
+    """
+
+    def __init__(
+        self, world: Surroundings, name: str, *, skew_ms: int, indexes: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.name = name
+        self.skew_ms = skew_ms
+        """By how much its wall clock is ahead. May be changed at any time."""
+        self.refused_joins: list[tuple[GroupId, str]] = []
+        """Joins that a member did not grant, with the reasons' names."""
+        self.hangups: list[str] = []
+        """Why it hung up on peers, each time that it did."""
+        self.store = Store.open("sqlite:///:memory:", indexes)
+        self._world = world
+        self._boots = 0
+        self._ends: dict[meet.Link, End] = {}
+        self._crash: _Crash | None = None
+        self._online = False
+        self._started_ms = world.now_ms
+        self.user: User = User.create(
+            name, f"{name}'s device", self.now().wall_ms, SeededEntropy(f"{world.seed}/user/{name}")
+        )
+        self.engine = self._new_engine()
+        self.perform(introduce)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+    # --- What a person does with it. ------------------------------------------------------------
+
+    def go_online(self) -> None:
+        """Connect to the server, and begin to meet others."""
+        if not self._online:
+            self._online = True
+            self._release(self.engine.start(self.now()))
+            self._world.server.connect(self)
+
+    def go_offline(self) -> None:
+        """Lose all connections, as on a plane. The device itself goes on."""
+        if self._online:
+            self._online = False
+            self._world.server.disconnect(self)
+            for end in list(self._ends.values()):
+                self._world.pipes.cut(end)
+            self.handle(events.ServerLost(URL))
+
+    def restart(self) -> None:
+        """Lose all that is not stored, connections too, and begin anew from the store.
+
+        As after a crash: effects that were not carried out yet never are.
+        """
+        self._world.note(f"{self.name} restarts")
+        was_online, self._online = self._online, False
+        self._world.server.disconnect(self)
+        self._world.pipes.drop(self)
+        for end in self._ends.values():
+            end.ended = True
+        self._ends = {}
+        self.engine = self._new_engine()
+        if was_online:
+            self.go_online()
+
+    def crash_after(self, turns: int) -> None:
+        """Restart right behind the commit of the turn that is `turns` from now.
+
+        What that turn stored is kept, and all that it wanted done is not done.
+        """
+        self._crash = _Crash(turns)
+
+    # --- What an app does on it. ----------------------------------------------------------------
+
+    def create_group(self, name: str) -> GroupId:
+        """Found a group."""
+        return self.perform(lambda turn: writing.create_group(turn, name))
+
+    def invite(
+        self,
+        group: GroupId,
+        role: RoleName = "writer",
+        *,
+        expires_ms: int | None = None,
+        uses: int | None = None,
+    ) -> str:
+        """Make an invite; its link. `expires_ms` is Unix milliseconds."""
+        return self.perform(lambda turn: joining.invite(turn, group, role, expires_ms, uses, [URL]))
+
+    def join(self, link: str) -> GroupId:
+        """Ask to be let in. Whether one is: `role`."""
+        return self.perform(lambda turn: joining.join(turn, link))[0]
+
+    def put(
+        self, group: GroupId, type_name: str, value: JsonObject, *, over: Record | None = None
+    ) -> Record:
+        """Write a record."""
+        return self.perform(lambda turn: writing.put(turn, group, type_name, value, over))
+
+    def put_many(
+        self, group: GroupId, type_name: str, values: Sequence[JsonObject]
+    ) -> list[Record]:
+        """Write up to 10,000 new records in one transaction."""
+        return self.perform(lambda turn: writing.put_many(turn, group, type_name, values))
+
+    def update(self, group: GroupId, record_id: RecordId, fields: JsonObject) -> Record:
+        """Replace some top-level fields of the live version."""
+        return self.perform(lambda turn: writing.update(turn, group, record_id, fields))
+
+    def delete(self, group: GroupId, record_id: RecordId) -> None:
+        """Delete a record."""
+        self.perform(lambda turn: writing.delete(turn, group, record_id))
+
+    def get(self, group: GroupId, record_id: RecordId) -> Record | None:
+        """The live version of a record; None where there is none, or it was deleted."""
+        found = self.read(lambda snapshot: snapshot.get(group, record_id))
+        return Record.of(found) if found is not None and not found.deleted else None
+
+    def find(
+        self,
+        group: GroupId,
+        type_name: str,
+        where: Mapping[str, Scalar | Condition] | None = None,
+        *,
+        order_by: str = "modified",
+    ) -> list[Record]:
+        """The records of a type whose fields match."""
+        found = self.read(
+            lambda snapshot: snapshot.find(group, type_name, where, order_by=order_by)
+        )
+        return [Record.of(each) for each in found]
+
+    def records(self, group: GroupId) -> dict[RecordId, Record]:
+        """The live versions of all records of a group, deletions and reserved types too, by id."""
+        found = self.read(lambda snapshot: snapshot.read_slice(group, b"", None, _ALL))
+        return {each.id: Record.of(each) for each in sorted(found, key=lambda each: each.id)}
+
+    def history(self, group: GroupId, record_id: RecordId) -> list[Record]:
+        """The versions of a record that lost and are still kept, the newest first."""
+        found = self.read(lambda snapshot: snapshot.history(group, record_id))
+        return [Record.of(each) for each in found]
+
+    def changes(self, group: GroupId, since: int = 0) -> list[LoggedChange]:
+        """The log of changes of a group, behind a `seq`."""
+        return self.read(lambda snapshot: snapshot.changes(since, group, limit=_ALL))
+
+    def members(self, group: GroupId) -> dict[UserId, Role]:
+        """The role of every member, as this device has it."""
+        return dict(self.perform(lambda turn: turn.state(group).members()))
+
+    def role(self, group: GroupId) -> Role | None:
+        """This user's role in a group; None while not a member."""
+        return self.members(group).get(self.user.id)
+
+    def is_level(self, group: GroupId) -> bool:
+        """Whether a peer shares the group, and it is level with all connected ones that do."""
+        return self.engine.is_level(group)
+
+    def peers(self) -> list[str]:
+        """Ids of the devices at the other ends of its connections, in order."""
+        proven = (peer.authenticated for peer in self.engine.peers.values())
+        return sorted(each.device for each in proven if each is not None)
+
+    # --- Running the engine. --------------------------------------------------------------------
+
+    def now(self) -> Instant:
+        """The instant on this device's two clocks."""
+        return Instant(self._world.now_ms - self._started_ms, self._world.wall_ms + self.skew_ms)
+
+    def perform(self, action: Callable[[Turn], T]) -> T:
+        """Do something in a turn of the engine."""
+        result, wanted = self.engine.perform(action, self.now())
+        self._release(wanted)
+        return result
+
+    def read(self, question: Callable[[Snapshot], T]) -> T:
+        """Ask the store something."""
+        with self.store.snapshot() as snapshot:
+            return question(snapshot)
+
+    def handle(self, event: events.Event) -> None:
+        """Hand the engine an event."""
+        try:
+            wanted = self.engine.handle(event, self.now())
+        except Exception as error:
+            error.add_note(f"at {self._world.now_ms} ms, {self.name} was handed {event!r:.500}")
+            raise
+        self._release(wanted)
+
+    def _new_engine(self) -> Engine:
+        self._boots += 1
+        self._started_ms = self._world.now_ms
+        entropy = SeededEntropy(f"{self._world.seed}/{self.name}/{self._boots}")
+        return Engine(self.store, self.user, entropy)
+
+    def _release(self, wanted: Sequence[effects.Effect]) -> None:
+        if self._crash is not None:
+            left = self._crash.after_turns - 1
+            self._crash = _Crash(left) if left > 0 else None
+            if left <= 0:
+                self.restart()
+                return
+        boot = self._boots
+        for effect in wanted:
+            if boot == self._boots:
+                self._carry_out(effect)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        boot, at_ms = self._boots, self.engine.next_wake_ms(self.now())
+        if at_ms is None:
+            return
+
+        def wake() -> None:
+            # An event in between has set another timer, or brought this one's time forward.
+            due_ms = self.engine.next_wake_ms(self.now())
+            if boot == self._boots and due_ms is not None and due_ms <= self.now().mono_ms:
+                self.handle(events.Woke())
+
+        self._world.later(max(0, at_ms - self.now().mono_ms), wake)
+
+    # --- What the engine wants done. ------------------------------------------------------------
+
+    def _carry_out(self, effect: effects.Effect) -> None:
+        match effect:
+            case effects.Send(link=link, data=data):
+                if link in self._ends:
+                    self._world.pipes.send(self._ends[link], data)
+            case effects.Hangup(link=link, reason=reason):
+                self.hangups.append(reason)
+                self._world.note(f"{self.name} hangs up: {reason}")
+                self._end(link)
+            case effects.Verify(ticket=ticket, checks=checks):
+                holds = tuple(map(_holds, checks))
+                wait_ms = self._world.dice.between(self._world.conditions.verify_ms)
+                self._soon(wait_ms, events.Verified(ticket, holds))
+            case effects.JoinRefused(group=group, reason=reason):
+                self.refused_joins.append((group, reason))
+            case effects.Changed() | effects.GroupsChanged() | effects.StatusChanged():
+                pass
+            case _:
+                self._meet(effect)
+
+    def _meet(self, effect: meet.Effect) -> None:
+        pipes = self._world.pipes
+        match effect:
+            case meet.MakeOffer(link=link):
+                self._ends[link] = pipes.offer(self, link)
+                self._soon(_OFFER_MS, events.Offered(link, self._ends[link].text))
+            case meet.MakeAnswer(link=link, untrusted_offer=offer):
+                end = pipes.answer(self, link, offer)
+                if end is None:
+                    self._soon(_OFFER_MS, events.PeerGone(link, "no such offer"))
+                    return
+                self._ends[link] = end
+                self._soon(_OFFER_MS, events.Answered(link, end.text))
+            case meet.AcceptAnswer(link=link, untrusted_answer=answer):
+                if link in self._ends:
+                    pipes.accept(self._ends[link], answer)
+            case meet.Abandon(link=link):
+                self._end(link)
+            case _:
+                self._world.server.request(self, effect)
+
+    def _soon(self, wait_ms: int, event: events.Event) -> None:
+        boot = self._boots
+        self._world.later(wait_ms, lambda: self.handle(event) if boot == self._boots else None)
+
+    def _end(self, link: meet.Link) -> None:
+        end = self._ends.pop(link, None)
+        if end is not None:
+            self._world.pipes.end(end)
+
+    # --- What its pipes bring. ------------------------------------------------------------------
+
+    def opened(self, end: End) -> None:
+        """See `peerstack.testing.pipes.Holder`."""
+        link = meet.Link(end.link)
+        self._ends[link] = end
+        self._world.note(f"{self.name} is connected to {end.other and end.other.holder.name}")
+        self.handle(events.PeerConnected(link, end.dialled, end.binding))
+
+    def arrived(self, end: End, data: bytes) -> None:
+        """See `peerstack.testing.pipes.Holder`."""
+        if self._ends.get(meet.Link(end.link)) is end:
+            self.handle(events.PeerSent(meet.Link(end.link), data))
+
+    def closed(self, end: End, reason: str) -> None:
+        """See `peerstack.testing.pipes.Holder`."""
+        link = meet.Link(end.link)
+        if self._ends.get(link) is end:
+            del self._ends[link]
+            self._world.note(f"{self.name} lost a connection: {reason}")
+            self.handle(events.PeerGone(link, reason))
+
+
+@lru_cache(maxsize=65_536)
+def _holds(check: Check) -> bool:
+    # Remembered, since all devices of a process make the very same checks, some of them costly.
+    return check.holds()

@@ -1,0 +1,190 @@
+"""The simulated signaling server: the real server's `Rooms`, without its sockets.
+
+Knows what the real one knows: addresses, topics and boxes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from peerstack import limits
+from peerstack.engine.events import (
+    AddressGone,
+    BoxAnnounced,
+    BoxSignalled,
+    Event,
+    ServerDayChanged,
+    ServerLost,
+    ServerWelcomed,
+)
+from peerstack.signaling.rendezvous import Announce, JoinTopics, LeaveTopics, SignalTo
+from peerstack.signaling.wire import DAY_MS
+from peerstack.testing.conditions import Conditions
+from peerstack.testing.dice import Dice
+from peerstack_server.rooms import Refused, Rooms
+
+URL: Final = "http://rooms.example"
+"""The simulated server's address, as invites carry it."""
+
+Request = JoinTopics | LeaveTopics | Announce | SignalTo
+_LATER = Callable[[int, Callable[[], None]], None]
+
+
+class Client(Protocol):
+    """A device, as the server's events reach it."""
+
+    name: str
+
+    def handle(self, event: Event) -> None:
+        """Take an event."""
+
+
+@dataclass(eq=False, slots=True)
+class _Connection:
+    client: Client
+    address: str
+    requests: deque[Request] = field(default_factory=deque)
+    """What is still to be done, in order: a server that says "too fast" is asked again."""
+    busy: bool = False
+
+
+class RoomServer:
+    """One signaling server, in virtual time."""
+
+    def __init__(self, later: _LATER, now: Callable[[], int], wall: Callable[[], int]) -> None:
+        """`now` and `wall` tell the server's monotonic and wall time in milliseconds."""
+        self.conditions = Conditions()
+        self.rooms = Rooms()
+        self.refusals: list[str] = []
+        """What the server's rules refused, by the names of their reasons."""
+        self._later = later
+        self._now = now
+        self._wall = wall
+        self._dice = Dice("server")
+        self._up = True
+        self._count = 0
+        self._connections: dict[str, _Connection] = {}
+        self._waiting: dict[Client, None] = {}
+        self._watching_days = False
+
+    # --- Connections. ---------------------------------------------------------------------------
+
+    def connect(self, client: Client) -> None:
+        """A device wants to be connected, as soon as and as long as the server runs."""
+        self._waiting[client] = None
+        self._later(self._latency_ms(), self._admit)
+
+    def disconnect(self, client: Client) -> None:
+        """A device is gone; it is told nothing."""
+        self._waiting.pop(client, None)
+        for connection in [each for each in self._connections.values() if each.client is client]:
+            self._forget(connection)
+
+    def stop(self) -> None:
+        """The server is gone, and forgets everything; its clients wait for it."""
+        self._up = False
+        for connection in list(self._connections.values()):
+            self._forget(connection)
+            self._waiting[connection.client] = None
+            connection.client.handle(ServerLost(URL))
+
+    def start(self) -> None:
+        """The server runs again, with nothing in its memory."""
+        self._up = True
+        self.rooms = Rooms()
+        self._later(self._latency_ms(), self._admit)
+
+    def _admit(self) -> None:
+        while self._up and self._waiting:
+            client = next(iter(self._waiting))
+            del self._waiting[client]
+            self._count += 1
+            connection = _Connection(client, f"address-{self._count}")
+            self.rooms.connect(connection.address, client.name, self._now())
+            self._connections[connection.address] = connection
+            self._watch_days()
+            most = limits.TOPICS_PER_CONNECTION
+            client.handle(ServerWelcomed(URL, connection.address, self._day, most))
+
+    def _forget(self, connection: _Connection) -> None:
+        del self._connections[connection.address]
+        self.rooms.disconnect(connection.address)
+
+    # --- Days. ----------------------------------------------------------------------------------
+
+    @property
+    def _day(self) -> int:
+        return self._wall() // DAY_MS
+
+    def _watch_days(self) -> None:
+        if not self._watching_days:
+            self._watching_days = True
+            self._later(DAY_MS - self._wall() % DAY_MS, self._day_begins)
+
+    def _day_begins(self) -> None:
+        self._watching_days = False
+        self._watch_days()
+        for connection in list(self._connections.values()):
+            connection.client.handle(ServerDayChanged(URL, self._day))
+
+    # --- Requests. ------------------------------------------------------------------------------
+
+    def request(self, client: Client, request: Request) -> None:
+        """A device asks for something; one that is not connected says it to nobody."""
+        for connection in self._connections.values():
+            if connection.client is client:
+                self._later(self._latency_ms(), lambda: self._queue(connection, request))
+                return
+
+    def _queue(self, connection: _Connection, request: Request) -> None:
+        connection.requests.append(request)
+        if not connection.busy:
+            self._work(connection)
+
+    def _work(self, connection: _Connection) -> None:
+        connection.busy = False
+        while connection.requests and connection.address in self._connections:
+            try:
+                self.rooms.spend(connection.address, self._now())
+                self._do(connection, connection.requests[0])
+            except Refused as refused:
+                self.refusals.append(refused.problem.error.value)
+                if refused.problem.wait_ms:
+                    connection.busy = True
+                    self._later(refused.problem.wait_ms, lambda: self._work(connection))
+                    return
+            connection.requests.popleft()
+
+    def _do(self, connection: _Connection, request: Request) -> None:
+        match request:
+            case JoinTopics(topics=topics):
+                self.rooms.join(connection.address, topics)
+            case LeaveTopics(topics=topics):
+                self.rooms.leave(connection.address, topics)
+            case Announce(topic=topic, box=box):
+                for to in self.rooms.announce(connection.address, topic, box, self._now()):
+                    self._relay(to, BoxAnnounced(URL, topic, box, connection.address))
+            case SignalTo(address=to, box=box):
+                if self.rooms.signal(connection.address, to, box, self._now()):
+                    self._relay(to, BoxSignalled(URL, box, connection.address))
+                else:
+                    self._tell(connection.address, AddressGone(URL, to))
+
+    def _relay(self, to: str, event: Event) -> None:
+        if not self._dice.happens(self.conditions.lost_signal_chance):
+            self._tell(to, event)
+
+    def _tell(self, to: str, event: Event) -> None:
+        # One latency for all, so that what one device says to another stays in order.
+        self._later(self.conditions.latency_ms[0], lambda: self._arrive(to, event))
+
+    def _arrive(self, to: str, event: Event) -> None:
+        connection = self._connections.get(to)
+        if connection is not None:
+            connection.client.handle(event)
+
+    def _latency_ms(self) -> int:
+        return self.conditions.latency_ms[0]

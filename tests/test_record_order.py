@@ -1,0 +1,126 @@
+"""Of all versions the same one wins on every device, and who had seen which is remembered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import UNSET
+
+from peerstack import limits
+from peerstack.record import Signed, compare, decode_untrusted, had_seen, merge_seen
+from tests.people import NOW, T0
+from tests.raw_bodies import DEVICES, SIGNATURE, encoded
+
+
+def version(modified: int, text: str = "", **changes: Any) -> Signed:
+    return decode_untrusted(encoded(modified=modified, value={"text": text}, **changes), SIGNATURE)
+
+
+# --- The winner. ----------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), min_size=1, max_size=5),
+    st.randoms(),
+)
+def test_the_winner_is_the_same_in_whatever_order_versions_arrive(
+    drafts: list[tuple[int, str]],
+    shuffler: Any,
+) -> None:
+    """In the original, on equal `modified` each device kept its own version for ever."""
+    versions = [version(T0 + modified, text) for modified, text in drafts]
+    arriving = list(versions)
+    shuffler.shuffle(arriving)
+
+    live: Signed | None = None
+    for candidate in arriving:
+        live = candidate if compare(candidate, live) == "newer" else live
+
+    assert live is not None
+    assert live.hash == max(versions, key=lambda each: (each.modified, each.hash)).hash
+
+
+@given(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab"), st.sampled_from("ab"))
+def test_of_two_versions_exactly_one_is_newer_or_both_are_the_same(
+    one_ms: int, other_ms: int, one_text: str, other_text: str
+) -> None:
+    one, other = version(one_ms, one_text), version(other_ms, other_text)
+
+    both = {compare(one, other), compare(other, one)}
+
+    assert both == ({"same"} if one.body == other.body else {"newer", "older"})
+
+
+def test_later_beats_earlier_and_anything_beats_nothing() -> None:
+    assert compare(version(5), version(4)) == "newer"
+    assert compare(version(4), version(5)) == "older"
+    assert compare(version(0), None) == "newer"
+
+
+def test_versions_made_at_the_same_time_are_told_apart_by_their_hash() -> None:
+    """In the original, hashes over (id, modified) alone never noticed a difference."""
+    assert version(5, "one").hash != version(5, "other").hash
+    assert version(5, "one").order != version(5, "other").order
+
+
+# --- What an author had seen. ---------------------------------------------------------------------
+
+
+def test_an_author_has_seen_what_they_replaced_and_what_that_had_seen() -> None:
+    first = version(10, device=DEVICES[0])
+    second = version(20, device=DEVICES[1], seen=merge_seen(first))
+    third = version(30, device=DEVICES[2], seen=merge_seen(second))
+
+    assert merge_seen(None) is UNSET
+    assert had_seen(second, first)
+    assert had_seen(third, first)
+    assert had_seen(third, second)
+
+
+def test_two_who_wrote_without_seeing_each_other_are_in_conflict() -> None:
+    first = version(10, device=DEVICES[0])
+    one = version(20, device=DEVICES[1], seen=merge_seen(first))
+    other = version(21, device=DEVICES[2], seen=merge_seen(first))
+
+    assert not had_seen(other, one)
+    assert had_seen(other, first)
+
+
+def test_an_earlier_version_of_a_device_that_was_seen_later_counts_as_seen() -> None:
+    edited = version(30, device=DEVICES[1], seen={DEVICES[0]: 20})
+
+    assert had_seen(edited, version(20, device=DEVICES[0]))
+    assert had_seen(edited, version(19, device=DEVICES[0]))
+    assert not had_seen(edited, version(21, device=DEVICES[0]))
+
+
+def test_beyond_the_bound_the_authors_not_heard_of_for_longest_are_forgotten() -> None:
+    versions = [version(0, device=DEVICES[0])]
+    for number, device in enumerate(DEVICES[1:], start=1):
+        versions.append(version(number, device=device, seen=merge_seen(versions[-1])))
+
+    seen = merge_seen(versions[-1])
+
+    assert seen == {device: at for at, device in list(enumerate(DEVICES))[-limits.SEEN_ENTRIES :]}
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(DEVICES),
+        st.integers(0, limits.TIME_MS_MAX) | st.sampled_from([NOW - 1, NOW, NOW + 1]),
+        min_size=1,
+        max_size=limits.SEEN_ENTRIES,
+    )
+)
+def test_nothing_that_a_version_claims_keeps_its_successor_from_having_seen_it(
+    claimed: dict[str, int],
+) -> None:
+    """Times ahead of the version itself, which no honest line has, would push it out."""
+    replaced = version(NOW, seen=claimed)
+
+    successor = version(NOW + 1, device=DEVICES[39], seen=merge_seen(replaced))
+
+    assert had_seen(successor, replaced)
+    assert all(at <= NOW for at in successor.seen.values())
