@@ -66,15 +66,21 @@ class Device:
     async def first_sync(self, link: str, count: int) -> dict[str, Any]:
         """Join, and wait until all is here: from the call on, so dialling is part of it."""
         start_s = time.perf_counter()
+        cpu_s = time.process_time()
         self._group = await self._node.join(link)
         await self._group.wait_synced(_PATIENCE_S)
-        seconds = time.perf_counter() - start_s
+        seconds, cpu_s = time.perf_counter() - start_s, time.process_time() - cpu_s
         status = self._node.status()
         (standing,) = (each for each in status.groups if each.group == self._group.id)
         if standing.records < count:
             raise RuntimeError(f"level with {standing.records} of {count} records")
         (connection,) = status.connections
-        return {"seconds": seconds, "bytes": connection.received_bytes + connection.sent_bytes}
+        crossed = connection.received_bytes + connection.sent_bytes
+        return {"seconds": seconds, "cpu_s": cpu_s, "bytes": crossed}
+
+    async def cpu(self) -> float:
+        """CPU seconds of this process so far."""
+        return time.process_time()
 
     async def resync(self, path: str, name: str, server: str) -> dict[str, Any]:
         """Open a profile whose group another device is online with, and wait until level."""
@@ -113,9 +119,10 @@ class Device:
                 break
         return [seen[number] for number in range(count)]
 
-    async def wait_level(self) -> None:
-        """Wait until the group is level with all that are connected."""
+    async def wait_level(self) -> float:
+        """Wait until the group is level with all that are connected; CPU seconds so far."""
         await self._group.wait_synced(_PATIENCE_S)
+        return time.process_time()
 
 
 if __name__ == "__main__":

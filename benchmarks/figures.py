@@ -84,6 +84,8 @@ FIGURES: Final = (
     Figure("sync.large.rate", "first sync of {large:,}", "records/s", aim=20_000),
     Figure("sync.large.bytes", "first sync of {large:,}, on the wire", "MB/s"),
     Figure("sync.large.record", "a record of it on the wire, all told", "bytes", _LESS),
+    Figure("sync.large.sender", "the sender's work for a record of it", "us of CPU", _LESS),
+    Figure("sync.large.receiver", "the receiver's work for a record of it", "us of CPU", _LESS),
     Figure("sync.memory.sender", "peak memory of the sender of {large:,}", "MB", _LESS, 150),
     Figure("sync.memory.sender-base", "of that, before it is connected", "MB", _LESS),
     Figure("sync.memory.receiver", "peak memory of the receiver of {large:,}", "MB", _LESS, 150),

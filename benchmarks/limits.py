@@ -61,7 +61,7 @@ def upserts_per_s(count: int) -> float:
 
 def _create() -> list[str]:
     # The group's own table is left out: references are not enforced here.
-    dialect = sqlite.dialect()  # type: ignore[no-untyped-call]
+    dialect = sqlite.dialect()
     indexes = [str(CreateIndex(each).compile(dialect=dialect)) for each in schema.records.indexes]
     return [str(CreateTable(schema.records).compile(dialect=dialect)), *indexes]
 

@@ -58,7 +58,7 @@ def worker(module: str) -> Iterator[Worker]:
 @contextmanager
 def signaling_server() -> Iterator[str]:
     """The address of a signaling server."""
-    with _process("peerstack_server", "--port", "0") as process:
+    with _process("peerstack_server", "--port", "0", "--log-level", "warning") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith(_READY):

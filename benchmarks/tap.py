@@ -6,10 +6,20 @@ Knows the messages of the session, so that it can tell what the handshake costs 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from peerstack.session.wire import Batch, Groups, Hello, Message, Proof, decode_untrusted
+from peerstack.session.wire import (
+    Ack,
+    Batch,
+    Groups,
+    Hello,
+    Kind,
+    Message,
+    Proof,
+    decode_untrusted,
+)
 from peerstack.transport.base import CloseReason, Pipe, PipeListener
 
 
@@ -36,8 +46,8 @@ class Tap:
             self.opened_ns = time.monotonic_ns()
             listen(pipe, _Ear(self, listener))
 
-        Pipe.send = tapped_send  # type: ignore[method-assign]
-        Pipe.listen = tapped_listen  # type: ignore[method-assign]
+        Pipe.send = tapped_send  # type: ignore[method-assign,assignment]
+        Pipe.listen = tapped_listen  # type: ignore[method-assign,assignment]
 
     def note(self, data: bytes, *, sent: bool) -> None:
         """A message crosses."""
@@ -47,16 +57,15 @@ class Tap:
         """What it took until both were level, at `level_ns`: times in ms, bytes both ways."""
         messages = [(each, decode_untrusted(each.data)) for each in self._heard]
         # What follows the handshake concerns the one group that the two devices share.
-        shared = [each for each, said in messages if not isinstance(said, Hello | Proof | Groups)]
+        shared = [both for both in messages if not isinstance(both[1], Hello | Proof | Groups)]
         proven_ns = max(each.at_ns for each, said in messages if isinstance(said, Proof))
-        flights = 1 + sum(one.sent != other.sent for one, other in pairwise(shared))
         return {
             "open_ms": (level_ns - self.opened_ns) / 1e6,
             "proven_ms": (level_ns - proven_ns) / 1e6,
-            "group_bytes": sum(len(each.data) for each in shared),
+            "group_bytes": sum(len(each.data) for each, _ in shared),
             "all_bytes": sum(len(each.data) for each, _ in messages),
-            "round_trips": (flights + 1) // 2,
-            "record_bytes": sum(_record_bytes(said) for _, said in messages),
+            "round_trips": _flights(shared) / 2,
+            "lacked_bytes": sum(_record_bytes(said) for each, said in shared if not each.sent),
         }
 
 
@@ -78,8 +87,19 @@ class _Ear:
         self._listener.closed(reason)
 
 
+def _flights(shared: Sequence[tuple[_Heard, Message]]) -> int:
+    """How often the direction changes, up to the last record that is brought over.
+
+    What only ends the exchange keeps nobody waiting: two flights are a round trip.
+    """
+    batches = [place for place, (_, said) in enumerate(shared) if isinstance(said, Batch)]
+    until = batches[-1] + 1 if batches else len(shared)
+    ways = [heard.sent for heard, said in shared[:until] if not isinstance(said, Ack)]
+    return 1 + sum(one != other for one, other in pairwise(ways))
+
+
 def _record_bytes(message: Message) -> int:
     """Bodies and signatures as they are before compression."""
-    if not isinstance(message, Batch):
+    if not isinstance(message, Batch) or message.kind is not Kind.RECORDS:
         return 0
     return sum(map(len, message.bodies)) + sum(map(len, message.signatures))

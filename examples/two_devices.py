@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -30,7 +31,9 @@ async def two_devices(server: str, folder: Path) -> None:
 if __name__ == "__main__":
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(["peerstack-server", "--port", "0"], stdout=subprocess.PIPE) as server,
+        subprocess.Popen(
+            [sys.executable, "-m", "peerstack_server", "--port", "0"], stdout=subprocess.PIPE
+        ) as server,
     ):
         assert server.stdout is not None
         try:

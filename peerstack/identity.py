@@ -1,6 +1,6 @@
 """Who a user is: keys and devices, read from signed statements alone. Knows no groups.
 
-An identity is a set of statements (`docs/protocol.md`, "Identity statements"), never a document
+An identity is a set of statements (`docs/protocol.md`, "Statement forms"), never a document
 that the last writer wins. All of them carry the user's own id as their group, and a root key signs
 them. `$rotate` and `$revoke` have their final form here and are kept and passed on; they have no
 effect in this version.

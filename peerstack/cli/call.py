@@ -82,10 +82,11 @@ class Call:
         asked = click.prompt("Passphrase", hide_input=True, err=True)
         return await stack.enter_async_context(opening(asked))
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do it on an event loop; SIGINT and SIGTERM end it cleanly."""
-        with asyncio.Runner() as runner:
-            return runner.run(_until_terminated(work))
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Do it on an event loop; SIGINT and SIGTERM end it cleanly."""
+    with asyncio.Runner() as runner:
+        return runner.run(_until_terminated(work))
 
 
 async def _until_terminated(work: Coroutine[Any, Any, T]) -> T:

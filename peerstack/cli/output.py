@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from peerstack.record import Record
+if TYPE_CHECKING:
+    from peerstack import Record
 
 
 @dataclass(frozen=True, slots=True)

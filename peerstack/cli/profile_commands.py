@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, server_option
+from peerstack.cli.call import Call, Command, run, server_option
 
 
 @click.command(cls=Command)
@@ -27,7 +27,7 @@ def init(call: Call, name: str | None, seal: bool) -> None:
         async with call.open(create=True, name=name, passphrase=passphrase) as node:
             _show_user(call, node)
 
-    call.run(make())
+    run(make())
     call.output.next_step("`peerstack put note title=Milk`, or `peerstack group create Family`")
 
 
@@ -39,7 +39,7 @@ def whoami(call: Call) -> None:
         async with call.open() as node:
             _show_user(call, node)
 
-    call.run(ask())
+    run(ask())
     call.output.next_step("`peerstack groups` shows what you share, `peerstack status` how it is")
 
 

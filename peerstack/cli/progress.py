@@ -18,6 +18,8 @@ from peerstack.cli.output import Output, printable
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    Show = Callable[[peerstack.Status], None]
+
 LOOK_S: Final = 0.1
 _TELL_AFTER_S: Final = 0.5
 """A problem is told once it has lasted this long: some are over at once."""
@@ -61,12 +63,9 @@ def traffic(status: peerstack.Status) -> dict[str, int]:
     return {name: sum(getattr(each, name) for each in status.connections) for name in counts}
 
 
-Show = Callable[[peerstack.Status], None]
-
-
 @contextmanager
 def shown_progress(output: Output) -> Iterator[Show]:
-    """Something to hand each status to: it shows how far each group is."""
+    """What to hand each status to: it shows how far each group is."""
     if output.json:
         yield _JsonLines()
     elif output.quiet:
@@ -105,7 +104,7 @@ def group_bars() -> Iterator[Callable[[list[GroupProgress]], None]]:
         def show(groups: list[GroupProgress]) -> None:
             for group in groups:
                 if group.id not in tasks:
-                    tasks[group.id] = bars.add_task(printable(group.name), total=None, counts="")
+                    tasks[group.id] = bars.add_task("", total=None, counts="")
                 _show_bar(bars, tasks[group.id], group)
 
         yield show
@@ -117,7 +116,9 @@ def _show_bar(bars: Progress, task: Any, group: GroupProgress) -> None:
         done = total = max(total, 1)
     counts = f"{group.received:,} received, {group.sent:,} sent"
     word = "waiting for another device" if group.state == "waiting" else f"{counts}, {group.state}"
-    bars.update(task, completed=done, total=total or None, counts=word)
+    # A group's name comes with its records.
+    name = printable(group.name) or group.id
+    bars.update(task, description=name, completed=done, total=total or None, counts=word)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, chosen_group, group_label, group_option
+from peerstack.cli.call import Call, Command, chosen_group, group_label, group_option, run
 from peerstack.cli.output import (
     plural,
     printable,
@@ -52,7 +52,7 @@ def put(
             into = await chosen_group(node, group)
             return await _write(into, type, value, record_id, over), group_label(into)
 
-    record, where = call.run(write())
+    record, where = run(write())
     call.output.result(record_line(record), record_document(record))
     call.output.next_step(f"it is in {where!r}; `peerstack ls`, or `peerstack sync` to share it")
 
@@ -106,7 +106,7 @@ def get(call: Call, id: str, history: bool, group: str | None) -> None:
                 )
             return versions
 
-    for version in call.run(ask()):
+    for version in run(ask()):
         call.output.result(record_page(version), record_document(version))
     call.output.next_step(f"`peerstack put TYPE FIELD=TEXT --id {id}` edits it")
 
@@ -151,7 +151,7 @@ def ls(
                     shown += 1
             return shown, group_label(inside)
 
-    count, where_from = call.run(show())
+    count, where_from = run(show())
     call.output.note(f"{plural(count, 'record')} of group {where_from!r}")
     call.output.next_step("`peerstack get ID` shows one" if count else "`peerstack put` makes one")
 
@@ -183,7 +183,7 @@ def rm(call: Call, ids: tuple[str, ...], group: str | None) -> None:
                 await inside.delete(id)
                 call.output.result(f"deleted {id}", {"id": id, "group": inside.id, "deleted": True})
 
-    call.run(delete())
+    run(delete())
     call.output.next_step("`peerstack sync` deletes it on the other devices too")
 
 
@@ -211,7 +211,7 @@ def watch(call: Call, type: str | None, since: int | None, group: str | None) ->
                 if _is_shown(change, type):
                     _show_change(call, change)
 
-    call.run(follow())
+    run(follow())
 
 
 def _is_shown(change: peerstack.Change, type_name: str | None) -> bool:

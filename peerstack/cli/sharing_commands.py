@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, chosen_group, group_label, group_option, server_option
+from peerstack.cli.call import (
+    Call,
+    Command,
+    chosen_group,
+    group_label,
+    group_option,
+    run,
+    server_option,
+)
 from peerstack.cli.output import plural, printable
 from peerstack.cli.progress import told_problems
 
@@ -32,7 +40,7 @@ def groups(call: Call) -> None:
                 role, types = standings[group.id].role, await group.types()
                 _show_group(call, group, role, await group.members(), sum(types.values()))
 
-    call.run(ask())
+    run(ask())
     call.output.next_step("`peerstack group create NAME`, `peerstack invite`, or `peerstack ls`")
 
 
@@ -70,7 +78,7 @@ def create(call: Call, name: str) -> None:
         async with call.open(create=True) as node:
             return (await node.create_group(name)).id
 
-    made = call.run(make())
+    made = run(make())
     call.output.result(f"{made}  {printable(name)}", {"id": made, "name": name})
     call.output.next_step("`peerstack invite` makes a link for somebody else")
 
@@ -103,7 +111,7 @@ def invite(call: Call, role: Any, days: int, uses: int | None, group: str | None
             link = await shared.invite(role, expires=expires, uses=uses)
             return link, shared, bool(node.server_urls)
 
-    link, shared, has_server = call.run(make())
+    link, shared, has_server = run(make())
     document = {"link": link, "group": shared.id, "name": group_label(shared), "role": role}
     call.output.result(link, document)
     if not has_server:
@@ -130,7 +138,7 @@ def join(call: Call, link: str, yes: bool, timeout: float) -> None:
     invitation = decode_untrusted_link(link)
     if not yes:
         _ask(invitation)
-    call.run(_enter(call, link, timeout))
+    run(_enter(call, link, timeout))
     name, role = invitation.group_name, invitation.role
     document = {"group": invitation.group, "name": name, "role": role}
     call.output.result(printable(f"joined {name!r} as {role}"), document)

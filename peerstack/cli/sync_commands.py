@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, server_option
+from peerstack.cli.call import Call, Command, run, server_option
 from peerstack.cli.output import plural, printable, size_text
 from peerstack.cli.progress import (
     LOOK_S,
-    Show,
     group_progress,
     show_event,
     shown_progress,
     told_problems,
     traffic,
 )
+
+if TYPE_CHECKING:
+    from peerstack.cli.progress import Show
+
+_LINGER_S: Final = 0.5
+"""How long to stay once level: the others are to hear that, and to know that they are too."""
 
 _SETTLE_S: Final = 5.0
 """How long `status` waits for word from the signaling servers."""
@@ -38,17 +43,11 @@ _SETTLE_S: Final = 5.0
 @server_option
 def sync(call: Call, timeout: float, stay: bool) -> None:
     """Meet your groups' other devices and bring all records level, with a bar for each group."""
-    status = call.run(_sync(call, None if stay else timeout, stay=stay))
-    groups = [each for each in group_progress(status) if each.state == "level"]
-    if call.output.json:
-        ids = [each.id for each in groups]
-        show_event("level", {"groups": ids, "traffic": traffic(status)})
-    else:
-        click.echo(_level_text(status))
+    run(_sync(call, None if stay else timeout, stay=stay))
     call.output.next_step("`peerstack ls` shows the records, `peerstack sync --stay` stays online")
 
 
-async def _sync(call: Call, timeout_s: float | None, *, stay: bool) -> peerstack.Status:
+async def _sync(call: Call, timeout_s: float | None, *, stay: bool) -> None:
     async with call.open(network=True) as node:
         if not node.server_urls:
             raise peerstack.LocalError(
@@ -57,41 +56,51 @@ async def _sync(call: Call, timeout_s: float | None, *, stay: bool) -> peerstack
             )
         if call.output.json:
             show_event("online", {"servers": list(node.server_urls)})
-        with shown_progress(call.output) as show:
-            async with told_problems(call.output, node):
-                await _show_until_level(node, timeout_s, show, stay=stay)
-            return node.status()
+        async with told_problems(call.output, node):
+            with shown_progress(call.output) as show:
+                await _show_until_level(node, timeout_s, show)
+            _show_level(call, node.status())
+            if stay:
+                with shown_progress(call.output) as show:
+                    await _show_for_ever(node, show)
+            await asyncio.sleep(_LINGER_S)
 
 
-async def _show_until_level(
-    node: peerstack.Node, timeout_s: float | None, show: Show, *, stay: bool
-) -> None:
-    """Wait until all is level (with `stay`: for ever), showing how far it is."""
+async def _show_until_level(node: peerstack.Node, timeout_s: float | None, show: Show) -> None:
     waiting = asyncio.get_running_loop().create_task(node.wait_synced(timeout_s))
     try:
-        while stay or not waiting.done():
+        while not waiting.done():
             show(node.status())
-            await asyncio.sleep(LOOK_S)
+            await asyncio.wait({waiting}, timeout=LOOK_S)
         await waiting
         show(node.status())
     finally:
         waiting.cancel()
 
 
-def _level_text(status: peerstack.Status) -> str:
+async def _show_for_ever(node: peerstack.Node, show: Show) -> None:
+    while True:
+        show(node.status())
+        await asyncio.sleep(LOOK_S)
+
+
+def _show_level(call: Call, status: peerstack.Status) -> None:
     crossed = traffic(status)
-    devices = plural(len(status.connections), "device")
-    return (
-        f"level with {devices}: {size_text(crossed['received_bytes'])} received, "
-        f"{size_text(crossed['sent_bytes'])} sent"
-    )
+    if call.output.json:
+        level = [each.id for each in group_progress(status) if each.state == "level"]
+        show_event("level", {"groups": level, "traffic": crossed})
+    else:
+        received, sent = crossed["received_bytes"], crossed["sent_bytes"]
+        devices = plural(len(status.connections), "device")
+        text = f"level with {devices}: {size_text(received)} received, {size_text(sent)} sent"
+        click.echo(text)
 
 
 @click.command(cls=Command)
 @server_option
 def status(call: Call) -> None:
     """Show how this device stands: servers, groups, connections, and what to do about problems."""
-    found, in_use = call.run(_status(call))
+    found, in_use = run(_status(call))
     call.output.result(_status_text(call, found, in_use), _status_document(call, found, in_use))
     call.output.next_step("`peerstack sync` brings your groups level")
 

@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, Final, NamedTuple, TextIO
 
 import click
-import orjson
 
 import peerstack
-from peerstack.cli.call import Call, Command, chosen_group, group_label, group_option
+from peerstack.cli.call import Call, Command, chosen_group, group_label, group_option, run
 from peerstack.cli.output import Output, plural, record_document
 from peerstack.cli.record_commands import find_all
 
@@ -73,7 +72,7 @@ def import_(
             with _bar(call.output, file) as moved:
                 return await _store_all(into, file, type_name, skip, moved), group_label(into)
 
-    count, where = call.run(store())
+    count, where = run(store())
     call.output.result(
         f"imported {plural(count, 'record')} into {where!r}", {"imported": count, "group": where}
     )
@@ -87,17 +86,17 @@ async def _store_all(
     skip: int,
     moved: Callable[[int], None],
 ) -> int:
-    stored = skip
+    line, stored = skip, 0
     try:
         for batch in _batches(file, type_name, skip):
             if isinstance(batch, BadLine):
                 raise batch
             await _store(group, batch)
-            stored = batch[-1].number
+            line, stored = batch[-1].number, stored + len(batch)
             moved(file.tell() if file.seekable() else 0)
     except (peerstack.StoreError, peerstack.NotAllowed) as error:
-        raise type(error)(f"{error}; all up to line {stored} is stored") from error
-    return stored - skip
+        raise type(error)(f"{error}; all up to line {line} is stored") from error
+    return stored
 
 
 async def _store(group: peerstack.Group, batch: list[Row]) -> None:
@@ -115,17 +114,18 @@ async def _store(group: peerstack.Group, batch: list[Row]) -> None:
 def _batches(file: BinaryIO, type_name: str | None, skip: int) -> Iterator[list[Row] | BadLine]:
     """Runs of rows of one type; where a line makes no sense, why, behind all before it."""
     batch: list[Row] = []
+    row: Row | BadLine | None = None
     for row in _rows(file, type_name, skip):
-        is_bad = isinstance(row, BadLine)
-        if batch and (is_bad or row.type != batch[0].type or len(batch) == _BATCH):
+        if isinstance(row, BadLine):
+            break
+        if batch and (row.type != batch[0].type or len(batch) == _BATCH):
             yield batch
             batch = []
-        if isinstance(row, BadLine):
-            yield row
-            return
         batch.append(row)
     if batch:
         yield batch
+    if isinstance(row, BadLine):
+        yield row
 
 
 def _rows(file: BinaryIO, type_name: str | None, skip: int) -> Iterator[Row | BadLine]:
@@ -140,6 +140,8 @@ def _rows(file: BinaryIO, type_name: str | None, skip: int) -> Iterator[Row | Ba
 
 
 def _row(number: int, line: bytes, type_name: str | None) -> Row | BadLine:
+    import orjson
+
     try:
         found = orjson.loads(line)
     except ValueError as error:
@@ -178,7 +180,7 @@ def export(call: Call, file: TextIO, type_name: str | None, group: str | None) -
                     count += 1
         return count
 
-    count = call.run(write())
+    count = run(write())
     call.output.note(f"exported {plural(count, 'record')}")
     call.output.next_step("`peerstack import FILE` stores them again, as new records")
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
-import orjson
 
 JsonObject = dict[str, Any]
 
@@ -38,6 +37,8 @@ def parse_fields(words: Sequence[str]) -> JsonObject:
 
 
 def _json(text: str, what: str) -> Any:
+    import orjson
+
     try:
         return orjson.loads(text)
     except ValueError as error:

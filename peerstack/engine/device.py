@@ -245,6 +245,9 @@ class Engine:
         arrival: Arrival | None
         if kind is Kind.STATEMENTS:
             arrival = statements.receive(turn, group, items)
+            if arrival is None:
+                # A join that was here already, from a connection that broke or by another device.
+                self._let_in(turn, group, link)
         else:
             level = self.peers[link].channels[group].statements_level
             origin = self._origin(link)
@@ -276,8 +279,7 @@ class Engine:
         if following is not None:
             self._check(turn, link, number, following)
             return
-        if link is not None:
-            self._let_in(turn, link, arrival)
+        self._let_in(turn, arrival.group, link)
         self._settle(turn, link, number)
 
     def _settle(self, turn: Turn, link: Link | None, number: int) -> None:
@@ -287,14 +289,18 @@ class Engine:
             self.peers[link].settled(number, self._replica(turn, link))
         turn.effects.append(StatusChanged())
 
-    def _let_in(self, turn: Turn, link: Link, arrival: StatementsArrival) -> None:
-        """Admit who asked on this very connection to join."""
-        for join in arrival.joins:
-            if self._origin(link) == join.device:
-                reason = joining.let_in(turn, arrival.group, join)
-                if reason is not None:
+    def _let_in(self, turn: Turn, group: GroupId, asking: Link | None) -> None:
+        """Admit who is connected and has shown a join; `asking` is told where that cannot be.
+
+        Others than who has just sent statements, too: their joins may have waited for these.
+        """
+        for link, peer in self.peers.items():
+            newcomer = peer.authenticated if group in peer.channels else None
+            if newcomer is not None:
+                reason = joining.let_in(turn, group, newcomer.user, newcomer.device)
+                if reason is not None and link == asking:
                     turn.refused(reason)
-                    self.peers[link].refuse_join(arrival.group, reason)
+                    peer.refuse_join(group, reason)
 
     # --- What follows from what happened. -------------------------------------------------------
 

@@ -40,7 +40,7 @@ from peerstack.groups.statements import (
     RoleName,
     invite_proof_payload,
 )
-from peerstack.ids import GroupId
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import KEY_BYTES, Hash, Label, Secret
 from peerstack.record import Signed
 
@@ -164,23 +164,35 @@ def _ended(turn: Turn, state: GroupState, invite_hash: Hash, form: Invite) -> Re
     return Reason.INVITE_ENDED if expired or used_up else None
 
 
-def let_in(turn: Turn, group: GroupId, joined: Signed) -> Reason | None:
-    """Admit the author of a `$join` that stands here; the reason where that cannot be done."""
+def let_in(turn: Turn, group: GroupId, user: UserId, device: DeviceId) -> Reason | None:
+    """Admit a newcomer by a `$join` of its device that stands here; the reason where none will do.
+
+    Without effect where there is no such join, or where either is in the wrong place for it: the
+    newcomer is a member already, or this device's user is none.
+    """
     state = turn.state(group)
-    found = state.join(joined.hash)
-    if found is None or found[1].invite is UNSET:
-        return Reason.DOES_NOT_STAND
-    if state.role(joined.signer) is not None:
+    if state.role(user) is not None or state.role(turn.me.user.id) is None:
         return None
-    invite_hash = Hash(bytes.fromhex(found[1].invite))
-    form = state.invite(invite_hash)
-    assert form is not None
-    ended = _ended(turn, state, invite_hash, form)
-    needed = Role.ADMIN if form.role == Role.ADMIN.label else Role.READER
+    reason = None
+    for joined, form in state.joins_of(user, device):
+        reason = _let_in_by(turn, state, joined, form)
+        if reason is None:
+            return None
+    return reason
+
+
+def _let_in_by(turn: Turn, state: GroupState, joined: Signed, form: Join) -> Reason | None:
+    assert form.invite is not UNSET
+    invite_hash = Hash(bytes.fromhex(form.invite))
+    invite = state.invite(invite_hash)
+    assert invite is not None
+    ended = _ended(turn, state, invite_hash, invite)
+    needed = Role.ADMIN if invite.role == Role.ADMIN.label else Role.READER
     grant = state.grant_for(turn.me.user.id, needed)
     if ended is not None or grant is None:
         return ended or Reason.NO_ROLE
     stamp = stamp_for_statement(turn, state, max(joined.modified, grant.since_ms))
     admit = Admit(under=grant.hash.hex(), join=joined.hash.hex())
-    add_own_statements(turn, group, [sign_statement(turn, group, ADMIT_TYPE, admit, stamp)])
+    signed = sign_statement(turn, state.group, ADMIT_TYPE, admit, stamp)
+    add_own_statements(turn, state.group, [signed])
     return None

@@ -42,8 +42,10 @@ def merge(
     if losers:
         turn.news.append((group, None, losers))
     _keep_losers(turn, group, rest, origin)
-    replaced = [change.record.id for change in changes if change.previous is not None]
-    turn.tx.prune_history(group, {*replaced, *(loser.id for loser in rest)}, turn.now.wall_ms)
+    lines = {change.record.id for change in changes if change.previous is not None}
+    lines.update(loser.id for loser in rest)
+    if lines:
+        turn.tx.prune_history(group, lines, turn.now.wall_ms)
 
 
 def _best(candidates: Iterable[Signed]) -> tuple[dict[RecordId, Signed], list[Signed]]:

@@ -8,6 +8,7 @@ from peerstack import limits
 from peerstack.engine.joining import pending_joins
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
+from peerstack.errors import Reason
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash
 from peerstack.reconcile import Fingerprint, Item, MemorySet, OrderedSet, Span
@@ -79,6 +80,12 @@ class TurnReplica:
             return [signed.hash for signed in self._turn.tx.pending_statements(group)]
         return self._turn.tx.known_aside(group, limits.EXCLUDED_HASHES)
 
+    def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
+        """See `Replica`."""
+        if kind is Kind.STATEMENTS:
+            return bool(self._turn.tx.pending_statements(group))
+        return self._turn.tx.has_set_aside(group)
+
     def read(self, group: GroupId, kind: Kind, keys: Sequence[bytes]) -> Sequence[Signed]:
         """See `Replica`."""
         if kind is Kind.RECORDS:
@@ -114,6 +121,10 @@ class TurnReplica:
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:
         """See `Replica`."""
         self._arrive(self._link, group, kind, items, number)
+
+    def refused(self, reason: Reason) -> None:
+        """See `Replica`."""
+        self._turn.refused(reason)
 
 
 class _PresentSet:

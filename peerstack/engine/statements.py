@@ -20,7 +20,6 @@ from peerstack.groups.rules import (
     judge_statement,
     statement_checks_untrusted,
 )
-from peerstack.groups.statements import JOIN_TYPE
 from peerstack.identity import (
     identity_checks_untrusted,
     identity_parent_untrusted,
@@ -38,8 +37,6 @@ class StatementsArrival:
     group: GroupId
     waiting: list[Signed]
     checking: list[tuple[Signed, Sequence[Check]]] = field(default_factory=list)
-    joins: list[Signed] = field(default_factory=list)
-    """Joins that were added: somebody may have to be let in."""
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -174,7 +171,6 @@ def _add_standing(
     if standing:
         turn.tx.add_statements(standing)
         turn.statements_changed(arrival.group)
-        arrival.joins.extend(item for item in standing if item.type == JOIN_TYPE)
     return standing
 
 

@@ -133,6 +133,13 @@ class GroupState:
         signed, form = self.forms.get(join, (None, None))
         return (signed, form) if signed is not None and isinstance(form, Join) else None
 
+    def joins_of(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
+        """The joins by invite that a device of a user made, whether it was let in or not."""
+        for signed, form in self.forms.values():
+            if isinstance(form, Join) and form.invite is not UNSET:
+                if (signed.signer, signed.device) == (user, device):
+                    yield signed, form
+
     def vouching(self, user: UserId) -> list[Signed]:
         """The group statements that show why the user is a member: the chain up to the founder."""
         grant = self.grant_for(user, Role.READER)

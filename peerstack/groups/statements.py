@@ -2,7 +2,7 @@
 
 Each names by hash the grant that it is made `under`, so grants form a tree from the founder. What a
 statement means is in `membership` and `rules`; `$close` and `$seal` are kept and passed on, without
-effect in this version (`docs/protocol.md`, "Group statements").
+effect in this version (`docs/protocol.md`, "Statement forms").
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
@@ -27,6 +28,10 @@ T = TypeVar("T")
 _VERIFIERS: Final = 2
 _LOOK_S: Final = 0.2
 """How often to see whether another process has written."""
+
+_SWITCH_S: Final = 0.0005
+"""How long a thread may keep the interpreter while another waits for it. libsodium and OpenSSL let
+go of it in every call, and at Python's 5 ms each such call could cost its thread 5 ms."""
 
 _log = logging.getLogger("peerstack")
 
@@ -54,6 +59,7 @@ class Shell:
 
     def start(self, *, meet: bool) -> None:
         """Begin to notice what other processes write, and to `meet` other devices."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
         self._look = self.loop.call_later(_LOOK_S, self._look_around)
         if meet:
             self._thread.submit(self._start_engine)

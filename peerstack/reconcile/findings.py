@@ -27,18 +27,19 @@ class Step(NamedTuple):
 
     messages: tuple[Message, ...]
     missing: tuple[Item, ...]
-    """Items that the peer holds and we lack or hold differently."""
+    """Items that the peer has shown, which we lack or hold differently; not asked for so far."""
     surplus: tuple[Item, ...]
     """Items that we hold and the peer lacks or holds differently."""
     requested: tuple[Item, ...]
-    """Those of `surplus` that the peer asked for by name: to be sent to it."""
+    """Those of `surplus` that the peer has asked for: to be sent to it."""
     was_asked: bool
-    """Whether the peer asked for anything by name, even if none of it is `requested`."""
+    """Whether the peer has asked for items, by name or by an eager leaf, even if none is here."""
+    has_asked: bool
+    """Whether we have asked for items; in a run, exactly if the peer's run says `was_asked`."""
     asked: int
-    """How many items we asked for by name; those of `missing` were shown, but not asked for.
+    """How many items we have asked for by name; how many an eager leaf will bring, nobody knows.
 
-    Above zero in a run exactly if the peer's run says `was_asked`. Names that are asked for again
-    after a turn that ran out of room count again.
+    Names that are asked for again after a turn that ran out of room count again.
     """
     missing_gaps: tuple[Gap, ...]
     """Where we hold nothing; the count is the peer's word."""
@@ -57,6 +58,7 @@ class Findings:
     surplus: list[Item] = field(default_factory=list)
     requested: list[Item] = field(default_factory=list)
     was_asked: bool = False
+    has_asked: bool = False
     asked: int = 0
     missing_gaps: list[Gap] = field(default_factory=list)
     surplus_gaps: list[Gap] = field(default_factory=list)
@@ -71,6 +73,7 @@ class Findings:
             tuple(self.surplus),
             tuple(self.requested),
             self.was_asked,
+            self.has_asked,
             self.asked,
             tuple(self.missing_gaps),
             tuple(self.surplus_gaps),

@@ -11,9 +11,12 @@ which only the final one is `last`. Each question is answered in the next turn:
   are small; by a `compare` for each piece of the range otherwise
 - a `leaf`: by a `differ` with the items that its sender lacks and the names that the answerer lacks
 
-A `differ` also asks for what has the names that its sender lacks: that is sent outside of the
-comparison, and is no question here. All that one side asks for in a run is one request, which the
-other side answers even if nothing that was named is there any more.
+Two things ask for items themselves: a `differ`, for what has the names that its sender lacks; and
+a `leaf` that is eager, for whatever it does not name, which the `differ` then does not show (and
+with nothing else to say, there is none). A side that has set something aside for good is not eager,
+lest it be sent that again in each run. What is asked for is sent outside of the comparison, after
+it. All that one side asks for in a run is one request, which the other side answers even if nothing
+of it is there.
 
 **The first turn without a question is the final one**: its sender is done, and so is its reader.
 
@@ -61,15 +64,19 @@ _YOUNG_PIECES: Final = 16
 class Reconciler:
     """One side of one run over one set."""
 
-    def __init__(self, ordered: OrderedSet, salt: bytes, known: Iterable[bytes] = ()) -> None:
+    def __init__(
+        self, ordered: OrderedSet, salt: bytes, known: Iterable[bytes] = (), *, eager: bool = True
+    ) -> None:
         """`salt`: the same bytes on both sides, which nobody knew before the two devices met.
 
         `known`: digests (or keys, where items have none) of what is not in the set and must not be
-        asked for by name either.
+        asked for by name. `eager`: whether the peer may send items that it has not shown, be they
+        known or not.
         """
         self._set = ordered
         self._salt = salt
         self._known_names = frozenset(map(self._name_of, known))
+        self._eager = eager
         self._turn = Turn()
         self._turns_taken = 0
         self._full = False
@@ -129,8 +136,8 @@ class Reconciler:
         match entry:
             case Compare(fingerprint=theirs):
                 self._answer_compare(span, theirs)
-            case Leaf(names=names):
-                self._answer_leaf(span, split_names(names))
+            case Leaf(names=names, sends=sends):
+                self._answer_leaf(span, split_names(names), sends=sends)
             case Differ(items=shown, wanted=wanted):
                 self._take_differ(span, shown, split_names(wanted))
             case Holds(count=count):
@@ -147,23 +154,29 @@ class Reconciler:
             if self._say(span, Holds(span.upper, mine.count)):
                 self._found.peer_lacks(span, mine.count)
         elif max(mine.count, theirs.count) <= limits.LEAF_ITEMS:
-            names = self._named(self._set.items(span, limits.LEAF_ITEMS))
-            self._say(span, Leaf(span.upper, b"".join(names)))
+            self._ask_leaf(span)
         else:
             self._ask_pieces(span, mine.count)
 
-    def _answer_leaf(self, span: Span, theirs: Sequence[bytes]) -> None:
+    def _ask_leaf(self, span: Span) -> None:
+        names = self._named(self._set.items(span, limits.LEAF_ITEMS))
+        if self._say(span, Leaf(span.upper, b"".join(names), self._eager)):
+            self._found.has_asked |= self._eager
+
+    def _answer_leaf(self, span: Span, theirs: Sequence[bytes], *, sends: bool) -> None:
         items = self._leaf_items(span)
         if items is None:
             return
-        mine, shown = self._named(items), set(theirs)
-        surplus = tuple(item for name, item in mine.items() if name not in shown)
+        mine, named = self._named(items), set(theirs)
+        surplus = tuple(item for name, item in mine.items() if name not in named)
         lacking = [name for name in theirs if name not in mine and name not in self._known_names]
-        if not surplus and not lacking:
+        shown = () if sends else surplus
+        if (shown or lacking) and not self._say(span, Differ(span.upper, shown, b"".join(lacking))):
             return
-        if self._say(span, Differ(span.upper, surplus, b"".join(lacking))):
-            self._found.surplus.extend(surplus)
-            self._found.asked += len(lacking)
+        self._found.surplus.extend(surplus)
+        self._found.requested.extend(surplus if sends else ())
+        self._found.has_asked |= bool(lacking)
+        self._found.asked += len(lacking)
 
     def _take_differ(self, span: Span, shown: Sequence[Item], theirs: Sequence[bytes]) -> None:
         items = self._set.items(span, limits.LEAF_ITEMS_MAX)

@@ -45,13 +45,20 @@ class Compare(_Range, tag=1, frozen=True):
 
 
 class Leaf(_Range, tag=2, frozen=True):
-    """A question: these are the names of all my items here; which differ?"""
+    """A question: these are the names of all my items here; which differ?
+
+    `sends` (the leaf is eager): send me what you have here beside them, without showing it first.
+    """
 
     names: _Names
+    sends: bool
 
 
 class Differ(_Range, tag=3, frozen=True):
-    """Items of mine that you lack or hold differently; and names that I lack: send me those."""
+    """Items of mine that you lack or hold differently; and names that I lack: send me those.
+
+    Shows no items where the leaf has asked to be sent them.
+    """
 
     items: Annotated[tuple[Item, ...], msgspec.Meta(max_length=limits.LEAF_ITEMS_MAX)]
     wanted: _Names
@@ -80,8 +87,13 @@ def asks(entry: Range) -> bool:
 
 
 def wants(entry: Range) -> bool:
-    """Whether `entry` asks for items by name, so that the peer has to send what it has of them."""
-    return isinstance(entry, Differ) and bool(entry.wanted)
+    """Whether `entry` asks for items themselves, outside of the comparison."""
+    match entry:
+        case Leaf(sends=sends):
+            return sends
+        case Differ(wanted=wanted):
+            return bool(wanted)
+    return False
 
 
 def split_names(names: bytes) -> list[bytes]:

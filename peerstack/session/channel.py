@@ -274,7 +274,8 @@ class Channel:
 
     def _reconciler(self, kind: Kind, replica: Replica) -> Reconciler:
         known = replica.excluded(self.group, kind)
-        return Reconciler(replica.ordered(self.group, kind), self._salt, known)
+        eager = not replica.has_set_aside(self.group, kind)
+        return Reconciler(replica.ordered(self.group, kind), self._salt, known, eager=eager)
 
     def _took(self, step: Step, replica: Replica) -> None:
         assert self._run is not None
@@ -299,7 +300,7 @@ class Channel:
             self._awaits_close = True
         else:
             self._owes_close = True
-        if run.asked:
+        if run.has_asked:
             self._opened_want(run.kind, run.asked)
         if run.was_asked:
             # Whoever is no member of ours gets nothing, but is told that this was all.
@@ -340,12 +341,14 @@ class _Run:
         self.kind = kind
         self.reconciler = reconciler
         self.asked = 0
+        self.has_asked = False
         self.was_asked = False
         self.requested: dict[bytes, None] = {}
 
     def note(self, step: Step) -> None:
-        """Keep what both sides have asked for by name, until the end."""
+        """Keep what both sides have asked for within the comparison, until its end."""
         self.asked += step.asked
+        self.has_asked = self.has_asked or step.has_asked
         self.was_asked = self.was_asked or step.was_asked
         self.requested.update((item.key, None) for item in step.requested)
 

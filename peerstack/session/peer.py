@@ -305,8 +305,9 @@ class Peer:
         if batch.number in self._arriving:
             raise RemoteError(Reason.UNEXPECTED, "a batch number twice")
         items = [
-            decode_untrusted(body, signature)
+            item
             for body, signature in zip(batch.bodies, batch.signatures, strict=True)
+            if (item := _known_scheme_untrusted(body, signature, replica)) is not None
         ]
         channel.arrived_untrusted(batch.kind, batch.number, len(items))
         self._arriving[batch.number] = channel
@@ -402,6 +403,17 @@ class Peer:
         self.sent_bytes += len(data)
         self.sent_messages += 1
         self._out.append(data)
+
+
+def _known_scheme_untrusted(body: bytes, signature: bytes, replica: Replica) -> Signed | None:
+    """An item of a batch; None, and counted, where only a newer version could check it."""
+    try:
+        return decode_untrusted(body, signature)
+    except RemoteError as error:
+        if error.reason is not Reason.UNKNOWN_SCHEME:
+            raise
+        replica.refused(error.reason)
+        return None
 
 
 def _by_bytes(items: Sequence[Signed]) -> Iterator[Sequence[Signed]]:

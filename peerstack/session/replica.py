@@ -6,6 +6,7 @@ import enum
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from peerstack.errors import Reason
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash, Secret
 from peerstack.reconcile.fingerprint import Fingerprint, Item
@@ -71,7 +72,11 @@ class Replica(Protocol):
         ...
 
     def excluded(self, group: GroupId, kind: Kind) -> Sequence[Hash]:
-        """Hashes of what is known without being in the set (held, refused): bounded."""
+        """Hashes of what is known without being in the set (replaced, held, refused): bounded."""
+        ...
+
+    def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
+        """Whether anything is held or was refused, so that it must not be sent unseen."""
         ...
 
     def read(self, group: GroupId, kind: Kind, keys: Sequence[bytes]) -> Sequence[Signed]:
@@ -88,4 +93,8 @@ class Replica(Protocol):
 
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:
         """Take what a peer sent. The engine later calls `Peer.settled` with the number."""
+        ...
+
+    def refused(self, reason: Reason) -> None:
+        """Count something that a peer sent and that cannot be accepted."""
         ...

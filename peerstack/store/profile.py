@@ -12,11 +12,13 @@ from sqlalchemy.dialects.sqlite import insert
 from peerstack.ids import GroupId
 from peerstack.reconcile import Sum
 from peerstack.store import blocks, schema
-from peerstack.store.rows import Rows
+from peerstack.store.rows import Rows, fetch
 from peerstack.store.statements import refresh_roots
 from peerstack.store.values import GroupRow
 
 _groups = schema.groups
+# Every write and every comparison asks this, so it goes to the driver as it stands.
+_GROUP = f"SELECT {', '.join(column.name for column in _groups.c)} FROM groups WHERE id = ?"  # noqa: S608
 
 
 class ProfileReads(Rows):
@@ -33,7 +35,7 @@ class ProfileReads(Rows):
 
     def group(self, group: GroupId) -> GroupRow | None:
         """One group, with the roots of both its sets; costs one row."""
-        rows = self._all(select(_groups).where(_groups.c.id == group))
+        rows = fetch(self._connection, _GROUP, [group])
         return _group_of(rows[0]) if rows else None
 
 

@@ -63,14 +63,20 @@ class VersionReads(Rows):
         return found
 
     def known_aside(self, group: GroupId, limit: int) -> list[Hash]:
-        """Hashes of what is known without being live: held, quarantined, remembered; bounded."""
-        kept = select(_table.c.hash).where(
-            _table.c.group_id == group, _table.c.state != VersionState.HISTORY.value
-        )
+        """Hashes of what is known without being live: kept, or remembered; the newest, bounded."""
+        kept = select(_table.c.hash).where(_table.c.group_id == group)
+        newest = kept.order_by(_table.c.since_ms.desc(), _table.c.hash).limit(limit)
         remembered = select(_memory.c.hash).where(_memory.c.group_id == group)
-        newest = remembered.order_by(_memory.c.number.desc()).limit(limit)
-        found = [row.hash for query in (kept.limit(limit), newest) for row in self._all(query)]
+        latest = remembered.order_by(_memory.c.number.desc()).limit(limit)
+        found = [row.hash for query in (newest, latest) for row in self._all(query)]
         return found[:limit]
+
+    def has_set_aside(self, group: GroupId) -> bool:
+        """Whether anything of the group is held, quarantined, or remembered."""
+        aside = (_table.c.group_id == group) & (_table.c.state != VersionState.HISTORY.value)
+        kept = select(_table.c.hash).where(aside).limit(1)
+        remembered = select(_memory.c.hash).where(_memory.c.group_id == group).limit(1)
+        return bool(self._all(kept) or self._all(remembered))
 
     def due(self, now_ms: int, limit: int) -> list[Signed]:
         """Held versions whose time has come, those that waited longest first."""

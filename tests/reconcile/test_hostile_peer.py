@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from random import Random
 
 import msgspec
@@ -36,7 +37,7 @@ uppers = st.none() | keys
 ranges = st.one_of(
     st.builds(Skip, uppers),
     st.builds(Compare, uppers, fingerprints),
-    st.builds(Leaf, uppers, names),
+    st.builds(Leaf, uppers, names, st.booleans()),
     st.builds(
         Differ,
         uppers,
@@ -138,12 +139,14 @@ def test_what_a_peer_states_in_the_final_turn_counts_even_after_many() -> None:
     assert [gap.span for gap in step.surplus_gaps] == [EVERYTHING]
 
 
-def test_a_leaf_laid_over_a_large_range_does_not_fetch_it() -> None:
+@pytest.mark.parametrize("sends", [True, False])
+def test_a_leaf_laid_over_a_large_range_does_not_fetch_it(*, sends: bool) -> None:
     """No list of ours is longer than a leaf: the range is compared in pieces instead."""
-    step = Reconciler(OURS, SALT).receive(_whole(Leaf(None, bytes(8))))
+    step = Reconciler(OURS, SALT).receive(_whole(Leaf(None, bytes(8), sends)))
 
     (message,) = step.messages
     assert all(isinstance(entry, Compare) for entry in message.ranges)
+    assert (step.was_asked, step.requested) == (sends, ())
 
 
 def test_wanting_from_a_large_range_is_served_from_a_leaf_of_it() -> None:
@@ -196,7 +199,7 @@ def test_names_wanted_behind_a_full_turn_are_noted_and_served_when_they_come_aga
     many = records(10_000, Random(2))
     reconciler = Reconciler(MemorySet(many), SALT)
     pieces = MemorySet(many[:-1]).split(EVERYTHING, 60)
-    questions = [Leaf(piece.upper, b"") for piece, _ in pieces[:-1]]
+    questions = [Leaf(piece.upper, b"", False) for piece, _ in pieces[:-1]]
     wanted = Differ(None, (), _name(many[-1]))
 
     step = reconciler.receive(_whole(*questions, wanted))
@@ -207,11 +210,67 @@ def test_names_wanted_behind_a_full_turn_are_noted_and_served_when_they_come_aga
     assert reconciler.receive(again).requested == (many[-1],)
 
 
+def test_an_eager_leaf_behind_a_full_turn_is_noted_and_served_when_it_comes_again() -> None:
+    many = records(10_000, Random(2))
+    reconciler = Reconciler(MemorySet(many), SALT)
+    pieces = MemorySet(many).split(EVERYTHING, 60)
+    eager, (youngest, _) = Leaf(None, b"", True), pieces[-1]
+
+    step = reconciler.receive(
+        _whole(*[Leaf(piece.upper, b"", False) for piece, _ in pieces[:-1]], eager)
+    )
+
+    assert step.was_asked
+    assert step.requested == ()
+    again = reconciler.receive(Message(youngest.lower, (eager,), True))
+    assert again.requested == tuple(item for item in many if item.key in youngest)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        pytest.param(lambda upper: Compare(upper, Fingerprint(100, bytes(16))), id="compare"),
+        pytest.param(lambda upper: Leaf(upper, bytes(800), True), id="eager leaf"),
+    ],
+)
+def test_what_finds_no_room_in_a_turn_has_asked_for_nothing_and_brings_nothing(
+    monkeypatch: pytest.MonkeyPatch, question: Callable[[bytes | None], Range]
+) -> None:
+    """Neither an eager leaf of ours nor our answer to one, until the range comes again."""
+    monkeypatch.setattr(limits, "RECONCILE_TURN_MESSAGES", 1)
+    uppers = [piece.upper for piece, _ in OURS.split(EVERYTHING, len(ITEMS))]
+    single = [Leaf(upper, b"", False) for upper in uppers]
+    (full,) = Reconciler(OURS, SALT).receive(_whole(*single)).messages
+    fitting = len(full.ranges) - 1
+    behind = question(uppers[fitting + 99])
+
+    step = Reconciler(OURS, SALT).receive(_whole(*single[:fitting], behind))
+
+    remainder = step.messages[-1].ranges[-1]
+    assert isinstance(remainder, Compare)
+    assert remainder.upper is None
+    assert (step.has_asked, step.asked, step.requested) == (False, 0, ())
+    assert step.surplus == tuple(ITEMS[:fitting])
+
+
+def test_an_eager_leaf_after_the_bounded_number_of_turns_is_noted() -> None:
+    """The peer does not know that we have stopped, and waits for what it asked for."""
+    reconciler = Reconciler(OURS, SALT)
+    for _ in range(limits.RECONCILE_TURNS):
+        reconciler.receive(_whole(Compare(None, LIE)))
+
+    step = reconciler.receive(_whole(Leaf(None, b"", True)))
+
+    assert not step.complete
+    assert step.was_asked
+    assert step.requested == ()
+
+
 def test_a_turn_full_of_questions_gets_no_more_than_a_full_turn() -> None:
     many = MemorySet(records(10_000, Random(2)))
     reconciler = Reconciler(many, SALT)
     pieces = many.split(EVERYTHING, 60)
-    questions = tuple(Leaf(piece.upper, b"") for piece, _ in pieces)
+    questions = tuple(Leaf(piece.upper, b"", False) for piece, _ in pieces)
 
     step = reconciler.receive(_whole(*questions))
 

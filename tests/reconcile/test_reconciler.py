@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from peerstack import limits
 from peerstack.reconcile import (
     EVERYTHING,
     Fingerprint,
@@ -22,10 +23,11 @@ from peerstack.reconcile import (
     summed,
 )
 from peerstack.reconcile.memory import SliceFingerprint
-from peerstack.reconcile.wire import Leaf
+from peerstack.reconcile.wire import Differ, Leaf
 from tests.reconcile.samples import hashes, records, without
 from tests.reconcile.two_sides import SALT, Run, reconcile
 
+LIE = Fingerprint(1, bytes(16))
 Flavour = Callable[[Sequence[Item]], SliceFingerprint]
 
 # Few keys, close together, of two versions: neighbours, prefixes and equal keys are all common.
@@ -55,11 +57,22 @@ def _assert_both_know(run: Run, starter: list[Item], shower: list[Item]) -> None
     assert all(step.complete for step in [*run.starter.steps, *run.shower.steps])
 
 
-@given(starter=small_sets, shower=small_sets)
+@given(
+    starter=small_sets, shower=small_sets, starter_eager=st.booleans(), shower_eager=st.booleans()
+)
 def test_both_sides_learn_the_whole_difference_of_any_two_sets(
-    starter: dict[bytes, bytes], shower: dict[bytes, bytes]
+    starter: dict[bytes, bytes],
+    shower: dict[bytes, bytes],
+    starter_eager: bool,
+    shower_eager: bool,
 ) -> None:
-    run = reconcile(MemorySet(_items(starter)), MemorySet(_items(shower)), turns_max=8)
+    run = reconcile(
+        MemorySet(_items(starter)),
+        MemorySet(_items(shower)),
+        turns_max=8,
+        starter_eager=starter_eager,
+        shower_eager=shower_eager,
+    )
 
     _assert_both_know(run, _items(starter), _items(shower))
 
@@ -71,6 +84,8 @@ def test_both_sides_learn_the_whole_difference_of_any_two_sets(
     shower_lacks=st.sets(st.integers(0, 3_000), max_size=200),
     cut_off=st.tuples(st.integers(0, 3_000), st.integers(0, 3_000)),
     seed=st.integers(0, 9),
+    starter_eager=st.booleans(),
+    shower_eager=st.booleans(),
 )
 def test_both_sides_learn_the_whole_difference_of_two_edited_copies(
     flavour: Flavour,
@@ -79,12 +94,20 @@ def test_both_sides_learn_the_whole_difference_of_two_edited_copies(
     shower_lacks: set[int],
     cut_off: tuple[int, int],
     seed: int,
+    starter_eager: bool,
+    shower_eager: bool,
 ) -> None:
     items = (records if flavour is summed else hashes)(count, Random(seed))
     starter = without(items, starter_lacks | set(range(*cut_off)))
     shower = without(items, shower_lacks)
 
-    run = reconcile(MemorySet(starter, flavour), MemorySet(shower, flavour), turns_max=8)
+    run = reconcile(
+        MemorySet(starter, flavour),
+        MemorySet(shower, flavour),
+        turns_max=8,
+        starter_eager=starter_eager,
+        shower_eager=shower_eager,
+    )
 
     _assert_both_know(run, starter, shower)
 
@@ -117,9 +140,9 @@ def test_equal_roots_need_no_message() -> None:
 )
 def test_known_names(item: Item, name: str) -> None:
     """The hash of what stands there, salted; of the key only where there is no other."""
-    step = Reconciler(MemorySet([item]), b"salt").start(Fingerprint(1, bytes(16)))
+    step = Reconciler(MemorySet([item]), b"salt").start(LIE)
 
-    assert step.messages == (Message(b"", (Leaf(None, bytes.fromhex(name)),), True),)
+    assert step.messages == (Message(b"", (Leaf(None, bytes.fromhex(name), True),), True),)
 
 
 @pytest.mark.parametrize("starter_is_empty", [True, False])
@@ -147,15 +170,26 @@ def test_a_long_stretch_that_one_side_lacks_is_one_gap_and_few_items() -> None:
     assert run.total_bytes < 40_000
 
 
-def test_sets_that_share_nothing_are_told_apart_in_bounded_turns() -> None:
+@pytest.mark.parametrize("starter_eager", [True, False])
+@pytest.mark.parametrize("shower_eager", [True, False])
+def test_sets_that_share_nothing_are_told_apart_in_bounded_turns(
+    monkeypatch: pytest.MonkeyPatch,
+    starter_eager: bool,
+    shower_eager: bool,
+) -> None:
     """More than one turn has room for: the remainder is asked about in the turns that follow."""
-    items = records(30_000, Random(1))
+    monkeypatch.setattr(limits, "RECONCILE_TURN_MESSAGES", 1)
+    items = records(20_000, Random(1))
 
-    run = reconcile(MemorySet(items[::2]), MemorySet(items[1::2]))
+    run = reconcile(
+        MemorySet(items[::2]),
+        MemorySet(items[1::2]),
+        starter_eager=starter_eager,
+        shower_eager=shower_eager,
+    )
 
-    assert sorted(run.starter.all_missing(run.shower, items), key=_key) == items[1::2]
-    assert sorted(run.shower.all_missing(run.starter, items), key=_key) == items[::2]
-    assert run.turns < 20
+    _assert_both_know(run, items[::2], items[1::2])
+    assert 4 < run.turns < 60
 
 
 def test_what_is_asked_for_by_name_is_reported_to_its_holder_exactly() -> None:
@@ -165,8 +199,44 @@ def test_what_is_asked_for_by_name_is_reported_to_its_holder_exactly() -> None:
 
     assert run.turns == 2
     assert run.starter.requested == items[:40]
-    assert (run.starter.was_asked, run.starter.asked, run.starter.missing) == (True, 0, items[60:])
-    assert (run.shower.was_asked, run.shower.asked, run.shower.missing) == (False, 40, [])
+    assert (run.starter.was_asked, run.starter.asked) == (True, 0)
+    assert (run.shower.has_asked, run.shower.asked, run.shower.missing) == (True, 40, [])
+
+
+def test_what_an_eager_leaf_does_not_name_is_requested_and_not_shown() -> None:
+    items = records(100, Random(1))
+
+    run = reconcile(MemorySet(items[:60]), MemorySet(items[40:]))
+
+    assert (run.starter.has_asked, run.starter.missing) == (True, [])
+    assert (run.shower.was_asked, run.shower.requested) == (True, items[60:])
+    assert run.shower.surplus == items[60:]
+
+
+def test_where_an_eager_leaf_lacks_items_the_answer_is_an_empty_turn() -> None:
+    items = records(100, Random(1))
+
+    run = reconcile(MemorySet(items[:60]), MemorySet(items))
+
+    (step,) = run.shower.steps
+    assert step.messages == (Message(b"", (), True),)
+    assert step.requested == tuple(items[60:])
+    assert (step.done, step.has_asked) == (True, False)
+
+
+@pytest.mark.parametrize("shower_eager", [True, False])
+def test_a_leaf_that_is_not_eager_is_shown_what_it_does_not_name(*, shower_eager: bool) -> None:
+    """Whoever asks decides, whatever the other would."""
+    items = records(50, Random(1))
+
+    run = reconcile(
+        MemorySet(items[:40]), MemorySet(items), starter_eager=False, shower_eager=shower_eager
+    )
+
+    (step,) = run.shower.steps
+    assert step.messages == (Message(b"", (Differ(None, tuple(items[40:]), b""),), True),)
+    assert (step.was_asked, step.requested, step.surplus) == (False, (), tuple(items[40:]))
+    assert (run.starter.has_asked, run.starter.missing) == (False, items[40:])
 
 
 def test_what_is_known_is_not_asked_for_by_name() -> None:
@@ -183,11 +253,26 @@ def test_where_all_is_known_nobody_asks_and_the_run_ends() -> None:
     items = hashes(50, Random(1))
     known = [item.key for item in items[:10]]
 
-    run = reconcile(MemorySet(items, hashed), MemorySet(items[10:], hashed), shower_knows=known)
+    run = reconcile(
+        MemorySet(items, hashed),
+        MemorySet(items[10:], hashed),
+        shower_knows=known,
+        starter_eager=False,
+    )
 
     assert run.turns == 2
-    assert not run.starter.was_asked
-    assert run.shower.asked == 0
+    assert (run.starter.has_asked, run.starter.was_asked) == (False, False)
+    assert (run.shower.has_asked, run.shower.was_asked) == (False, False)
+
+
+def test_an_eager_leaf_has_asked_though_nothing_is_left_to_send() -> None:
+    """Its sender waits for the answer, which has to come."""
+    items = records(50, Random(1))
+
+    run = reconcile(MemorySet(items), MemorySet(items[10:]))
+
+    assert (run.starter.has_asked, run.starter.asked) == (True, 0)
+    assert (run.shower.was_asked, run.shower.requested) == (True, [])
 
 
 def test_what_is_known_is_shown_to_us_all_the_same() -> None:
@@ -195,17 +280,33 @@ def test_what_is_known_is_shown_to_us_all_the_same() -> None:
     items = records(50, Random(1))
     known = [item.digest for item in items]
 
-    run = reconcile(MemorySet(items[:40]), MemorySet(items), starter_knows=known)
+    run = reconcile(
+        MemorySet(items[:40]), MemorySet(items), starter_knows=known, starter_eager=False
+    )
 
     assert run.starter.missing == items[40:]
+
+
+def test_what_is_known_is_sent_to_an_eager_leaf_all_the_same() -> None:
+    items = records(50, Random(1))
+    known = [item.digest for item in items]
+
+    run = reconcile(MemorySet(items[:40]), MemorySet(items), starter_knows=known)
+
+    assert run.shower.requested == items[40:]
 
 
 @given(
     stages=st.tuples(*[st.lists(small_sets, min_size=1, max_size=5)] * 2),
     final=st.tuples(small_sets, small_sets),
+    starter_eager=st.booleans(),
+    shower_eager=st.booleans(),
 )
 def test_a_run_over_changing_sets_ends_and_the_next_one_is_exact(
-    stages: tuple[list[dict[bytes, bytes]], ...], final: tuple[dict[bytes, bytes], ...]
+    stages: tuple[list[dict[bytes, bytes]], ...],
+    final: tuple[dict[bytes, bytes], ...],
+    starter_eager: bool,
+    shower_eager: bool,
 ) -> None:
     """Whatever comes, goes or is edited between two messages."""
     starter, shower = (
@@ -213,7 +314,9 @@ def test_a_run_over_changing_sets_ends_and_the_next_one_is_exact(
         for before, after in zip(stages, final, strict=True)
     )
 
-    reconcile(starter, shower, turns_max=100)
+    reconcile(
+        starter, shower, turns_max=100, starter_eager=starter_eager, shower_eager=shower_eager
+    )
     starter.settle()
     shower.settle()
     run = reconcile(starter, shower)

@@ -95,12 +95,13 @@ def test_a_message_never_holds_more_ranges_than_the_grammar_allows() -> None:
 
 def test_what_lies_between_is_skipped() -> None:
     turn = Turn()
-    turn.add(Span(b"b", b"c"), Leaf(b"c", b""))
-    turn.add(Span(b"x", None), Leaf(None, b""))
+    turn.add(Span(b"b", b"c"), Leaf(b"c", b"", True))
+    turn.add(Span(b"x", None), Leaf(None, b"", True))
 
     (message,) = turn.end()
 
-    assert message == Message(b"b", (Leaf(b"c", b""), Skip(b"x"), Leaf(None, b"")), True)
+    ranges = (Leaf(b"c", b"", True), Skip(b"x"), Leaf(None, b"", True))
+    assert message == Message(b"b", ranges, True)
 
 
 def test_neighbouring_gaps_of_one_side_become_one() -> None:

@@ -33,7 +33,7 @@ def test_known_bytes() -> None:
     message = _message(
         Skip(b"b"),
         Compare(b"c", FINGERPRINT),
-        Leaf(b"d", b"12345678"),
+        Leaf(b"d", b"12345678", True),
         Differ(b"f", (Item(b"e", b"\x07"),), b""),
         Holds(None, 300),
         lower=b"a",
@@ -45,7 +45,7 @@ def test_known_bytes() -> None:
         "93 c4 01 61 95 "  # three fields: lower "a", five ranges,
         "92 00 c4 01 62 "
         "93 01 c4 01 63 92 03 c4 10 00 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f "
-        "93 02 c4 01 64 c4 08 31 32 33 34 35 36 37 38 "
+        "94 02 c4 01 64 c4 08 31 32 33 34 35 36 37 38 c3 "
         "94 03 c4 01 66 91 92 c4 01 65 c4 01 07 c4 00 "
         "93 04 c0 cd 01 2c "
         "c3"  # and whether this message is the turn's last
@@ -66,7 +66,8 @@ def test_each_range_begins_where_the_one_before_ended() -> None:
     [
         (Skip(None), False),
         (Compare(None, FINGERPRINT), True),
-        (Leaf(None, b""), True),
+        (Leaf(None, b"", True), True),
+        (Leaf(None, b"", False), True),
         (Differ(None, (), b"12345678"), False),
         (Differ(None, (_item(b"a"),), b""), False),
         (Holds(None, 3), False),
@@ -76,10 +77,21 @@ def test_what_has_to_be_answered(entry: Range, *, is_question: bool) -> None:
     assert asks(entry) is is_question
 
 
-def test_only_names_in_a_differ_are_wanted() -> None:
-    assert wants(Differ(None, (), b"12345678"))
-    assert not wants(Differ(None, (_item(b"a"),), b""))
-    assert not wants(Leaf(None, b"12345678"))
+@pytest.mark.parametrize(
+    ("entry", "is_request"),
+    [
+        (Skip(None), False),
+        (Compare(None, FINGERPRINT), False),
+        (Leaf(None, b"", True), True),
+        (Leaf(None, b"12345678", False), False),
+        (Differ(None, (), b"12345678"), True),
+        (Differ(None, (_item(b"a"),), b""), False),
+        (Holds(None, 3), False),
+    ],
+)
+def test_what_asks_for_items(entry: Range, *, is_request: bool) -> None:
+    """An eager leaf does so even where it turns out that there are none."""
+    assert wants(entry) is is_request
 
 
 @pytest.mark.parametrize(
@@ -92,7 +104,7 @@ def test_only_names_in_a_differ_are_wanted() -> None:
         pytest.param(_message(Skip(None), Skip(None)), b"", id="everything twice"),
         pytest.param(_message(Skip(None), lower=b"a"), b"b", id="an overlap with before"),
         pytest.param(_message(Skip(None), lower=b"a"), None, id="more behind everything"),
-        pytest.param(_message(Leaf(None, b"1234567")), b"", id="a name cut short"),
+        pytest.param(_message(Leaf(None, b"1234567", True)), b"", id="a name cut short"),
         pytest.param(_message(Differ(None, (), b"1")), b"", id="a wanted name cut short"),
         pytest.param(
             _message(Differ(None, (_item(b"b"), _item(b"a")), b"")), b"", id="unsorted items"
@@ -124,7 +136,9 @@ def test_what_breaks_the_grammar_is_malformed(message: Message, reached: bytes |
         pytest.param(_message(Holds(None, limits.INTEGER_MAX + 1)), id="huge count"),
         pytest.param(_message(Compare(None, Fingerprint(1, bytes(15)))), id="short digest"),
         pytest.param(_message(Compare(None, Fingerprint(-1, bytes(16)))), id="negative compare"),
-        pytest.param(_message(Leaf(None, bytes(8 * limits.LEAF_ITEMS_MAX + 8))), id="big leaf"),
+        pytest.param(
+            _message(Leaf(None, bytes(8 * limits.LEAF_ITEMS_MAX + 8), True)), id="big leaf"
+        ),
         pytest.param(_message(Differ(None, (), bytes(8 * limits.LEAF_ITEMS_MAX + 8))), id="wants"),
         pytest.param(
             _message(Differ(None, (_item(b"a"),) * (limits.LEAF_ITEMS_MAX + 1), b"")),

@@ -27,14 +27,24 @@ _decode = msgspec.msgpack.Decoder(Message).decode
 class Side:
     ordered: OrderedSet
     known: Iterable[bytes] = ()
+    eager: bool = True
     reconciler: Reconciler = field(init=False)
     steps: list[Step] = field(default_factory=list)
+    level_after: int = 0
+    """Flights until the last item that is missing here has arrived; flight 1 brought the root."""
+    ended_after: int = 0
+    """Flights until this side was done, and could send what the peer had asked for."""
 
     def __post_init__(self) -> None:
-        self.reconciler = Reconciler(self.ordered, SALT, self.known)
+        self.reconciler = Reconciler(self.ordered, SALT, self.known, eager=self.eager)
 
-    def note(self, step: Step) -> list[bytes]:
+    def note(self, step: Step, flights: int) -> list[bytes]:
+        """Keep what the message brought that came with flight `flights`; encode the answer."""
         self.steps.append(step)
+        if step.missing or step.missing_gaps:
+            self.level_after = flights + 2
+        if step.done:
+            self.ended_after = flights
         return [_encode(message) for message in step.messages]
 
     @property
@@ -62,11 +72,15 @@ class Side:
         return sum(step.asked for step in self.steps)
 
     @property
+    def has_asked(self) -> bool:
+        return any(step.has_asked for step in self.steps)
+
+    @property
     def was_asked(self) -> bool:
         return any(step.was_asked for step in self.steps)
 
     def all_missing(self, peer: Side, peer_items: Iterable[Item]) -> list[Item]:
-        """What was shown, what the peer was asked for by name, and what lies in gaps."""
+        """What was shown, what the peer was asked for unseen, and what lies in gaps."""
         return self.missing + peer.requested + _within(self.missing_gaps, peer_items)
 
     def all_surplus(self, own_items: Iterable[Item]) -> list[Item]:
@@ -86,6 +100,13 @@ class Run:
     def total_bytes(self) -> int:
         return sum(self.sizes_bytes)
 
+    @property
+    def flights(self) -> int:
+        """Messages one way and then the other, from the root to the last item; two a round trip."""
+        ends = [side.level_after for side in (self.starter, self.shower)]
+        ends += [side.ended_after + 1 for side in (self.starter, self.shower) if side.requested]
+        return max(ends)
+
 
 def reconcile(
     starter: OrderedSet,
@@ -94,10 +115,12 @@ def reconcile(
     *,
     starter_knows: Iterable[bytes] = (),
     shower_knows: Iterable[bytes] = (),
+    starter_eager: bool = True,
+    shower_eager: bool = True,
 ) -> Run:
-    run = Run(Side(starter, starter_knows), Side(shower, shower_knows))
+    run = Run(Side(starter, starter_knows, starter_eager), Side(shower, shower_knows, shower_eager))
     speaker, listener = run.starter, run.shower
-    outbox = speaker.note(speaker.reconciler.start(shower.fingerprint(EVERYTHING)))
+    outbox = speaker.note(speaker.reconciler.start(shower.fingerprint(EVERYTHING)), 1)
     while outbox:
         run.turns += 1
         assert run.turns <= turns_max, "the run does not end"
@@ -106,13 +129,15 @@ def reconcile(
         outbox = [
             reply
             for data in outbox
-            for reply in listener.note(listener.reconciler.receive(_decode(data)))
+            for reply in listener.note(listener.reconciler.receive(_decode(data)), run.turns + 1)
         ]
         speaker, listener = listener, speaker
     assert run.starter.steps[-1].done
     assert not run.shower.steps or run.shower.steps[-1].done
     for asker, holder in ((run.starter, run.shower), (run.shower, run.starter)):
-        assert (asker.asked > 0) == holder.was_asked, "one waits for what the other never sends"
+        assert asker.has_asked == holder.was_asked, "one waits for what the other never sends"
+        assert asker.has_asked or not asker.asked
+        assert holder.was_asked or not holder.requested
     return run
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from peerstack import limits
 from peerstack.keys import Secret
-from peerstack.signaling.rendezvous import Announce, JoinTopics, LeaveTopics, Me, Peer
+from peerstack.signaling.rendezvous import AcceptAnswer, Announce, JoinTopics, LeaveTopics, Me, Peer
 from peerstack.signaling.rendezvous.boxes import topic_of
 from peerstack.signaling.rendezvous.contacts import LINKS_PER_PLACE, RETRY_MOST_MS
 from tests.signaling.meeting import DAY, Device, Secrets, World, make_me, secret
@@ -341,6 +341,47 @@ def test_a_device_that_restarts_is_linked_at_once_though_its_peer_believes_in_th
     assert_all_linked([staying, restarted])
 
 
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
+def test_a_peer_that_restarts_while_it_is_called_is_called_anew_at_once(
+    numbers: tuple[int, int],
+) -> None:
+    world = World()
+    staying, crashing = (world.add(make_me(number), FAMILY) for number in numbers)
+    while not world.calls:
+        world.step()
+    world.step()
+    world.crash(crashing)
+    restarted = world.add(crashing.me, FAMILY)
+    world.drain()
+
+    assert_all_linked([staying, restarted])
+
+
+def test_a_link_that_is_being_opened_outlives_the_server() -> None:
+    world = World()
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    while not any(isinstance(effect, AcceptAnswer) for effect in world.asked):
+        world.step()
+    for device in (one, two):
+        world.disconnect(device)
+    world.drain()
+
+    assert_all_linked([one, two])
+
+
+def test_a_peer_that_failed_often_and_restarts_is_called_at_once() -> None:
+    world = World()
+    world.is_cut = lambda one, other: True
+    one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
+    world.pass_time(HOUR_MS)
+    world.is_cut = lambda one, other: False
+    world.disconnect(two)
+    world.connect(two)
+    world.drain()
+
+    assert_all_linked([one, two])
+
+
 def test_who_cannot_be_reached_is_tried_less_and_less_often() -> None:
     world = World()
     world.is_cut = lambda one, other: True
@@ -418,25 +459,58 @@ def test_a_crowd_hangs_together_with_few_links_each(seed: int) -> None:
     assert len(world.calls) == calls, "a crowd at rest makes no calls"
 
 
+def hub_of(world: World, number: int, around: Sequence[int], *more_servers: str) -> Device:
+    """A device among others that see nobody else: each shares a server with it alone."""
+    servers = [f"server {each}" for each in around]
+    hub = world.add(make_me(number, user=7), FAMILY, *servers, *more_servers)
+    for each, server in zip(around, servers, strict=True):
+        world.add(make_me(each), FAMILY, server)
+        world.drain()
+    return hub
+
+
+FULL = [80, *range(20, 19 + LINKS_PER_PLACE)]
+"""Numbers of as many devices as one takes in; 80 follows 50 in the order."""
+
+
 @pytest.mark.parametrize(("number", "is_let_in"), [(49, True), (51, True), (5, False)])
 def test_a_device_with_all_links_that_fit_makes_way_for_its_neighbour_in_the_order_alone(
     number: int, is_let_in: bool
 ) -> None:
     world = World()
-    # The others see nobody but the hub: each shares a server with it alone.
-    around = [*range(20, 20 + LINKS_PER_PLACE - 1), 80]
-    servers = [f"server {each}" for each in [*around, number]]
-    hub = world.add(make_me(50), FAMILY, *servers)
-    for each in around:
-        world.add(make_me(each), FAMILY, f"server {each}")
-        world.drain()
+    hub = hub_of(world, 50, FULL, "more")
     assert len(hub.linked) == LINKS_PER_PLACE
-    newcomer = world.add(make_me(number), FAMILY, f"server {number}")
+    newcomer = world.add(make_me(number), FAMILY, "more")
     world.drain()
 
     assert len(hub.linked) == LINKS_PER_PLACE
     assert (newcomer.me.peer in hub.linked) is is_let_in
-    assert make_me(80).peer in hub.linked
+    if number == 49:
+        assert make_me(80).peer in hub.linked, "the neighbour on the other side stays"
+
+
+def test_a_device_with_all_links_that_fit_still_renews_one_that_it_has() -> None:
+    world = World()
+    hub = hub_of(world, 50, FULL)
+    crashing = next(device for device in world.devices if device.me.peer == make_me(22).peer)
+    world.crash(crashing)
+    restarted = world.add(crashing.me, FAMILY, "server 22")
+    world.drain()
+
+    assert restarted.linked == [hub.me.peer]
+    assert len(hub.linked) == LINKS_PER_PLACE
+
+
+def test_own_devices_are_linked_though_both_have_links_enough() -> None:
+    world = World()
+    near = range(101, 101 + limits.PEERS_PER_GROUP)
+    hubs = [hub_of(world, 100, near), hub_of(world, 200, [each + 100 for each in near])]
+    assert [len(hub.linked) for hub in hubs] == [limits.PEERS_PER_GROUP] * 2
+    for hub in hubs:
+        world.connect(hub, "common")
+    world.drain()
+
+    assert hubs[1].me.peer in hubs[0].linked
 
 
 def test_a_newcomer_to_a_crowd_is_let_in_whatever_its_place_in_the_order() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -71,14 +72,14 @@ class Insider:
         self.box_key = BoxKey(ENTROPY.draw(32))
         self.numbers = iter(range(1, 1_000))
 
-    def box(self, echo: Echo | None = None, **change: object) -> bytes:
+    def box(self, echo: Echo | None = None, **change: Any) -> bytes:
         announcement = Announcement(
             self.me.peer, self.address, self.nonce, self.box_key.public, echo
         )
         changed = msgspec.structs.replace(announcement, **change)
         return seal_announcement(changed, self.me.signer, secret(1), TOPIC, ENTROPY)
 
-    def announce(self, victim: Device, **change: object) -> list[Effect]:
+    def announce(self, victim: Device, **change: Any) -> list[Effect]:
         return victim.rendezvous.announced("a", TOPIC, self.box(**change), self.address, 0)
 
     def learn(self, effects: Sequence[Effect]) -> Announcement:
@@ -88,13 +89,13 @@ class Insider:
         assert isinstance(greeting, Greeting)
         return open_announcement_untrusted(secret(1), greeting.topic, greeting.box)
 
-    def greet(self, victim: Device, echo: Echo, **change: object) -> list[Effect]:
+    def greet(self, victim: Device, echo: Echo, **change: Any) -> list[Effect]:
         to = victim_box_key(victim)
         box = seal_greeting(TOPIC, self.box(echo, **change), to, ENTROPY)
         return victim.rendezvous.signalled("a", box, self.address, 0)
 
     def describe(
-        self, victim: Device, kind: type[Offer | Answer] = Offer, **change: object
+        self, victim: Device, kind: type[Offer | Answer] = Offer, **change: Any
     ) -> list[Effect]:
         presence = victim.rendezvous._beacon.presences["a"]
         description = Description(
@@ -135,7 +136,7 @@ def test_what_a_server_handles_names_no_user_device_key_or_sdp() -> None:
         named = (peer.user.encode(), peer.device.encode(), peer.key, presence.nonce)
         assert all(each not in handled for each in (*named, presence.box_key.public))
     assert b"v=0" not in handled
-    assert secret(1) not in handled
+    assert bytes(secret(1)) not in handled
     assert len(told) >= 5
 
 
@@ -298,13 +299,22 @@ def _seal_on(signal: Offer, to: Device, sender: str) -> list[Effect]:
     ],
 )
 def test_an_offer_that_does_not_fit_what_was_announced_is_refused(
-    change: dict[str, object], reason: Reason
+    change: dict[str, Any], reason: Reason
 ) -> None:
     victim, insider = lone(), Insider(5)
     insider.announce(victim)
 
     assert insider.describe(victim, **change) == []
     assert victim.rendezvous.refused == {reason: 1}
+
+
+def test_an_offer_from_another_address_than_was_announced_is_refused() -> None:
+    victim, insider = lone(), Insider(5)
+    insider.announce(victim)
+    insider.address = "elsewhere"
+
+    assert insider.describe(victim) == []
+    assert victim.rendezvous.refused == {Reason.BAD_PROOF: 1}
 
 
 def test_an_offer_from_a_device_that_never_announced_itself_is_refused() -> None:
@@ -332,6 +342,34 @@ def test_an_answer_without_an_open_offer_is_refused() -> None:
     assert len(insider.describe(victim, Answer, answers=2)) == 1
     assert insider.describe(victim, Answer, answers=2) == []
     assert victim.rendezvous.refused == {Reason.UNEXPECTED: 3}
+
+
+def test_an_answer_by_another_server_than_its_offer_is_refused() -> None:
+    victim, insider = World().add(make_me(10), FAMILY, "a", "b"), Insider(20)
+    insider.announce(victim)
+    link = next(iter(victim.rendezvous._contacts)).attempt
+    assert link is not None
+    victim.rendezvous.ended(link.link, 0)
+    # Sighted at b last, so the next offer goes that way, with the same number as one by a has.
+    box, address = insider.box(), insider.address
+    called = victim.rendezvous.announced("b", TOPIC, box, address, 0)
+    call = next(effect.link for effect in called if isinstance(effect, MakeOffer))
+    victim.rendezvous.offered(call, "v=0", 0)
+
+    assert insider.describe(victim, Answer, answers=2) == []
+    assert victim.rendezvous.refused == {Reason.UNEXPECTED: 1}
+
+
+def test_a_peer_that_asks_again_and_again_is_called_no_more_often() -> None:
+    victim, insider = lone(), Insider(20)
+    announced = insider.announce(victim)
+    nonce = insider.learn(announced).nonce
+    victim.rendezvous.ended(next(e.link for e in announced if isinstance(e, MakeOffer)), 0)
+
+    asked = [insider.greet(victim, Echo(nonce, number, True)) for number in range(2, 9)]
+
+    assert asked == [[]] * 7
+    assert not victim.rendezvous.refused
 
 
 def test_a_greeting_that_echoes_nothing_of_ours_or_goes_to_everyone_is_refused() -> None:
@@ -377,6 +415,7 @@ def test_a_flood_of_made_up_devices_crowds_out_nobody_of_another_place() -> None
     colleague = world.add(make_me(20), {"work": [secret(2)]})
     world.drain()
     world.cut(victim, colleague)
+    world.drain()
     for number in range(limits.KNOWN_PEERS + 10):
         insider = Insider(1_000 + number)
         insider.announce(victim)
@@ -400,11 +439,12 @@ def test_a_flood_of_offers_begins_only_so_many_links() -> None:
 
 
 def test_no_more_links_are_under_way_over_all_places_than_the_bound() -> None:
-    places: Secrets = {place: [secret(place)] for place in range(1, 120)}
+    numbers = range(1, 120)
+    places: Secrets = {number: [secret(number)] for number in numbers}
     world = World()
     victim = world.add(make_me(10), places)
-    for place in places:
-        world.add(make_me(100 + place), {place: [secret(place)]})
+    for number in numbers:
+        world.add(make_me(100 + number), {number: [secret(number)]})
     most = 0
     # The queue that began last goes first, so that links are begun before others are finished.
     while world.step(choose=lambda count: count - 1):

@@ -93,3 +93,19 @@ def test_a_clock_that_is_set_back_under_a_device_does_no_harm() -> None:
     world.settle()
     assert_level(family, [ana, ben])
     assert len(ben.find(family, "note")) == 3
+
+
+def test_a_version_that_was_replaced_is_not_fetched_from_those_who_hold_the_new_one() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    note = ana.put(family, "note", {"title": "Milk"})
+    world.settle()
+    ana.skew_ms = HOUR_MS
+    ana.put(family, "note", {"title": "Oat milk"}, over=note)
+    world.run(1_000)
+    before = len(world.sent)
+    for device in (ana, ben, ana, ben):
+        device.restart()
+        world.run(10_000)
+    assert world.traffic(before)["Batch"] == 0
+    assert ben.get(family, note.id) == note

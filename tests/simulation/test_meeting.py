@@ -203,3 +203,55 @@ def test_a_device_of_a_slow_network_still_joins() -> None:
     world = World(conditions=Conditions(latency_ms=(2_000, 4_000), dial_ms=(10_000, 20_000)))
     family, devices = family_of(world, "ana", "ben", "cleo")
     assert_level(family, devices)
+
+
+def test_a_newcomer_whose_connection_broke_while_its_join_was_checked_is_let_in_later() -> None:
+    world = World(conditions=Conditions(verify_ms=(1_000, 1_000), notice_ms=(1, 1)))
+    ana = world.device("ana")
+    family = ana.create_group("Family")
+    ben = world.device("ben")
+    ben.join(ana.invite(family))
+    world.run_until(lambda: any(each.kind == "Batch" for each in world.sent))
+    world.run(20)
+    world.partition({ana}, {ben})
+    world.run(5_000)
+    assert ben.role(family) is None
+    world.heal()
+    world.settle()
+    assert ben.role(family) is Role.WRITER
+    assert_level(family, [ana, ben])
+
+
+def test_an_admin_who_has_heard_of_a_join_lets_in_whom_others_could_not() -> None:
+    world = World()
+    family, (ana, _) = family_of(world, "ana", "ben")
+    link = ana.invite(family, "admin")
+    world.settle()
+    cleo = world.device("cleo")
+    world.partition({ana}, {cleo})
+    cleo.join(link)
+    world.settle()
+    assert cleo.refused_joins == [(family, "no-role")]
+    assert cleo.role(family) is None
+    world.heal()
+    world.settle()
+    assert cleo.role(family) is Role.ADMIN
+
+
+def test_newcomers_who_met_each_other_first_are_let_in_by_each_other() -> None:
+    world = World()
+    ana = world.device("ana")
+    family = ana.create_group("Family")
+    link = ana.invite(family)
+    ana.go_offline()
+    ben, cleo = world.device("ben"), world.device("cleo")
+    ben.join(link)
+    cleo.join(link)
+    world.settle()
+    assert len(ben.peers()) == len(cleo.peers()) == 1
+    world.partition({ana}, {cleo})
+    ana.go_online()
+    world.settle()
+    assert ben.role(family) is Role.WRITER
+    assert cleo.role(family) is Role.WRITER
+    assert_level(family, [ana, ben, cleo])

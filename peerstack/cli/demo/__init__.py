@@ -10,6 +10,8 @@ from typing import Final
 
 import click
 
+from peerstack.cli.call import run
+
 NOTES: Final = 2_500
 NOTES_MIN: Final = 10
 
@@ -27,11 +29,9 @@ def demo(notes: int) -> None:
 
     Runs everything in a temporary folder, ends by itself and cleans up.
     """
-    import asyncio
-
     from peerstack.cli.demo.story import tell
 
-    asyncio.run(tell(notes))
+    run(tell(notes))
 
 
 COMMANDS = (demo,)

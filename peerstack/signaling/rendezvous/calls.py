@@ -162,7 +162,7 @@ class Calls:
         if contact.up is not None:
             self._drop(contact.up)
         contact.up, contact.up_since_ms = link, now_ms
-        contact.attempt, contact.asks = None, False
+        contact.attempt = None
 
     def ended(self, link: Link, now_ms: int) -> None:
         """A link is no more, or never was: try again after a while."""

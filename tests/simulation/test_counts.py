@@ -1,0 +1,114 @@
+"""What bringing a large group level costs: round trips, bytes, SQL statements."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from peerstack.ids import GroupId
+from peerstack.record import Record, Signed
+from peerstack.session.wire import TAG_BYTES
+from peerstack.testing.device import Device
+from peerstack.testing.world import Sent, World
+from tests.simulation.big import large_family, take_away
+from tests.store.watching import trace
+
+LATENCY_MS = 10
+ITEM_BYTES = 32 + 32
+"""A key, 6 bytes of time and an id, and a hash."""
+
+NAMES_BYTES = 2 * (TAG_BYTES + 2)
+"""How a side names the group: by its secret, and by that of the one invite that is open."""
+
+Family = tuple[World, GroupId, Device, Device]
+
+
+@pytest.fixture(scope="module")
+def family() -> Family:
+    return large_family(100_000)
+
+
+def meet(world: World, ana: Device, ben: Device) -> list[Sent]:
+    """Have two devices connect and come level; what they said behind the handshake."""
+    before = len(world.sent)
+    ana.go_online()
+    ben.go_online()
+    world.run(30_000)
+    said = [sent for sent in world.sent[before:] if sent.kind not in ("Hello", "Proof")]
+    ana.go_offline()
+    ben.go_offline()
+    world.run(30_000)
+    return said
+
+
+def bytes_of(said: Sequence[Sent]) -> int:
+    return sum(len(sent.data) for sent in said)
+
+
+def round_trips(said: Sequence[Sent]) -> float:
+    """From the first level shown to the last record delivered, in journeys to the peer and back."""
+    shown_ms = min(sent.at_ms for sent in said if sent.kind == "Level") + LATENCY_MS
+    delivered_ms = max(sent.at_ms for sent in said if sent.kind == "Batch") + LATENCY_MS
+    return (delivered_ms - shown_ms) / (2 * LATENCY_MS)
+
+
+def differing_bytes(versions: Sequence[Signed]) -> int:
+    return sum(len(each.body) + len(each.signature) + ITEM_BYTES for each in versions)
+
+
+def test_level_devices_find_that_out_in_one_round_trip_and_200_bytes(family: Family) -> None:
+    world, _, ana, ben = family
+    said = meet(world, ana, ben)
+    assert sorted(sent.kind for sent in said) == ["Groups", "Groups", "Level", "Level"]
+    assert len({sent.at_ms for sent in said if sent.kind == "Level"}) == 1
+    levels = [sent for sent in said if sent.kind == "Level"]
+    assert bytes_of(levels) + 2 * NAMES_BYTES < 200
+
+
+def test_a_hundred_records_that_one_lacks_take_three_round_trips(family: Family) -> None:
+    _, group, ana, ben = family
+    lacking = random.Random(1).sample(ana.find(group, "note"), 100)
+    take_away(ben.store, group, lacking)
+    check_the_costs(family, lacking)
+
+
+def test_a_hundred_edits_on_one_side_take_three_round_trips(family: Family) -> None:
+    _, group, ana, ben = family
+    chosen = random.Random(2).sample(ana.find(group, "note"), 100)
+    edited = [ben.update(group, each.id, {"title": "new"}) for each in chosen]
+    check_the_costs(family, edited)
+
+
+def test_fifty_edits_on_either_side_take_three_round_trips(family: Family) -> None:
+    _, group, ana, ben = family
+    chosen = random.Random(3).sample(ana.find(group, "note"), 100)
+    edited = [ana.update(group, each.id, {"title": "new"}) for each in chosen[:50]]
+    edited += [ben.update(group, each.id, {"title": "new"}) for each in chosen[50:]]
+    check_the_costs(family, edited)
+
+
+def check_the_costs(family: Family, differing: Sequence[Record]) -> None:
+    world, group, ana, ben = family
+    said = meet(world, ana, ben)
+    ids = [each.id for each in differing]
+    versions = list(ana.read(lambda snapshot: snapshot.live(group, ids)).values())
+    assert {each.hash for each in versions} == {each.hash for each in differing}
+    assert versions == list(ben.read(lambda snapshot: snapshot.live(group, ids)).values())
+    assert round_trips(said) <= 3
+    assert bytes_of(said) <= 2.5 * differing_bytes(versions)
+
+
+def test_the_number_of_sql_statements_of_a_no_op_does_not_grow_with_the_group(
+    family: Family,
+) -> None:
+    def statements(world: World, ana: Device, ben: Device) -> tuple[int, int]:
+        meet(world, ana, ben)  # What is kept in memory is the same in both worlds from here on.
+        traces = trace(ana.store._writer), trace(ben.store._writer)
+        meet(world, ana, ben)
+        return len(traces[0]), len(traces[1])
+
+    world, _, ana, ben = family
+    small_world, _, small_ana, small_ben = large_family(1_000)
+    assert statements(world, ana, ben) == statements(small_world, small_ana, small_ben)

@@ -1,0 +1,134 @@
+"""Whatever moment a device crashes at, it loses nothing that it had acknowledged or stored."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerstack.testing.conditions import STORMY, Conditions
+from peerstack.testing.world import World
+from tests.simulation.people import assert_level, family_of, live
+
+SLOW = Conditions(verify_ms=(20, 20))
+
+
+def conflicting_family(world: World):  # type: ignore[no-untyped-def]
+    """Two devices that have not met since both wrote, and a newcomer: much is to be done."""
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    note = ana.put(family, "note", {"title": "Milk"})
+    world.settle()
+    ana.go_offline()
+    ben.go_offline()
+    for device in (ana, ben):
+        device.put(family, "note", {"by": device.name}, over=note)
+        device.put_many(family, "note", [{"by": device.name, "n": n} for n in range(20)])
+    cleo = world.device("cleo", online=False)
+    cleo.join(ana.invite(family))
+    world.conditions = SLOW
+    for device in (ana, ben, cleo):
+        device.go_online()
+    return family, ana, ben, cleo
+
+
+@pytest.mark.parametrize("victim", ["ana", "ben", "cleo"])
+@pytest.mark.parametrize("turns", [*range(1, 30), 35, 40, 50, 60])
+def test_a_crash_right_behind_any_commit_loses_nothing(victim: str, turns: int) -> None:
+    world = World()
+    family, ana, ben, cleo = conflicting_family(world)
+    before = {**live(ana, family), **live(ben, family)}.keys()
+    world.devices[victim].crash_after(turns)
+    world.settle()
+    assert_level(family, [ana, ben, cleo])
+    assert before <= live(cleo, family).keys()
+
+
+def test_what_was_acknowledged_is_there_after_a_restart_with_nobody_else_around() -> None:
+    for steps in range(0, 200, 5):
+        world = World()
+        family, ana, ben, cleo = conflicting_family(world)
+        for _ in range(steps):
+            world.step()
+        stored = live(ben, family)
+        ana.go_offline()
+        cleo.go_offline()
+        ben.restart()
+        world.run(60_000)
+        after = live(ben, family)
+        assert after.keys() >= stored.keys()
+        assert all(after[each] == stored[each] for each in stored)
+
+
+def test_what_waits_for_a_statement_survives_a_crash_while_it_is_checked() -> None:
+    # Cleo's record came to ben before the statements that introduce her; when they come, it is
+    # checked, and ben crashes before the answer.
+    for turns in range(1, 12):
+        world = World()
+        family, (ana, ben) = family_of(world, "ana", "ben")
+        world.conditions = SLOW
+        ben.go_offline()
+        cleo = world.device("cleo")
+        cleo.join(ana.invite(family))
+        world.settle()
+        note = cleo.put(family, "note", {"title": "Hello"})
+        signed = cleo.read(lambda snapshot: snapshot.get(family, note.id))
+        assert signed is not None
+        ben.perform(lambda turn: turn.tx.hold([signed], turn.now.wall_ms, waits_for="statement"))
+        ben.crash_after(turns)
+        ben.go_online()
+        cleo.go_offline()
+        world.run_until(lambda: cleo.user.id in ben.members(family))
+        # Ana, too, is gone before ben can ask her for the record.
+        ana.go_offline()
+        world.run(10_000)
+        assert ben.get(family, note.id) == note or held(ben, family) == 1, turns
+
+
+def held(device, family) -> int:  # type: ignore[no-untyped-def]
+    return device.read(lambda snapshot: snapshot.counts(family)).held
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_devices_that_crash_all_the_time_come_level_in_the_end(seed: int) -> None:
+    world = World(seed, STORMY)
+    family, devices = family_of(world, "ana", "ben", "cleo")
+    for turn in range(60):
+        writer, victim = (devices[world.dice.below(3)] for _ in range(2))
+        writer.put(family, "note", {"turn": turn})
+        victim.crash_after(1 + world.dice.below(20))
+        world.run(world.dice.below(5_000))
+    world.conditions = Conditions()
+    world.settle()
+    assert_level(family, devices)
+    assert len(devices[0].find(family, "note")) == 60
+
+
+def test_a_join_survives_a_crash_at_any_of_its_steps() -> None:
+    for turns in range(1, 15):
+        for victim in ("ana", "ben"):
+            world = World()
+            ana, ben = world.device("ana"), world.device("ben")
+            family = ana.create_group("Family")
+            ben.join(ana.invite(family))
+            world.devices[victim].crash_after(turns)
+            world.settle()
+            assert_level(family, [ana, ben])
+
+
+def test_nothing_is_sent_of_a_turn_that_was_not_committed() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    before = len(world.sent)
+
+    class Broken(Exception):
+        pass
+
+    def write_and_fail(turn) -> None:  # type: ignore[no-untyped-def]
+        from peerstack.engine import writing
+
+        writing.put(turn, family, "note", {"title": "never"}, None)
+        raise Broken
+
+    with pytest.raises(Broken):
+        ana.perform(write_and_fail)
+    world.run(10_000)
+    assert world.sent[before:] == []
+    assert ana.find(family, "note") == ben.find(family, "note") == []
