@@ -83,6 +83,8 @@ class Engine:
         turn.meet_anew()
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
+        for row in turn.tx.groups():
+            self._release_waiting(turn, row.id)
 
     @property
     def me(self) -> Self:
@@ -328,8 +330,11 @@ class Engine:
                 self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
                 for link, peer in self.peers.items():
                     peer.rejudge(group, self._replica(turn, link))
-                for arrival in records.release_waiting(turn, group):
-                    self._check(turn, None, 0, arrival)
+                self._release_waiting(turn, group)
+
+    def _release_waiting(self, turn: Turn, group: GroupId) -> None:
+        for arrival in records.release_waiting(turn, group):
+            self._check(turn, None, 0, arrival)
 
     def _meet_anew(self, turn: Turn) -> None:
         self._meeting.set_secrets(turn)

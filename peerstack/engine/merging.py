@@ -68,6 +68,9 @@ def _keep_losers(
     """Keep versions that came after what beats them; tell of those that its author had not seen."""
     if not losers:
         return
+    # Two peers may have told of one at once: both were being checked when neither was kept yet.
+    known = turn.tx.known(group, [loser.hash for loser in losers])
+    losers = [loser for loser in losers if loser.hash not in known]
     live = turn.tx.live(group, {loser.id for loser in losers})
     unseen = [loser for loser in losers if not had_seen(live[loser.id], loser)]
     seen = [loser for loser in losers if had_seen(live[loser.id], loser)]

@@ -85,6 +85,8 @@ def _put_aside(
 
 def admit(turn: Turn, arrival: RecordsArrival, holds: Sequence[bool]) -> None:
     """Judge what was checked, by the statements of this moment, and merge what is admitted."""
+    if arrival.origin is None:
+        turn.tx.release([item.hash for item in arrival.items])
     state = turn.state(arrival.group)
     admitted: list[Signed] = []
     refused: list[tuple[Hash, UserId, str]] = []
@@ -115,7 +117,6 @@ def _hold(turn: Turn, item: Signed, until_ms: int | None) -> None:
 def release_due(turn: Turn, limit: int) -> bool:
     """Judge records again whose time has come; whether there may be more of them."""
     due = turn.tx.due(turn.now.wall_ms, limit)
-    turn.tx.release([item.hash for item in due])
     for group in sorted({item.group for item in due}):
         mine = [item for item in due if item.group == group]
         state = turn.state(group)
@@ -125,12 +126,17 @@ def release_due(turn: Turn, limit: int) -> bool:
 
 
 def release_waiting(turn: Turn, group: GroupId) -> Iterator[RecordsArrival]:
-    """Take up the records of a group that waited for a statement which is here now."""
+    """Take up the records of a group that waited for a statement which is here now.
+
+    They stay held until they are checked, so that a crash meanwhile loses none.
+    """
     state, after = turn.state(group), b""
     while waiting := turn.tx.waiting(group, limits.SLICE_RECORDS, after):
         after = waiting[-1].hash
-        known = [item for item in waiting if state.device(item.signer, item.device)]
-        turn.tx.release([item.hash for item in known])
-        arrival = receive(turn, group, known, None, statements_level=False)
-        if arrival is not None:
-            yield arrival
+        ready = [
+            (item, device.key)
+            for item in waiting
+            if (device := state.device(item.signer, item.device)) is not None
+        ]
+        if ready:
+            yield RecordsArrival(group, None, [item for item, _ in ready], [key for _, key in ready])

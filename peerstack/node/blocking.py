@@ -53,7 +53,8 @@ class _Loop:
                 except StopAsyncIteration:
                     return
         finally:
-            self.wait(_end(stream))
+            if not self._loop.is_closed():
+                self.wait(_end(stream))
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

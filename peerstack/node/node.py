@@ -96,8 +96,7 @@ class Node:
         self._readers = ThreadPoolExecutor(_READERS, "peerstack-read")
         self._network: Network | None = None
         self._join_refusals: dict[GroupId, str] = {}
-        self.server_urls: tuple[str, ...] = ()
-        """The signaling servers that this device meets others by; invite links name them."""
+        self._server_urls: tuple[str, ...] = ()
         self.personal = Group(self, user.id, "")
         """The group of one's own devices alone."""
 
@@ -131,14 +130,14 @@ class Node:
             from peerstack.node.network import Network
 
             self._network = Network(self._shell.post, SystemEntropy())
-            for url in self.server_urls:
+            for url in self._server_urls:
                 self._network.add_server(url)
         self._shell.start(meet=self._network is not None)
 
     async def _add_servers(self, urls: Sequence[str]) -> None:
         checked = _checked_servers(urls)
         known = await self._shell.perform(lambda turn: profile.add_servers(turn, checked))
-        self.server_urls = tuple(known)
+        self._server_urls = tuple(known)
         if self._network is not None:
             for url in known:
                 self._network.add_server(url)
@@ -166,6 +165,11 @@ class Node:
     def user(self) -> User:
         """One's own user on this device. Holds secrets; its `repr` shows none."""
         return self._user
+
+    @property
+    def server_urls(self) -> tuple[str, ...]:
+        """The signaling servers that this device meets others by; invite links name them."""
+        return self._server_urls
 
     async def create_group(self, name: str) -> Group:
         """Found a group. Raises `InvalidValue` for a name that is empty or too long."""
@@ -220,7 +224,9 @@ class Node:
             raise JoinPending(self._why_pending(preview)) from error
         finally:
             stirred.end()
-        return await self.group(group)
+        joined = await self.group(group)
+        # The group's own name may still be on its way.
+        return joined if joined.name else Group(self, group, preview.group_name)
 
     async def _is_inside(self, group: GroupId) -> bool:
         refused = self._join_refusals.get(group)

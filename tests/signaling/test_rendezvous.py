@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from peerstack import limits
 from peerstack.keys import Secret
-from peerstack.signaling.rendezvous import AcceptAnswer, Announce, JoinTopics, LeaveTopics, Me, Peer
+from peerstack.signaling.rendezvous import AcceptAnswer, Announce, JoinTopics, LeaveTopics
 from peerstack.signaling.rendezvous.boxes import topic_of
-from peerstack.signaling.rendezvous.contacts import LINKS_PER_PLACE, RETRY_MOST_MS
+from peerstack.signaling.rendezvous.contacts import RETRY_MOST_MS
 from tests.signaling.meeting import DAY, Device, Secrets, World, make_me, secret
 
 FAMILY: Secrets = {"family": [secret(1)]}
@@ -30,18 +30,6 @@ def assert_all_linked(devices: Sequence[Device]) -> None:
 def assert_one_call_per_pair(world: World, devices: Sequence[Device]) -> None:
     peers = sorted((device.me.peer for device in devices), key=lambda peer: peer.rank)
     assert sorted(world.calls, key=str) == sorted(combinations(peers, 2), key=str)
-
-
-def is_connected(devices: Sequence[Device]) -> bool:
-    links = {device.me.peer: device.linked for device in devices}
-    reached: set[Peer] = set()
-    waiting = [devices[0].me.peer]
-    while waiting:
-        peer = waiting.pop()
-        if peer not in reached:
-            reached.add(peer)
-            waiting += links[peer]
-    return len(reached) == len(devices)
 
 
 @given(
@@ -436,120 +424,6 @@ def test_a_peer_gone_from_one_server_is_called_by_another() -> None:
     world.pass_time(HOUR_MS)
 
     assert_all_linked([one, two])
-
-
-# --- Many. --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_a_crowd_hangs_together_with_few_links_each(seed: int) -> None:
-    world = World(seed)
-    numbers = world.random.sample(range(1, 1_000), 40)
-    for number in numbers:
-        world.add(make_me(number), FAMILY)
-        for _ in range(world.random.randrange(100)):
-            world.step()
-    world.pass_time(HOUR_MS)
-
-    assert is_connected(world.devices)
-    assert all(1 <= len(device.linked) <= LINKS_PER_PLACE for device in world.devices)
-    assert all(len(set(device.linked)) == len(device.linked) for device in world.devices)
-    calls = len(world.calls)
-    world.pass_time(HOUR_MS)
-    assert len(world.calls) == calls, "a crowd at rest makes no calls"
-
-
-def hub_of(world: World, number: int, around: Sequence[int], *more_servers: str) -> Device:
-    """A device among others that see nobody else: each shares a server with it alone."""
-    servers = [f"server {each}" for each in around]
-    hub = world.add(make_me(number, user=7), FAMILY, *servers, *more_servers)
-    for each, server in zip(around, servers, strict=True):
-        world.add(make_me(each), FAMILY, server)
-        world.drain()
-    return hub
-
-
-FULL = [80, *range(20, 19 + LINKS_PER_PLACE)]
-"""Numbers of as many devices as one takes in; 80 follows 50 in the order."""
-
-
-@pytest.mark.parametrize(("number", "is_let_in"), [(49, True), (51, True), (5, False)])
-def test_a_device_with_all_links_that_fit_makes_way_for_its_neighbour_in_the_order_alone(
-    number: int, is_let_in: bool
-) -> None:
-    world = World()
-    hub = hub_of(world, 50, FULL, "more")
-    assert len(hub.linked) == LINKS_PER_PLACE
-    newcomer = world.add(make_me(number), FAMILY, "more")
-    world.drain()
-
-    assert len(hub.linked) == LINKS_PER_PLACE
-    assert (newcomer.me.peer in hub.linked) is is_let_in
-    if number == 49:
-        assert make_me(80).peer in hub.linked, "the neighbour on the other side stays"
-
-
-def test_a_device_with_all_links_that_fit_still_renews_one_that_it_has() -> None:
-    world = World()
-    hub = hub_of(world, 50, FULL)
-    crashing = next(device for device in world.devices if device.me.peer == make_me(22).peer)
-    world.crash(crashing)
-    restarted = world.add(crashing.me, FAMILY, "server 22")
-    world.drain()
-
-    assert restarted.linked == [hub.me.peer]
-    assert len(hub.linked) == LINKS_PER_PLACE
-
-
-def test_own_devices_are_linked_though_both_have_links_enough() -> None:
-    world = World()
-    near = range(101, 101 + limits.PEERS_PER_GROUP)
-    hubs = [hub_of(world, 100, near), hub_of(world, 200, [each + 100 for each in near])]
-    assert [len(hub.linked) for hub in hubs] == [limits.PEERS_PER_GROUP] * 2
-    for hub in hubs:
-        world.connect(hub, "common")
-    world.drain()
-
-    assert hubs[1].me.peer in hubs[0].linked
-
-
-def test_a_newcomer_to_a_crowd_is_let_in_whatever_its_place_in_the_order() -> None:
-    world = World()
-    for number in range(2, 32):
-        world.add(make_me(number), FAMILY)
-    world.pass_time(60_000)
-    for number in (1, 99):
-        newcomer = world.add(make_me(number), FAMILY)
-        world.pass_time(60_000)
-        assert len(newcomer.linked) >= limits.PEERS_PER_GROUP // 2
-
-
-def test_own_devices_come_first_in_a_crowd() -> None:
-    world = World()
-    for number in range(30):
-        world.add(make_me(number), FAMILY)
-    world.pass_time(60_000)
-    own: list[Me] = [make_me(number, user=5) for number in (40, 50, 60, 70)]
-    devices = [world.add(me, FAMILY) for me in own]
-    world.pass_time(60_000)
-
-    for device in devices:
-        assert {me.peer for me in own} - {device.me.peer} <= set(device.linked)
-
-
-def test_halves_of_a_crowd_that_met_apart_become_one() -> None:
-    world = World()
-    halves = {"a": range(20, 0, -2), "b": range(1, 20, 2)}
-    for server, numbers in halves.items():
-        for number in numbers:
-            world.add(make_me(number), FAMILY, server)
-    world.pass_time(60_000)
-    for device in world.devices[10:]:
-        world.connect(device, "a")
-        world.drain()
-    world.pass_time(HOUR_MS)
-
-    assert is_connected(world.devices)
 
 
 def test_secrets_stay_out_of_what_is_printed() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 from typing import Any
 
 import msgspec
@@ -13,46 +12,35 @@ from hypothesis import strategies as st
 
 from peerstack import limits
 from peerstack.errors import Reason
-from peerstack.keys import BoxKey, PublicKey, seal_to
+from peerstack.keys import PublicKey, seal_to
 from peerstack.signaling.rendezvous import (
     Abandon,
     Announce,
     Effect,
     MakeAnswer,
     MakeOffer,
-    Me,
     SignalTo,
 )
 from peerstack.signaling.rendezvous.boxes import (
-    Announcement,
     Answer,
-    Description,
     Echo,
-    Greeting,
     Offer,
-    open_announcement_untrusted,
     open_signal_untrusted,
     read_description_untrusted,
-    seal_announcement,
-    seal_description,
     seal_greeting,
     topic_of,
 )
+from tests.signaling.insider import ENTROPY, FAMILY, TOPIC, Insider, box_key_of, lone
 from tests.signaling.meeting import (
     DAY,
     Delivery,
     Device,
-    Secrets,
-    SeededEntropy,
     World,
     make_me,
     secret,
 )
 
-FAMILY: Secrets = {"family": [secret(1)]}
-TOPIC = topic_of(secret(1), DAY)
 HOUR_MS = 60 * 60 * 1000
-ENTROPY = SeededEntropy(7)
 
 
 def pair(*servers: str) -> tuple[World, Device, Device]:
@@ -60,67 +48,6 @@ def pair(*servers: str) -> tuple[World, Device, Device]:
     one, two = (world.add(make_me(number), FAMILY, *servers) for number in (10, 20))
     world.drain()
     return world, one, two
-
-
-class Insider:
-    """Knows the secret and speaks the protocol by hand, at an address of its own."""
-
-    def __init__(self, number: int, *, key: int | None = None) -> None:
-        self.me: Me = make_me(number, key=key)
-        self.address = f"insider-{number}-{key}"
-        self.nonce = ENTROPY.draw(16)
-        self.box_key = BoxKey(ENTROPY.draw(32))
-        self.numbers = iter(range(1, 1_000))
-
-    def box(self, echo: Echo | None = None, **change: Any) -> bytes:
-        announcement = Announcement(
-            self.me.peer, self.address, self.nonce, self.box_key.public, echo
-        )
-        changed = msgspec.structs.replace(announcement, **change)
-        return seal_announcement(changed, self.me.signer, secret(1), TOPIC, ENTROPY)
-
-    def announce(self, victim: Device, **change: Any) -> list[Effect]:
-        return victim.rendezvous.announced("a", TOPIC, self.box(**change), self.address, 0)
-
-    def learn(self, effects: Sequence[Effect]) -> Announcement:
-        """What the victim's greeting says of it."""
-        box = next(each.box for each in effects if isinstance(each, SignalTo))
-        greeting = open_signal_untrusted(self.box_key, box)
-        assert isinstance(greeting, Greeting)
-        return open_announcement_untrusted(secret(1), greeting.topic, greeting.box)
-
-    def greet(self, victim: Device, echo: Echo, **change: Any) -> list[Effect]:
-        to = victim_box_key(victim)
-        box = seal_greeting(TOPIC, self.box(echo, **change), to, ENTROPY)
-        return victim.rendezvous.signalled("a", box, self.address, 0)
-
-    def describe(
-        self, victim: Device, kind: type[Offer | Answer] = Offer, **change: Any
-    ) -> list[Effect]:
-        presence = victim.rendezvous._beacon.presences["a"]
-        description = Description(
-            self.me.peer,
-            victim.me.peer,
-            self.nonce,
-            presence.nonce,
-            next(self.numbers),
-            0 if kind is Offer else 1,
-            "v=0 by an insider",
-        )
-        description = msgspec.structs.replace(description, **change)
-        to = victim_box_key(victim)
-        box = seal_description(kind, description, self.me.signer, to, ENTROPY)
-        return victim.rendezvous.signalled("a", box, self.address, 0)
-
-
-def victim_box_key(victim: Device) -> PublicKey:
-    return victim.rendezvous._beacon.presences["a"].box_key.public
-
-
-def lone() -> Device:
-    device = World().add(make_me(10), FAMILY)
-    assert device.rendezvous.refused == {}
-    return device
 
 
 # --- What a server learns. ----------------------------------------------------------------------
@@ -285,7 +212,7 @@ def _signal_box(effects: Sequence[Effect], address: str) -> bytes:
 
 
 def _seal_on(signal: Offer, to: Device, sender: str) -> list[Effect]:
-    box = seal_to(victim_box_key(to), msgspec.msgpack.encode(signal), ENTROPY)
+    box = seal_to(box_key_of(to), msgspec.msgpack.encode(signal), ENTROPY)
     return to.rendezvous.signalled("a", box, sender, 0)
 
 
@@ -377,7 +304,7 @@ def test_a_greeting_that_echoes_nothing_of_ours_or_goes_to_everyone_is_refused()
 
     assert insider.greet(victim, Echo(b"e" * 16, 1, True)) == []
     assert insider.announce(victim, echo=Echo(b"e" * 16, 1, True)) == []
-    unsolicited = seal_greeting(TOPIC, insider.box(), victim_box_key(victim), ENTROPY)
+    unsolicited = seal_greeting(TOPIC, insider.box(), box_key_of(victim), ENTROPY)
     assert victim.rendezvous.signalled("a", unsolicited, insider.address, 0) == []
     assert victim.rendezvous.refused == {Reason.BAD_PROOF: 2, Reason.UNEXPECTED: 1}
 
@@ -403,55 +330,6 @@ def test_a_key_that_nothing_can_be_sealed_to_is_refused() -> None:
     assert insider.announce(victim, box_key=PublicKey(b"\0" * 32)) == []
     assert victim.rendezvous.refused == {Reason.BAD_PROOF: 1}
     assert list(victim.rendezvous._contacts) == []
-
-
-# --- Bounds. ------------------------------------------------------------------------------------
-
-
-def test_a_flood_of_made_up_devices_crowds_out_nobody_of_another_place() -> None:
-    world = World()
-    places: Secrets = {"family": [secret(1)], "work": [secret(2)]}
-    victim = world.add(make_me(10), places)
-    colleague = world.add(make_me(20), {"work": [secret(2)]})
-    world.drain()
-    world.cut(victim, colleague)
-    world.drain()
-    for number in range(limits.KNOWN_PEERS + 10):
-        insider = Insider(1_000 + number)
-        insider.announce(victim)
-
-    known = [contact.peer for contact in victim.rendezvous._contacts]
-    assert len(known) == limits.KNOWN_PEERS
-    assert colleague.me.peer in known
-
-
-def test_a_flood_of_offers_begins_only_so_many_links() -> None:
-    victim = World().add(make_me(5_000), FAMILY)
-    answers = 0
-    for number in Random(1).sample(range(1_000, 4_000), 100):
-        insider = Insider(number)
-        insider.announce(victim)
-        answers += sum(isinstance(effect, MakeAnswer) for effect in insider.describe(victim))
-
-    under_way = [contact for contact in victim.rendezvous._contacts if contact.attempt]
-    assert 1 <= answers <= len(under_way) + 4
-    assert len(under_way) <= 2 * limits.PEERS_PER_GROUP
-
-
-def test_no_more_links_are_under_way_over_all_places_than_the_bound() -> None:
-    numbers = range(1, 120)
-    places: Secrets = {number: [secret(number)] for number in numbers}
-    world = World()
-    victim = world.add(make_me(10), places)
-    for number in numbers:
-        world.add(make_me(100 + number), {number: [secret(number)]})
-    most = 0
-    # The queue that began last goes first, so that links are begun before others are finished.
-    while world.step(choose=lambda count: count - 1):
-        most = max(most, victim.rendezvous._contacts.under_way())
-
-    assert most == limits.LINKS_UNDER_WAY
-    assert len(victim.linked) == len(places)
 
 
 def test_a_description_that_fits_in_no_box_is_abandoned_and_tried_again_later() -> None:

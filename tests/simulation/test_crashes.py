@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from peerstack.engine import Turn, writing
+from peerstack.errors import StoreFull
+from peerstack.ids import GroupId
 from peerstack.testing.conditions import STORMY, Conditions
+from peerstack.testing.device import Device
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, family_of, live
 
 SLOW = Conditions(verify_ms=(20, 20))
 
 
-def conflicting_family(world: World):  # type: ignore[no-untyped-def]
+def conflicting_family(world: World) -> tuple[GroupId, Device, Device, Device]:
     """Two devices that have not met since both wrote, and a newcomer: much is to be done."""
     family, (ana, ben) = family_of(world, "ana", "ben")
     note = ana.put(family, "note", {"title": "Milk"})
@@ -30,7 +34,7 @@ def conflicting_family(world: World):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("victim", ["ana", "ben", "cleo"])
-@pytest.mark.parametrize("turns", [*range(1, 30), 35, 40, 50, 60])
+@pytest.mark.parametrize("turns", [1, 2, 3, 4, 5, 6, 8, 10, 13, 17, 22, 30])
 def test_a_crash_right_behind_any_commit_loses_nothing(victim: str, turns: int) -> None:
     world = World()
     family, ana, ben, cleo = conflicting_family(world)
@@ -42,7 +46,7 @@ def test_a_crash_right_behind_any_commit_loses_nothing(victim: str, turns: int) 
 
 
 def test_what_was_acknowledged_is_there_after_a_restart_with_nobody_else_around() -> None:
-    for steps in range(0, 200, 5):
+    for steps in range(0, 200, 25):
         world = World()
         family, ana, ben, cleo = conflicting_family(world)
         for _ in range(steps):
@@ -57,33 +61,26 @@ def test_what_was_acknowledged_is_there_after_a_restart_with_nobody_else_around(
         assert all(after[each] == stored[each] for each in stored)
 
 
-def test_what_waits_for_a_statement_survives_a_crash_while_it_is_checked() -> None:
-    # Cleo's record came to ben before the statements that introduce her; when they come, it is
-    # checked, and ben crashes before the answer.
-    for turns in range(1, 12):
-        world = World()
-        family, (ana, ben) = family_of(world, "ana", "ben")
-        world.conditions = SLOW
-        ben.go_offline()
-        cleo = world.device("cleo")
-        cleo.join(ana.invite(family))
-        world.settle()
-        note = cleo.put(family, "note", {"title": "Hello"})
-        signed = cleo.read(lambda snapshot: snapshot.get(family, note.id))
-        assert signed is not None
-        ben.perform(lambda turn: turn.tx.hold([signed], turn.now.wall_ms, waits_for="statement"))
-        ben.crash_after(turns)
-        ben.go_online()
-        cleo.go_offline()
-        world.run_until(lambda: cleo.user.id in ben.members(family))
-        # Ana, too, is gone before ben can ask her for the record.
-        ana.go_offline()
-        world.run(10_000)
-        assert ben.get(family, note.id) == note or held(ben, family) == 1, turns
-
-
-def held(device, family) -> int:  # type: ignore[no-untyped-def]
-    return device.read(lambda snapshot: snapshot.counts(family)).held
+def test_what_waited_for_a_statement_survives_a_crash_while_it_is_checked() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    cleo = world.device("cleo")
+    cleo.join(ana.invite(family))
+    world.settle()
+    note = cleo.put(family, "note", {"title": "Hello"})
+    signed = cleo.read(lambda snapshot: snapshot.get(family, note.id))
+    assert signed is not None
+    ben.perform(lambda turn: turn.tx.hold([signed], turn.now.wall_ms, waits_for="statement"))
+    world.conditions = SLOW
+    cleo.go_offline()
+    ben.go_online()
+    world.run_until(lambda: cleo.user.id in ben.members(family))
+    # Nobody is left to ask for it again.
+    ana.go_offline()
+    ben.restart()
+    world.run(60_000)
+    assert ben.get(family, note.id) == note
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -102,7 +99,7 @@ def test_devices_that_crash_all_the_time_come_level_in_the_end(seed: int) -> Non
 
 
 def test_a_join_survives_a_crash_at_any_of_its_steps() -> None:
-    for turns in range(1, 15):
+    for turns in (1, 2, 3, 4, 5, 7, 9):
         for victim in ("ana", "ben"):
             world = World()
             ana, ben = world.device("ana"), world.device("ben")
@@ -118,16 +115,11 @@ def test_nothing_is_sent_of_a_turn_that_was_not_committed() -> None:
     family, (ana, ben) = family_of(world, "ana", "ben")
     before = len(world.sent)
 
-    class Broken(Exception):
-        pass
-
-    def write_and_fail(turn) -> None:  # type: ignore[no-untyped-def]
-        from peerstack.engine import writing
-
+    def write_and_fail(turn: Turn) -> None:
         writing.put(turn, family, "note", {"title": "never"}, None)
-        raise Broken
+        raise StoreFull("no room left")
 
-    with pytest.raises(Broken):
+    with pytest.raises(StoreFull):
         ana.perform(write_and_fail)
     world.run(10_000)
     assert world.sent[before:] == []

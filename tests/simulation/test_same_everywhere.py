@@ -25,6 +25,7 @@ from peerstack.testing.conditions import CALM, STORMY, Conditions
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
 from tests.simulation.people import family_of, live
+from tests.simulation.scripted import Scripted, secret_of, written_by
 
 DAY_MS = 24 * 60 * 60 * 1000
 MINUTE_MS = 60 * 1000
@@ -217,3 +218,25 @@ def test_both_authors_of_a_conflict_see_it_once(seed: int) -> None:
         assert logged_conflicts(device, family, [note.id]) == {loser.hash}
         assert sum(each.conflict for each in device.changes(family)) == 1
     assert logged_conflicts(cleo, family, [note.id]) <= {loser.hash}
+
+
+def test_a_conflict_that_two_peers_tell_of_at_once_is_logged_once() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, *NAMES)
+    note = ana.put(family, "note", {"title": "Milk"})
+    world.settle()
+    ben.go_offline()
+    cleo.go_offline()
+    world.run(MINUTE_MS)
+    loser = written_by(ben.user, family, note.id, note.modified + 1, {"by": "ben"})
+    ana.put(family, "note", {"by": "ana"}, over=note)
+    scripts = [Scripted(world, ana, each.user).shake_hands() for each in (ben, cleo)]
+    for script in scripts:
+        script.name_groups(secret_of(ben, family))
+    world.conditions = Conditions(verify_ms=(1_000, 1_000))
+    for script in scripts:
+        script.gives(loser)
+    world.run(5_000)
+    assert [script.acknowledged for script in scripts] == [[0], [0]]
+    assert logged_conflicts(ana, family, [note.id]) == {loser.hash}
+    assert sum(each.conflict for each in ana.changes(family)) == 1

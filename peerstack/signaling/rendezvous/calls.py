@@ -71,7 +71,7 @@ class Calls:
         """A peer announced itself to all: greet it if either side wants a link."""
         wanted = self._wants(contact, now_ms)
         if _is_greeting_due(contact, sighting, now_ms) and (
-            wanted or self._contacts.wants_us(contact, self._beacon.places, now_ms)
+            wanted or self._contacts.wants_us(contact, sighting.server, self._beacon.places, now_ms)
         ):
             self._greet(contact, sighting, now_ms, wanted=wanted)
         self._approach(contact, now_ms, wanted=wanted)

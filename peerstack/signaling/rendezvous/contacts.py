@@ -180,19 +180,21 @@ class Contacts:
         """
         engaged = self._engaged(places)
         wanted: set[Peer] = set()
-        for place, peers in self._promising(places, now_ms).items():
+        for (place, _), peers in self._rings(places, now_ms).items():
             first, *others = choose(self._me, peers)
             enough = engaged[place] >= limits.PEERS_PER_GROUP
             wanted.add(first)
             wanted.update(peer for peer in others if not enough or peer.user == self._me.user)
         return wanted
 
-    def wants_us(self, contact: Contact, places: Mapping[Secret, Place], now_ms: int) -> bool:
-        """Whether a peer that knew all that this device knows would want a link with it."""
-        met = self._promising(places, now_ms)
+    def wants_us(
+        self, contact: Contact, server: str, places: Mapping[Secret, Place], now_ms: int
+    ) -> bool:
+        """Whether a peer would want a link with this device, if it met the others on a server."""
+        rings = self._rings(places, now_ms)
         shared = {places[secret] for secret in contact.secrets}
         return any(
-            self._me in choose(contact.peer, {*met[place], self._me} - {contact.peer})
+            self._me in choose(contact.peer, {*rings[place, server], self._me} - {contact.peer})
             for place in shared
         )
 
@@ -215,10 +217,10 @@ class Contacts:
         None if the contact is no neighbour. Only neighbours displace, and none is displaced, so a
         place that is full hangs together, and no two displace each other in turns.
         """
-        met = self._promising(places, now_ms)
-        near = {place: neighbours(self._me, peers) for place, peers in met.items()}
+        rings = self._rings(places, now_ms)
+        near = {ring: neighbours(self._me, peers) for ring, peers in rings.items()}
         kept = frozenset[Peer]().union(*near.values())
-        full = {place for place, peers in near.items() if contact.peer in peers}
+        full = {place for (place, _), peers in near.items() if contact.peer in peers}
         spared = [
             (each.up_since_ms, each.up)
             for each in self._contacts.values()
@@ -241,16 +243,21 @@ class Contacts:
         due += [each.retry_ms for each in self if each.retry_ms is not None]
         return min(due, default=None)
 
-    def _promising(
+    def _rings(
         self, places: Mapping[Secret, Place], now_ms: int
-    ) -> defaultdict[Place, set[Peer]]:
-        """The peers to count on, by place."""
-        met: defaultdict[Place, set[Peer]] = defaultdict(set)
+    ) -> defaultdict[tuple[Place, str], set[Peer]]:
+        """The peers to count on, by place and server.
+
+        Apart by server, since who is on one does not see who is on another: each ring hangs
+        together by itself, and the devices on both servers join them.
+        """
+        rings: defaultdict[tuple[Place, str], set[Peer]] = defaultdict(set)
         for contact in self._contacts.values():
             if contact.is_promising(now_ms):
                 for secret in contact.secrets:
-                    met[places[secret]].add(contact.peer)
-        return met
+                    for server in contact.sightings or ("",):
+                        rings[places[secret], server].add(contact.peer)
+        return rings
 
     def _engaged(self, places: Mapping[Secret, Place]) -> Counter[Place]:
         """How many links and attempts each place has."""

@@ -1,0 +1,84 @@
+"""The blocking API is the same API: compared name by name, and used from threads."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from pathlib import Path
+
+import pytest
+
+import peerstack
+from peerstack.node.blocking import open_sync
+from peerstack.node.node import open as open_async
+
+# What the framework's own parts use of each other, and no app does.
+INTERNAL = {"perform", "read", "changes", "living_list", "wall_ms"}
+
+
+def public(kind: type) -> dict[str, object]:
+    return {name: value for name, value in vars(kind).items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    ("asynchronous", "blocking", "left_out"),
+    [
+        (peerstack.Node, peerstack.SyncNode, INTERNAL),
+        (peerstack.Group, peerstack.SyncGroup, set[str]()),
+    ],
+)
+def test_each_public_name_stands_in_both_with_the_same_parameters(
+    asynchronous: type, blocking: type, left_out: set[str]
+) -> None:
+    ours, twins = public(asynchronous), public(blocking)
+
+    assert set(ours) - left_out == set(twins)
+    for name, twin in twins.items():
+        if callable(twin):
+            assert parameters(ours[name]) == parameters(twin), name
+
+
+def parameters(function: object) -> list[tuple[str, object, object]]:
+    assert callable(function)
+    found = inspect.signature(function).parameters.values()
+    return [(each.name, each.kind, each.default) for each in found]
+
+
+def test_open_and_open_sync_take_the_same_arguments() -> None:
+    assert parameters(open_async) == parameters(open_sync)
+
+
+def test_a_blocking_node_serves_several_threads(tmp_path: Path) -> None:
+    with peerstack.open_sync(tmp_path / "ana.db", name="Ana", network=False) as node:
+        threads = [
+            threading.Thread(target=node.personal.put, args=("note", {"n": number}))
+            for number in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        found = node.personal.find("note", order_by="n")
+
+    assert [note.value["n"] for note in found] == list(range(8))
+
+
+def test_blocking_changes_and_lists_are_ordinary_iterators(tmp_path: Path) -> None:
+    with peerstack.open_sync(tmp_path / "ana.db", name="Ana", network=False) as node:
+        changes = node.personal.changes()
+        lists = node.personal.live("note")
+        assert next(lists) == []
+
+        note = node.personal.put("note", {"title": "Milk"})
+
+        assert next(changes).record == note
+        assert next(lists) == [note]
+
+
+def test_an_error_inside_the_block_comes_out_as_it_is(tmp_path: Path) -> None:
+    with (
+        pytest.raises(peerstack.NotFound, match="no group"),
+        peerstack.open_sync(tmp_path / "ana.db", name="Ana", network=False) as node,
+    ):
+        node.group("Nowhere")
