@@ -79,6 +79,9 @@ LEAF_ITEMS: Final = 128
 LEAF_ITEMS_MAX: Final = 256
 """What a leaf may have grown to while it was under way."""
 
+RECONCILE_SENT_ITEMS: Final = 8_192
+"""Sent unseen for the eager leaves of one turn; what is beyond is shown first."""
+
 # --- On this device. ----------------------------------------------------------------------------
 
 PUT_MANY_RECORDS: Final = 10_000

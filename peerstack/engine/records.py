@@ -139,4 +139,6 @@ def release_waiting(turn: Turn, group: GroupId) -> Iterator[RecordsArrival]:
             if (device := state.device(item.signer, item.device)) is not None
         ]
         if ready:
-            yield RecordsArrival(group, None, [item for item, _ in ready], [key for _, key in ready])
+            yield RecordsArrival(
+                group, None, [item for item, _ in ready], [key for _, key in ready]
+            )

@@ -80,6 +80,7 @@ class Reconciler:
         self._turn = Turn()
         self._turns_taken = 0
         self._full = False
+        self._sent = 0
         self._done = False
         self._peer_turn = _PeerTurn()
         self._found = Findings()
@@ -115,6 +116,7 @@ class Reconciler:
         self._turn = Turn()
         self._turns_taken += 1
         self._full = False
+        self._sent = 0
         return self._step(messages, done=done, complete=complete)
 
     def _step(
@@ -170,11 +172,15 @@ class Reconciler:
         mine, named = self._named(items), set(theirs)
         surplus = tuple(item for name, item in mine.items() if name not in named)
         lacking = [name for name in theirs if name not in mine and name not in self._known_names]
+        # More than a turn's share is shown, so that a flood of eager leaves fills the turn.
+        sends = sends and self._sent + len(surplus) <= limits.RECONCILE_SENT_ITEMS
         shown = () if sends else surplus
         if (shown or lacking) and not self._say(span, Differ(span.upper, shown, b"".join(lacking))):
             return
         self._found.surplus.extend(surplus)
-        self._found.requested.extend(surplus if sends else ())
+        if sends:
+            self._sent += len(surplus)
+            self._found.requested.extend(surplus)
         self._found.has_asked |= bool(lacking)
         self._found.asked += len(lacking)
 

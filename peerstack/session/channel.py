@@ -187,6 +187,8 @@ class Channel:
         self._unsettled.add(number)
         if self._wants_open and kind is Kind.RECORDS:
             self.arrived_items += count
+            # What an eager leaf asked for is counted as it comes.
+            self.wanted_items = max(self.wanted_items, self.arrived_items)
 
     def settled(self, number: int, replica: Replica) -> None:
         """A batch is dealt with."""

@@ -288,3 +288,14 @@ def test_equal_names_need_the_salt() -> None:
     (other,) = Reconciler(few, b"other").start(peer_root).messages
 
     assert one != other
+
+
+def test_a_flood_of_eager_leaves_has_no_more_sent_than_a_turns_share() -> None:
+    many = MemorySet(records(20_000, Random(3)))
+    pieces = many.split(EVERYTHING, 200)
+    questions = tuple(Leaf(piece.upper, b"", True) for piece, _ in pieces)
+
+    step = Reconciler(many, SALT).receive(_whole(*questions))
+
+    assert 0 < len(step.requested) <= limits.RECONCILE_SENT_ITEMS
+    assert step.messages

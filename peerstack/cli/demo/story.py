@@ -28,7 +28,7 @@ ShowGroups = Callable[[list[GroupProgress]], None]
 
 
 class Crossing(NamedTuple):
-    """What crossed the wire in one sync, as Ben's device counted it."""
+    """What crossed the wire in one sync, in both directions."""
 
     size_bytes: int
     messages: int
@@ -160,22 +160,32 @@ class _Story:
         """Wait until each says that it is level, with a bar for each."""
         with group_bars() as bars:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._follow(ana, self._ana, bars))
-                crossing = both.create_task(self._follow(ben, self._ben, bars))
-        return crossing.result()
+                follows = [
+                    both.create_task(self._follow(ana, self._ana, bars)),
+                    both.create_task(self._follow(ben, self._ben, bars)),
+                ]
+        (_, ana_sent), (traffic, ben_sent) = (follow.result() for follow in follows)
+        return Crossing(
+            traffic["sent_bytes"] + traffic["received_bytes"],
+            traffic["sent_messages"] + traffic["received_messages"],
+            ana_sent + ben_sent,
+        )
 
-    async def _follow(self, sync: Program, device: Device, bars: ShowGroups) -> Crossing:
-        last: Event = {}
+    async def _follow(
+        self, sync: Program, device: Device, bars: ShowGroups
+    ) -> tuple[dict[str, int], int]:
+        """Show a device's progress until it is level; its traffic, and the records that it sent."""
+        sent = 0
         while True:
             event = await sync.until(lambda each: True)
             match event["event"]:
                 case "progress" if event["id"] == self._group:
-                    last = event
+                    sent = event["sent"]
                     bars([_progress(event, device.name)])
                 case "problem":
                     self._detail(f"note: {event['message']}")
                 case "level":
-                    return _crossing(event["traffic"], last)
+                    return event["traffic"], sent
 
     async def _check_level(self, *, at_least: int) -> int:
         """How many records both hold. Raises `DemoFailed` unless they are the same ones."""
@@ -197,14 +207,6 @@ def _is(kind: str) -> Callable[[Event], bool]:
 def _progress(event: Event, device: str) -> GroupProgress:
     fields = {name: event[name] for name in GroupProgress._fields}
     return GroupProgress(**{**fields, "id": device, "name": f"    {device}'s notes"})
-
-
-def _crossing(traffic: dict[str, int], last: Event) -> Crossing:
-    return Crossing(
-        traffic["sent_bytes"] + traffic["received_bytes"],
-        traffic["sent_messages"] + traffic["received_messages"],
-        last.get("sent", 0) + last.get("received", 0),
-    )
 
 
 def _title(record: dict[str, Any]) -> str:
