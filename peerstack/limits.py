@@ -82,6 +82,9 @@ LEAF_ITEMS_MAX: Final = 256
 RECONCILE_SENT_ITEMS: Final = 8_192
 """Sent unseen for the eager leaves of one turn; what is beyond is shown first."""
 
+AUDIT_ITEMS: Final = 64
+"""Records of a random range that a session compares by a plain hash, sums apart."""
+
 # --- On this device. ----------------------------------------------------------------------------
 
 PUT_MANY_RECORDS: Final = 10_000

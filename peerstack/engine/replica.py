@@ -80,6 +80,10 @@ class TurnReplica:
             return [signed.hash for signed in self._turn.tx.pending_statements(group)]
         return self._turn.tx.known_aside(group, limits.EXCLUDED_HASHES)
 
+    def random_key(self, group: GroupId, draw: int) -> bytes | None:
+        """See `Replica`."""
+        return self._turn.tx.random_key(group, draw)
+
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
         """See `Replica`."""
         if kind is Kind.STATEMENTS:

@@ -172,8 +172,10 @@ class Reconciler:
         mine, named = self._named(items), set(theirs)
         surplus = tuple(item for name, item in mine.items() if name not in named)
         lacking = [name for name in theirs if name not in mine and name not in self._known_names]
-        # More than a turn's share is shown, so that a flood of eager leaves fills the turn.
-        sends = sends and self._sent + len(surplus) <= limits.RECONCILE_SENT_ITEMS
+        # What the peer has may be what we have set aside: then it has replaced what is here, and
+        # would get that again each time. More than a turn's share is shown too, so that a flood of
+        # eager leaves fills the turn.
+        sends = sends and self._eager and self._sent + len(surplus) <= limits.RECONCILE_SENT_ITEMS
         shown = () if sends else surplus
         if (shown or lacking) and not self._say(span, Differ(span.upper, shown, b"".join(lacking))):
             return

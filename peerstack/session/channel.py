@@ -18,8 +18,10 @@ from peerstack.keys import Hash
 from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step
 from peerstack.reconcile import Gap as FoundGap
 from peerstack.record import Signed
+from peerstack.session.audit import sample, sampled
 from peerstack.session.replica import Replica, Roots, Standing
 from peerstack.session.wire import (
+    Audit,
     Compared,
     Gap,
     Kind,
@@ -87,6 +89,7 @@ class Channel:
         self._awaits_close = False
         self._doubted = False
         self._introduced = False
+        self._audited = False
         self._peer_introduced = False
 
     @property
@@ -118,7 +121,7 @@ class Channel:
         if standing is Standing.UNKNOWN:
             self._doubt()
         elif before is not standing:
-            self._show(replica.roots(self.group))
+            self._show(replica.roots(self.group), self._first_audit(replica))
             self._consider(replica)
         if standing is Standing.HOST:
             self._introduce(replica)
@@ -136,6 +139,8 @@ class Channel:
         self._unheeded = True
         if message.closes:
             self._awaits_close = False
+        if message.audit is not None and self.standing is Standing.MEMBER:
+            self._check_audit(message.audit, replica)
         self._consider(replica)
 
     def doubted(self, replica: Replica) -> None:
@@ -220,12 +225,37 @@ class Channel:
             self._introduced = True
             self.introduction = replica.introduction(self.group)
 
-    def _show(self, roots: Roots) -> None:
+    def _show(self, roots: Roots, audit: Audit | None = None) -> None:
         self.outbox.append(
-            Level(self.mine, roots.statements, roots.records, closes=self._owes_close)
+            Level(self.mine, roots.statements, roots.records, self._owes_close, audit)
         )
         self._shown = roots
         self._owes_level = self._owes_close = self._settled = False
+
+    def _first_audit(self, replica: Replica) -> Audit | None:
+        """A sample for the peer, from one side: one a session is enough."""
+        if not self._leads or self.standing is not Standing.MEMBER:
+            return None
+        # Nobody knew the salt before the two met, so nobody could prepare for the sample.
+        start = replica.random_key(self.group, int.from_bytes(self._salt, "big"))
+        return sample(replica.ordered(self.group, Kind.RECORDS), start) if start else None
+
+    def _check_audit(self, theirs: Audit, replica: Replica) -> None:
+        """Where sums agree and a sample does not, sums were made to agree: fetch the sample.
+
+        With it here the sums differ, and the next comparison finds the rest. The peer gets our
+        sample, once, since it may be the one that lacks something.
+        """
+        roots = replica.roots(self.group)
+        if self._audited or roots != self._heard:
+            return
+        ordered = replica.ordered(self.group, Kind.RECORDS)
+        mine = sample(ordered, theirs.start)
+        if mine != theirs:
+            self._audited = True
+            self._show(roots, mine)
+            gap = sampled(ordered, theirs.start)
+            self._ask(Want(self.mine, Kind.RECORDS, (), (gap,)), 0)
 
     def _consider(self, replica: Replica) -> None:
         """Decide what to do next, once nothing is under way."""

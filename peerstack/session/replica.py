@@ -75,6 +75,10 @@ class Replica(Protocol):
         """Hashes of what is known without being in the set (replaced, held, refused): bounded."""
         ...
 
+    def random_key(self, group: GroupId, draw: int) -> bytes | None:
+        """The key of a live record, chosen by `draw`; None where there is none."""
+        ...
+
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
         """Whether anything is held or was refused, so that it must not be sent unseen."""
         ...

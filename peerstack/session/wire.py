@@ -78,16 +78,25 @@ class Groups(_Message, tag=3, frozen=True):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=limits.GROUP_TAGS)]
 
 
+class Audit(_Message, frozen=True):
+    """A plain hash over the first `limits.AUDIT_ITEMS` records from a key on."""
+
+    start: SetKey
+    digest: HashBytes
+
+
 class Level(_Message, tag=4, frozen=True):
     """The roots of the sender's two sets of a group.
 
-    `closes`: the sender has what it wanted of the comparison that the reader began.
+    `closes`: the sender has what it wanted of the comparison that the reader began. `audit`: a
+    sample of what the sum over the records stands for, in case somebody made two sets of one sum.
     """
 
     channel: Channel
     statements: Fingerprint
     records: Fingerprint
     closes: bool = False
+    audit: Audit | None = None
 
 
 class Unproven(_Message, tag=5, frozen=True):

@@ -194,7 +194,8 @@ def _number(kind: Kind) -> ColumnElement[int]:
 def _bound(key: SortKey) -> ColumnElement[Any]:
     """What a number or text is compared with.
 
-    Fractions are read by SQLite itself, as those in bodies are, so that both are rounded alike.
+    Fractions are read by SQLite itself, as those in bodies are, so that both are rounded alike:
+    where a machine has no 80-bit floats, SQLite does not round the last digit as Python does.
     """
     if isinstance(key.value, float):
         return func.json_extract(orjson.dumps(key.value).decode(), "$")

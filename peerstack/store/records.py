@@ -70,6 +70,20 @@ class RecordReads(Rows):
         """
         return self._sets.setdefault(group, RecordSet(self._connection, group))
 
+    def random_key(self, group: GroupId, draw: int) -> bytes | None:
+        """The key of one of the group's live records, chosen by a random number; None without any.
+
+        Blocks are chosen alike, and records within one: near enough for a sample.
+        """
+        mine = "FROM blocks WHERE group_id = ?"
+        ((count,),) = fetch(self._connection, f"SELECT count(*) {mine}", [group])  # noqa: S608
+        if not count:
+            return None
+        nth = f"SELECT first_key {mine} ORDER BY first_key LIMIT 1 OFFSET ?"  # noqa: S608
+        ((first,),) = fetch(self._connection, nth, [group, draw % count])
+        items = blocks.read_items(self._connection, group, Span(first, None), blocks.BLOCK_ITEMS)
+        return items[draw // count % len(items)].key if items else None
+
     def read_slice(
         self, group: GroupId, lower: bytes, upper: bytes | None, limit: int
     ) -> list[Signed]:

@@ -7,7 +7,6 @@ effects. It must not look into the engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
@@ -38,11 +37,25 @@ _OFFER_MS: Final = 1
 class Surroundings(Protocol):
     """What a device needs of its world."""
 
-    pipes: Pipes
-    server: RoomServer
-    conditions: Conditions
-    seed: str
-    dice: Dice
+    @property
+    def pipes(self) -> Pipes:
+        """The pipes between devices."""
+
+    @property
+    def server(self) -> RoomServer:
+        """The signaling server."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """How good the network is."""
+
+    @property
+    def seed(self) -> str:
+        """What all keys and all chance come from."""
+
+    @property
+    def dice(self) -> Dice:
+        """The world's chance."""
 
     @property
     def now_ms(self) -> int:
@@ -57,13 +70,6 @@ class Surroundings(Protocol):
 
     def note(self, text: str) -> None:
         """Write a line into the trace."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Crash:
-    """A crash to come."""
-
-    after_turns: int
 
 
 class Device:
@@ -87,7 +93,7 @@ class Device:
         self._world = world
         self._boots = 0
         self._ends: dict[meet.Link, End] = {}
-        self._crash: _Crash | None = None
+        self._crash_in_turns: int | None = None
         self._online = False
         self._started_ms = world.now_ms
         self.user: User = User.create(
@@ -138,7 +144,7 @@ class Device:
 
         What that turn stored is kept, and all that it wanted done is not done.
         """
-        self._crash = _Crash(turns)
+        self._crash_in_turns = turns
 
     # --- What an app does on it. ----------------------------------------------------------------
 
@@ -264,10 +270,10 @@ class Device:
         return Engine(self.store, self.user, entropy)
 
     def _release(self, wanted: Sequence[effects.Effect]) -> None:
-        if self._crash is not None:
-            left = self._crash.after_turns - 1
-            self._crash = _Crash(left) if left > 0 else None
-            if left <= 0:
+        if self._crash_in_turns is not None:
+            self._crash_in_turns -= 1
+            if self._crash_in_turns <= 0:
+                self._crash_in_turns = None
                 self.restart()
                 return
         boot = self._boots

@@ -1,4 +1,4 @@
-"""Chance from a seed: the same throws in every run, on every machine. Knows nothing of peerstack."""
+"""Chance from a seed: the same throws in every run, on every machine."""
 
 from __future__ import annotations
 

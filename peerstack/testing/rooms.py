@@ -134,10 +134,9 @@ class RoomServer:
 
     def request(self, client: Client, request: Request) -> None:
         """A device asks for something; one that is not connected says it to nobody."""
-        for connection in self._connections.values():
-            if connection.client is client:
-                self._later(self._latency_ms(), lambda: self._queue(connection, request))
-                return
+        mine = [each for each in self._connections.values() if each.client is client]
+        if mine:
+            self._later(self._latency_ms(), lambda: self._queue(mine[0], request))
 
     def _queue(self, connection: _Connection, request: Request) -> None:
         connection.requests.append(request)

@@ -1,8 +1,8 @@
 """The demo comes to its good end by itself, and leaves nothing behind however it ends."""
 
 from __future__ import annotations
-
 import __future__
+
 import inspect
 import json
 import os

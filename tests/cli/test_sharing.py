@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from peerstack.groups.invites import decode_untrusted_link, make_link
+from peerstack.keys import Secret
 from tests.cli.person import Person
 
 UNREACHABLE = "http://127.0.0.1:9"
@@ -124,3 +126,29 @@ def test_a_bad_link_is_refused(link: str, ben: Person) -> None:
     assert done.exit_code == 1
     assert json.loads(done.stderr)["error"] == "InvalidLink"
     assert not ben.profile.exists()
+
+
+def test_a_link_with_a_server_that_is_none_leaves_the_profile_usable(
+    ana: Person, ben: Person
+) -> None:
+    ana.json("group", "create", "Family")
+    (invited,) = ana.json("invite")
+    real = decode_untrusted_link(invited["link"])
+    forged = make_link(
+        Secret(real.seed),
+        real.group,
+        real.invite_hash,
+        real.made_ms,
+        real.role,
+        real.group_name,
+        real.inviter_name,
+        ("nonsense",),
+    )
+    ben.json("init")
+
+    done = ben.call("join", forged, "--yes")
+
+    assert done.exit_code == 1
+    assert "nonsense" in done.stderr
+    (status,) = ben.json("status")
+    assert status["servers"] == status["waiting_joins"] == []

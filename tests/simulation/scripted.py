@@ -7,16 +7,17 @@ from typing import TypeVar
 
 from peerstack.engine.secrets import shared_secrets
 from peerstack.identity import User
-from peerstack.ids import GroupId
+from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Secret
 from peerstack.ports import Instant
-from peerstack.record import Body, JsonObject, RecordId, Signed, compose
+from peerstack.record import Body, JsonObject, Signed, compose
 from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
 from peerstack.session.wire import (
     Ack,
     Batch,
     Groups,
     Kind,
+    Level,
     Message,
     decode_untrusted,
     encode,
@@ -25,6 +26,10 @@ from peerstack.testing.device import Device
 from peerstack.testing.plug import Plug
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
+from tests.simulation.people import family_of
+
+NOTE = "01J8Z0000000000000000000AB"
+"""An id for a note."""
 
 M = TypeVar("M", bound=Message)
 
@@ -126,3 +131,19 @@ def secret_of(device: Device, group: GroupId) -> Secret:
     """The members' secret of a group, as a device has it."""
     shared = device.perform(shared_secrets)
     return next(each.secret for each in shared if each.group == group and not each.by_invite)
+
+
+def stranger(world: World, name: str = "mallory") -> User:
+    return User.create(name, "laptop", world.wall_ms - 1_000_000, SeededEntropy(name))
+
+
+def member_at(world: World) -> tuple[GroupId, Device, Device, Scripted]:
+    """Ana, and ben's keys in the hands of a program that is up to no good."""
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    world.run(60_000)
+    script = Scripted(world, ana, ben.user).shake_hands()
+    script.name_groups(secret_of(ben, family))
+    world.run(100)
+    assert script.heard(Level)
+    return family, ana, ben, script

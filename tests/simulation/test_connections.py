@@ -31,7 +31,7 @@ def test_an_edit_after_hours_of_silence_goes_over_the_same_connection() -> None:
 
 def test_a_peer_that_never_answers_is_hung_up_on_when_its_time_is_over() -> None:
     world = World()
-    ana, ben, family = family_of_two(world)
+    ana, _, family = family_of_two(world)
     world.run(limits.ANSWER_MS)
     world.conditions = Conditions(latency_ms=(10 * limits.ANSWER_MS, 10 * limits.ANSWER_MS))
     ana.put(family, "note", {"title": "Milk"})

@@ -51,7 +51,7 @@ def test_devices_come_level_however_bad_the_network_was(seed: int) -> None:
 
 def test_records_go_down_a_chain_whose_ends_never_connect() -> None:
     world = World()
-    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    family, (ana, _, cleo) = family_of(world, "ana", "ben", "cleo")
     world.partition({ana}, {cleo})
     world.settle()
     note = ana.put(family, "note", {"title": "Milk"})
@@ -113,7 +113,7 @@ def test_a_join_waits_until_somebody_is_there() -> None:
 
 
 def test_a_member_is_known_by_whoever_let_it_in_to_those_who_never_met_either() -> None:
-    # Cleo was let in by ben while ana was away; now ben is away, and cleo shows ana why she belongs.
+    # Cleo was let in by ben while ana was away; now ben is away, and cleo shows ana why.
     world = World()
     family, (ana, ben) = family_of(world, "ana", "ben")
     link = ana.invite(family)

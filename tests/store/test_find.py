@@ -29,7 +29,7 @@ from tests.store.watching import watch
 WILD = ["", "a", "A", "ab", "b", "a%", "a_", "%", "_", "\\", "1", "null", "é", "z", "[]", '"', "'"]
 LAST = ["\ud7ff", "\ue000", "\U0010ffff", "a\U0010ffff", "a\U0010ffffb", "true", "\n", "😀"]
 texts = st.sampled_from(WILD + LAST) | st.text("ab%_\"'\\é\u007f", max_size=3)
-# SQLite rounds the sixteenth digit of a fraction in its own way.
+# Where a machine has no 80-bit floats, SQLite may round the sixteenth digit in its own way.
 fractions = st.floats(allow_nan=False, allow_infinity=False).map(lambda some: float(f"{some:.12g}"))
 numbers = (
     st.integers(-3, 3)
@@ -66,6 +66,50 @@ def holding(records: Sequence[Signed], indexes: Mapping[str, Sequence[str]] | No
         transaction.add_group(GROUP, NOW)
         transaction.apply(fresh(*records), NOW)
     return store
+
+
+MATCHES: list[tuple[Any, list[Any], list[Any]]] = [
+    (1, [1, 1.0], [True, "1", [1], 2]),
+    (True, [True], [1, "true", False]),
+    (None, [None], [False, 0, "", "null", []]),
+    ("a", ["a"], ["A", "a ", ["a"], {"a": "a"}]),
+    (one_of("a", 1, False), ["a", 1.0, False], [True, 0, "b", None]),
+    (one_of(), [], ["", None, 0]),
+    (lt(5), [4, -1e300], [5, "4", True, None, []]),
+    (le("b"), ["", "B", "b"], ["ba", "é", 1]),
+    (gt(5), [5.5, 6], [5, "6"]),
+    (ge("é"), ["é", "😀"], ["e", "z"]),
+    (prefix("a_"), ["a_", "a_b"], ["ab", "A_", ["a_"]]),
+    (prefix("\ud7ff"), ["\ud7ff", "\ud7ffz"], ["\ue000", "\ud7fe"]),
+    (prefix("\U0010ffff"), ["\U0010ffffa"], ["a", "\ue000"]),
+    (prefix(""), ["", "a"], [1, None]),
+    (contains("b%"), ["ab%c", ["b%"]], ["abc", ["ab%"], {"b%": "b%"}]),
+    (contains(1), [[1], [0, 1.0]], [1, "1", [True], ["1"], [[1]]]),
+    (contains(None), [[None]], [None, [], [0]]),
+    (contains(False), [[False]], [False, [0], [None]]),
+]
+
+
+@pytest.mark.parametrize(("asked", "matching", "others"), MATCHES, ids=str)
+def test_an_operator_matches_what_it_says(
+    asked: Any, matching: list[Any], others: list[Any]
+) -> None:
+    records = make([*({"a": value} for value in [*matching, *others]), {}])
+    store = holding(records, None)
+    with store.snapshot() as snapshot:
+        found = snapshot.find(GROUP, "note", {"a": asked}, order_by="id")
+    store.close()
+
+    assert found == records[: len(matching)]
+
+
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 1.1e-200, 1.7e300, 9.87654321e250, 5e-324])
+def test_a_fraction_is_found_by_itself(store: Store, number: float) -> None:
+    put(store, *fresh(record(1, {"a": number}), record(2, {"a": number * 2})))
+
+    with store.snapshot() as snapshot:
+        assert snapshot.find(GROUP, "note", {"a": number}) == [record(1, {"a": number})]
+        assert snapshot.find(GROUP, "note", {"a": gt(number)}) == [record(2, {"a": number * 2})]
 
 
 @settings(max_examples=300)

@@ -173,7 +173,9 @@ def test_changes_to_pruned_versions_are_no_longer_told(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.sweep_history(NOW + 1 + limits.HISTORY_MS, limit=9)
         told = transaction.changes(0, limit=9)
+        rows = transaction._connection.exec_driver_sql("SELECT seq FROM changes").fetchall()
 
+    assert [seq for (seq,) in rows] == [2, 3]
     assert [(change.record, change.previous) for change in told] == [
         (versions[1], None),
         (versions[2], versions[1]),

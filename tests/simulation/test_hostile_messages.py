@@ -1,0 +1,166 @@
+"""What becomes of messages that should not be, from members that speak as they like."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+
+from peerstack import limits
+from peerstack.session.wire import (
+    Ack,
+    Batch,
+    Compared,
+    Hello,
+    Kind,
+    Level,
+    Message,
+    Proof,
+    Ranges,
+    Served,
+    Unproven,
+    Want,
+    encode,
+)
+from peerstack.testing.conditions import Conditions
+from peerstack.testing.world import World
+from tests.simulation.people import family_of
+from tests.simulation.scripted import NOTE, Scripted, member_at, secret_of, written_by
+
+
+@pytest.mark.parametrize("message", [
+    Ack(0),
+    Served(0),
+    Served(1),
+    Unproven(7),
+    Want(9, Kind.RECORDS, (b"k",)),
+    Hello((1,), b"n" * 32, NOTE, NOTE, b"k" * 32, (), ("zstd",)),
+    Proof(b"s" * 64, 0),
+    Batch(0, Kind.RECORDS, 0, (b"{}",), ()),
+    Batch(0, Kind.RECORDS, 0, (b"{}",), (b"",)),
+])  # fmt: skip
+def test_what_nobody_asked_for_ends_the_connection(message: Message) -> None:
+    world = World()
+    _, ana, _, script = member_at(world)
+    script.say(message)
+    assert script.is_cut_off
+    assert sum(ana.engine.refusals().values()) == 1
+
+
+@pytest.mark.parametrize("place", range(60))
+def test_no_bytes_do_more_than_end_the_connection(place: int) -> None:
+    world = World()
+    family, ana, ben, script = member_at(world)
+    chance = random.Random(place)
+    note = written_by(ben.user, family, NOTE, world.wall_ms, {"title": "Milk" * 100})
+    whole: list[bytes] = [
+        encode(Batch(0, Kind.RECORDS, 0, (note.body,), (note.signature,))),
+        encode(Want(0, Kind.RECORDS, (b"key",))),
+        *(sent.data for sent in world.sent if sent.receiver == "ana"),
+    ]
+    while not script.is_cut_off:
+        data = bytearray(chance.choice(whole))
+        match chance.randrange(4):
+            case 0:
+                data = bytearray(chance.randbytes(chance.randrange(200)))
+            case 1:
+                del data[chance.randrange(len(data)) :]
+            case 2:
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            case _:
+                data[chance.randrange(len(data))] = chance.randrange(256)
+        script.say(bytes(data))
+    kept = ana.put(family, "note", {"title": "still there"})
+    assert ana.get(family, kept.id) == kept
+
+
+def test_a_message_over_the_bound_is_not_even_read() -> None:
+    world = World()
+    _, ana, _, script = member_at(world)
+    script.say(b"\0" * (limits.MESSAGE_BYTES + 1))
+    assert script.is_cut_off
+    assert ana.engine.refusals() == {"oversize": 1}
+
+
+def test_a_message_that_unpacks_to_more_than_the_bound_is_not_unpacked() -> None:
+    world = World()
+    _, ana, _, script = member_at(world)
+    bodies = (b"\0" * limits.BODY_BYTES,) * 100
+    script.say(encode(Batch(0, Kind.RECORDS, 0, bodies, (b"\1" + b"\0" * 64,) * 100)))
+    assert script.is_cut_off
+    assert ana.engine.refusals() == {"oversize": 1}
+
+
+def test_more_batches_than_the_window_allows_end_the_connection() -> None:
+    world = World()
+    family, ana, ben, script = member_at(world)
+    world.conditions = Conditions(verify_ms=(60_000, 60_000))
+    notes = [
+        written_by(ben.user, family, f"{NOTE}:{n}", world.wall_ms + n, {"n": n}) for n in range(60)
+    ]
+    for number, note in enumerate(notes):
+        script.plug.say(encode(Batch(0, Kind.RECORDS, number, (note.body,), (note.signature,))))
+    world.run(1_000)
+    assert script.is_cut_off
+    assert ana.engine.refusals() == {"too-many": 1}
+
+
+def test_more_requests_than_the_bound_end_the_connection() -> None:
+    world = World()
+    family, ana, _, script = member_at(world)
+    notes = ana.put_many(family, "note", [{"n": n} for n in range(50)])
+    keys = tuple(note.modified.to_bytes(6, "big") + note.id.encode() for note in notes)
+    for _ in range(limits.WANTS_OPEN + 100):
+        script.plug.say(encode(Want(0, Kind.RECORDS, keys)))
+    world.run(1_000)
+    assert script.is_cut_off
+    assert len(script.heard(Batch)) <= 2 * limits.WINDOW_BATCHES
+
+
+def test_who_never_acknowledges_is_cut_off_and_sent_no_more_than_a_window() -> None:
+    world = World()
+    family, ana, _, script = member_at(world)
+    for number in range(100):
+        ana.put(family, "note", {"n": number})
+        world.run(100)
+    assert len(script.heard(Batch)) <= 2 * limits.WINDOW_BATCHES
+    world.run(limits.ANSWER_MS)
+    assert script.is_cut_off
+
+
+def test_who_never_answers_a_comparison_is_cut_off() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    world.run(60_000)
+    script = Scripted(world, ana, ben.user, dialled=False).shake_hands()
+    script.name_groups(secret_of(ben, family))
+    shown = script.heard(Level)[0]
+    other = msgspec.structs.replace(shown.records, digest=b"\1" * 16)
+    script.say(Level(0, shown.statements, other))
+    assert script.heard(Ranges)
+    world.run(limits.ANSWER_MS)
+    assert script.is_cut_off
+    assert ana.hangups[-1].startswith("timeout")
+
+
+def test_levels_that_change_for_ever_are_each_answered_by_a_bounded_number_of_messages() -> None:
+    world = World()
+    _, _, _, script = member_at(world)
+    shown = script.heard(Level)[0]
+    before = len(script.plug.heard)
+    for number in range(100):
+        digest = number.to_bytes(16, "big")
+        script.say(
+            Level(0, shown.statements, msgspec.structs.replace(shown.records, digest=digest))
+        )
+    assert len(script.plug.heard) - before <= 100
+
+
+def test_compared_before_anything_was_shown_does_no_harm() -> None:
+    world = World()
+    family, ana, _, script = member_at(world)
+    script.say(Compared(0), Compared(0))
+    assert not script.is_cut_off
+    assert ana.is_level(family)
