@@ -106,6 +106,11 @@ class Signed(msgspec.Struct, frozen=True):
         return (self.modified, self.hash)
 
     @property
+    def is_reserved(self) -> bool:
+        """Whether it is the framework's own, and no business of apps."""
+        return self.type.startswith("$")
+
+    @property
     def is_statement(self) -> bool:
         """Whether this says who may (a statement) rather than what (a record)."""
         return is_statement_type(self.type)

@@ -45,6 +45,7 @@ from peerstack.record import Signed
 from peerstack.session.channel import State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
+from peerstack.session.replica import Roots
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
 from peerstack.store import Store
@@ -74,6 +75,8 @@ class Engine:
         self._due_ms: int | None = None
         self._sweep_at_ms: int | None = None
         self._busy = False
+        self._level_at: dict[GroupId, Roots] = {}
+        """Where each group stood when a device that was level with it left."""
 
     def start(self, now: Instant) -> list[Effect]:
         """Begin to meet others. Until then, nothing is announced and no timer is set."""
@@ -183,6 +186,9 @@ class Engine:
         self._gone(turn, link)
 
     def _gone(self, turn: Turn, link: Link) -> None:
+        for group, channel in self.peers[link].channels.items() if link in self.peers else ():
+            if channel.state is State.LEVEL:
+                self._level_at[group] = turn.roots(group)
         self._forget(link)
         self._meeting.ended(turn, link)
         turn.effects.append(StatusChanged())
@@ -211,7 +217,7 @@ class Engine:
         self._sweep(turn)
 
     def _release_due(self, turn: Turn) -> None:
-        if self._due_ms is None or self._due_ms <= turn.now.wall_ms:
+        if self._due_ms is not None and self._due_ms <= turn.now.wall_ms:
             more = records.release_due(turn, limits.SLICE_RECORDS)
             self._busy = self._busy or more
             self._due_ms = turn.tx.next_due_ms()
@@ -355,10 +361,15 @@ class Engine:
 
     # --- How things stand. ----------------------------------------------------------------------
 
-    def is_level(self, group: GroupId) -> bool:
-        """Whether at least one peer shares the group, and the group is level with all that do."""
+    def is_level(self, turn: Turn, group: GroupId) -> bool:
+        """Whether the group is level with all connected peers that share it.
+
+        With none connected: whether it was level with one that left, and has not changed since.
+        """
         states = self._states(group)
-        return bool(states) and all(state is State.LEVEL for state in states)
+        if not states:
+            return self._level_at.get(group) == turn.roots(group)
+        return all(state is State.LEVEL for state in states)
 
     def why_not_level(self, group: GroupId) -> str:
         """What is missing until the group is level, in words."""

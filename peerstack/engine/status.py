@@ -8,7 +8,7 @@ import msgspec
 
 from peerstack.engine.joining import pending_joins
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import name_of
+from peerstack.engine.writing import name_of, reserved_ids
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.session.channel import State
 from peerstack.session.peer import Peer
@@ -46,6 +46,7 @@ class GroupStanding(msgspec.Struct, frozen=True):
     role: str
     members: int
     records: int
+    """The app's, deletions included."""
     held: int
     history: int
     refused: Mapping[str, int]
@@ -73,13 +74,14 @@ def standing(turn: Turn, group: GroupId) -> GroupStanding:
     """What this device has of one group."""
     state = turn.state(group)
     counts = turn.tx.counts(group)
+    reserved = len(turn.tx.live_heads(group, reserved_ids(group)))
     role = state.role(turn.me.user.id)
     return GroupStanding(
         group,
         "personal" if state.is_personal else name_of(turn, group),
         role.label if role else "none",
         len(state.members()),
-        counts.live,
+        counts.live - reserved,
         counts.held,
         counts.history,
         counts.refused,

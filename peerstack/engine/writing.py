@@ -240,6 +240,11 @@ def _reserved_id(group: GroupId, type_name: str) -> RecordId:
     return RecordId(f"{group}:{type_name.removeprefix('$')}")
 
 
+def reserved_ids(group: GroupId) -> list[RecordId]:
+    """The ids of the records in a group that are the framework's own."""
+    return [_reserved_id(group, PROFILE_TYPE), _reserved_id(group, SECRET_TYPE)]
+
+
 def _check_app_type(type_name: str) -> None:
     if type_name.startswith("$"):
         raise InvalidValue(f"type {type_name!r} is reserved; an app's types begin with a-z or 0-9")

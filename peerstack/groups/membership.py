@@ -136,9 +136,10 @@ class GroupState:
     def joins_of(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
         """The joins by invite that a device of a user made, whether it was let in or not."""
         for signed, form in self.forms.values():
-            if isinstance(form, Join) and form.invite is not UNSET:
-                if (signed.signer, signed.device) == (user, device):
-                    yield signed, form
+            if not isinstance(form, Join) or form.invite is UNSET:
+                continue
+            if (signed.signer, signed.device) == (user, device):
+                yield signed, form
 
     def vouching(self, user: UserId) -> list[Signed]:
         """The group statements that show why the user is a member: the chain up to the founder."""

@@ -82,7 +82,8 @@ async def changes(
             page = await read(since, group, _PAGE)
             for logged in page:
                 since = logged.seq
-                yield _change(logged)
+                if not logged.record.is_reserved:
+                    yield _change(logged)
             if len(page) < _PAGE:
                 await subscription.wait()
     except NodeClosed:

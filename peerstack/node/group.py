@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from peerstack.engine import joining, writing
-from peerstack.errors import InvalidValue
+from peerstack.errors import InvalidQuery, InvalidValue
 from peerstack.groups.statements import RoleName
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId, is_record_id
 from peerstack.node.feed import Change
@@ -79,7 +79,9 @@ class Group:
         """The live version of a record; None where there is none, or it was deleted."""
         record_id = _checked_id(id)
         found = await self._node.read(lambda snapshot: snapshot.get(self.id, record_id))
-        return Record.of(found) if found is not None and not found.deleted else None
+        if found is None or found.deleted or found.is_reserved:
+            return None
+        return Record.of(found)
 
     async def find(
         self,
@@ -96,6 +98,8 @@ class Group:
         `order_by` is "modified", "id" or a field, with "-" before it for descending; `after` goes
         on behind the last record of the page before. Raises `InvalidQuery`.
         """
+        if type.startswith("$"):
+            raise InvalidQuery(f"type {type!r} is reserved; an app's types begin with a-z or 0-9")
         found = await self._node.read(
             lambda snapshot: snapshot.find(
                 self.id, type, where, order_by=order_by, limit=limit, after=after
@@ -142,7 +146,8 @@ class Group:
         def read(snapshot: Any) -> list[Record]:
             live = snapshot.get(self.id, record_id)
             lost = snapshot.history(self.id, record_id)
-            return [Record.of(signed) for signed in ([live] if live else []) + lost]
+            versions = ([live] if live else []) + lost
+            return [Record.of(signed) for signed in versions if not signed.is_reserved]
 
         return await self._node.read(read)
 

@@ -21,8 +21,8 @@ class NetworkLock:
             holder = os.pread(self._file, 32, 0).decode("ascii", "replace").strip()
             os.close(self._file)
             raise ProfileInUse(
-                f"process {holder or '(unknown)'} has the network of {database}; use that one, "
-                "or open with network=False: what you write is then sent by it"
+                f"process {holder or '(unknown)'} holds the network of {database}; stop it first, "
+                "or write without the network (network=False): that process then sends it"
             ) from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)

@@ -63,11 +63,11 @@ class Network:
             case effects.Hangup(link=link):
                 self._end(link)
             case meet.MakeOffer(link=link):
-                self._spawn(self._offer(link))
+                self.spawn(self._offer(link))
             case meet.MakeAnswer(link=link, untrusted_offer=offer):
-                self._spawn(self._answer(link, offer))
+                self.spawn(self._answer(link, offer))
             case meet.AcceptAnswer(link=link, untrusted_answer=answer):
-                self._spawn(self._accept(link, answer))
+                self.spawn(self._accept(link, answer))
             case meet.Abandon(link=link):
                 self._end(link)
             case meet.JoinTopics() | meet.LeaveTopics() | meet.Announce() | meet.SignalTo():
@@ -160,9 +160,10 @@ class Network:
     def _end(self, link: meet.Link) -> None:
         entry = self._links.pop(link, None)
         if entry is not None:
-            self._spawn(entry.dialer.close())
+            self.spawn(entry.dialer.close())
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside all else; it is waited for at the end."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

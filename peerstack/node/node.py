@@ -132,7 +132,7 @@ class Node:
             self._network = Network(self._shell.post, SystemEntropy())
             for url in self._server_urls:
                 self._network.add_server(url)
-        self._shell.start(meet=self._network is not None)
+        self._shell.start()
 
     async def _add_servers(self, urls: Sequence[str]) -> None:
         checked = _checked_servers(urls)
@@ -349,11 +349,19 @@ class Node:
             case JoinRefused(group=group, reason=reason):
                 self._join_refusals[group] = reason
                 self._stirred.ring()
-            case GroupsChanged() | StatusChanged():
+            case GroupsChanged():
+                self._stirred.ring()
+                self._learn_servers()
+            case StatusChanged():
                 self._stirred.ring()
             case _:
                 if self._network is not None:
                     self._network.carry_out(effect)
+
+    def _learn_servers(self) -> None:
+        """Meet by servers too that another process of this profile was told of."""
+        if self._network is not None:
+            self._network.spawn(self._add_servers(()))
 
     def _standings(self) -> tuple[list[standings.GroupStanding], tuple[GroupId, ...]]:
         def look(turn: Turn) -> tuple[list[standings.GroupStanding], tuple[GroupId, ...]]:
@@ -381,7 +389,7 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     return [
         f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
         for group in shared
-        if not engine.is_level(group)
+        if not engine.is_level(turn, group)
     ]
 
 

@@ -57,12 +57,11 @@ class Shell:
         self._seen_version = store.data_version()
         self._closed = False
 
-    def start(self, *, meet: bool) -> None:
-        """Begin to notice what other processes write, and to `meet` other devices."""
+    def start(self) -> None:
+        """Begin to notice what other processes write, and to release what is held."""
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
         self._look = self.loop.call_later(_LOOK_S, self._look_around)
-        if meet:
-            self._thread.submit(self._start_engine)
+        self._thread.submit(self._start_engine)
 
     @property
     def closed(self) -> bool:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from peerstack import limits
 from peerstack.reconcile import Item, OrderedSet, Span, plain_hash
-from peerstack.session.wire import Audit, Gap
+from peerstack.session.wire import TAG_BYTES, Audit, Gap
 
 
 def sample(ordered: OrderedSet, start: bytes) -> Audit:
-    """The plain hash over the first `limits.AUDIT_ITEMS` items from `start` on."""
-    return Audit(start, plain_hash(_items(ordered, start)))
+    """16 bytes of a plain hash over the first `limits.AUDIT_ITEMS` items from `start` on."""
+    return Audit(start, plain_hash(_items(ordered, start))[:TAG_BYTES])
 
 
 def sampled(ordered: OrderedSet, start: bytes) -> Gap:

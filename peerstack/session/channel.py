@@ -72,7 +72,8 @@ class Channel:
         """What the peer has asked for, to be sent and each followed by a `Served`."""
         self.wanted_items = 0
         """Records asked for on this connection (in gaps, by the peer's word how many)."""
-        self.arrived_items = 0
+        self.stored_items = 0
+        """Records that came on this connection and are dealt with."""
         self._salt = salt
         self._leads = leads
         self._shown: Roots | None = None
@@ -83,7 +84,7 @@ class Channel:
         """Whether the peer has shown its level since it was last decided what to do."""
         self._settled = False
         self._wants_open = 0
-        self._unsettled: set[int] = set()
+        self._unsettled: dict[int, int] = {}
         self._owes_level = False
         self._owes_close = False
         self._awaits_close = False
@@ -189,15 +190,13 @@ class Channel:
             self._require_standing(kind)
         if number in self._unsettled:
             raise RemoteError(Reason.UNEXPECTED, "a batch number twice")
-        self._unsettled.add(number)
-        if self._wants_open and kind is Kind.RECORDS:
-            self.arrived_items += count
-            # What an eager leaf asked for is counted as it comes.
-            self.wanted_items = max(self.wanted_items, self.arrived_items)
+        self._unsettled[number] = count if kind is Kind.RECORDS else 0
 
     def settled(self, number: int, replica: Replica) -> None:
         """A batch is dealt with."""
-        self._unsettled.discard(number)
+        self.stored_items += self._unsettled.pop(number)
+        # What an eager leaf asked for, and news, are counted as they come.
+        self.wanted_items = max(self.wanted_items, self.stored_items)
         self._fetched(replica)
 
     def _fetched(self, replica: Replica) -> None:

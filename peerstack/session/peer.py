@@ -46,7 +46,7 @@ class Progress(NamedTuple):
     group: GroupId
     state: State
     received: int
-    """Of what was asked for on this connection; never more than `wanted`."""
+    """Records that came on this connection and are dealt with; never more than `wanted`."""
     wanted: int
     sent: int
     owed: int
@@ -231,7 +231,7 @@ class Peer:
             yield Progress(
                 group,
                 channel.state,
-                min(channel.arrived_items, channel.wanted_items),
+                channel.stored_items,
                 channel.wanted_items,
                 sent,
                 max(self._owed.get(group, 0), sent),

@@ -82,7 +82,7 @@ class Audit(_Message, frozen=True):
     """A plain hash over the first `limits.AUDIT_ITEMS` records from a key on."""
 
     start: SetKey
-    digest: HashBytes
+    digest: Tag
 
 
 class Level(_Message, tag=4, frozen=True):

@@ -76,10 +76,10 @@ class RecordReads(Rows):
         Blocks are chosen alike, and records within one: near enough for a sample.
         """
         mine = "FROM blocks WHERE group_id = ?"
-        ((count,),) = fetch(self._connection, f"SELECT count(*) {mine}", [group])  # noqa: S608
+        ((count,),) = fetch(self._connection, f"SELECT count(*) {mine}", [group])
         if not count:
             return None
-        nth = f"SELECT first_key {mine} ORDER BY first_key LIMIT 1 OFFSET ?"  # noqa: S608
+        nth = f"SELECT first_key {mine} ORDER BY first_key LIMIT 1 OFFSET ?"
         ((first,),) = fetch(self._connection, nth, [group, draw % count])
         items = blocks.read_items(self._connection, group, Span(first, None), blocks.BLOCK_ITEMS)
         return items[draw // count % len(items)].key if items else None

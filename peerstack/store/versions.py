@@ -17,7 +17,16 @@ from peerstack.keys import Hash
 from peerstack.record import Signed
 from peerstack.store import schema
 from peerstack.store.changes import log_late_loser
-from peerstack.store.rows import SIGNED, Rows, chunks, marks, row_of, run_many, signed_columns
+from peerstack.store.rows import (
+    SIGNED,
+    Rows,
+    chunks,
+    fetch,
+    marks,
+    row_of,
+    run_many,
+    signed_columns,
+)
 from peerstack.store.values import Counts, VersionState
 
 _table = schema.versions
@@ -57,9 +66,12 @@ class VersionReads(Rows):
         """
         found = set[bytes]()
         for chunk in chunks(sorted(set(hashes))):
-            for table in (_table, _memory):
-                chosen = (table.c.group_id == group) & table.c.hash.in_(chunk)
-                found.update(row.hash for row in self._all(select(table.c.hash).where(chosen)))
+            for table in ("versions", "remembered"):
+                sql = (
+                    f"SELECT hash FROM {table} "  # noqa: S608 -- names and places
+                    f"WHERE group_id = ? AND hash IN ({marks(len(chunk))})"
+                )
+                found.update(digest for (digest,) in fetch(self._connection, sql, (group, *chunk)))
         return found
 
     def known_aside(self, group: GroupId, limit: int) -> list[Hash]:
@@ -192,6 +204,8 @@ class VersionWrites(VersionReads):
         self, group: GroupId, refused: Sequence[tuple[Hash, UserId, str]], now_ms: int
     ) -> None:
         """Remember hashes, with their signers and why; the oldest beyond the bound go."""
+        if not refused:
+            return
         rows = [(group, digest, signer, reason, now_ms) for digest, signer, reason in refused]
         run_many(self._connection, _REMEMBER, rows)
         mine = _memory.c.group_id == group

@@ -122,3 +122,36 @@ async def test_what_is_no_link_is_refused(tmp_path: Path, bad: str) -> None:
     async with peerstack.open(tmp_path / "ana.db", "Ana", network=False) as node:
         with pytest.raises(peerstack.InvalidLink):
             await node.join(bad)
+
+
+async def test_whoever_leaves_when_level_leaves_the_other_level(
+    server: str, tmp_path: Path
+) -> None:
+    async with peerstack.open(tmp_path / "ana.db", "Ana", server) as ana:
+        family = await ana.create_group("Family")
+        async with peerstack.open(tmp_path / "ben.db", "Ben") as ben:
+            await ben.join(await family.invite())
+            await ben.wait_synced()
+
+        await ana.wait_synced()
+        await family.put("note", {"title": "written alone"})
+        with pytest.raises(peerstack.NotSynced, match="Family"):
+            await ana.wait_synced(timeout=0.1)
+
+
+async def test_a_server_that_another_process_was_told_of_is_used(
+    server: str, tmp_path: Path
+) -> None:
+    async with peerstack.open(tmp_path / "ana.db", "Ana", server) as ana:
+        family = await ana.create_group("Family")
+        link = await family.invite()
+        async with (
+            peerstack.open(tmp_path / "ben.db", "Ben") as ben,
+            peerstack.open(tmp_path / "ben.db", network=False) as beside,
+        ):
+            with pytest.raises(peerstack.JoinPending):
+                await beside.join(link, timeout=0)
+
+            await ben.wait_synced(group=family.id)
+
+            assert [group.name for group in await ben.groups()] == ["Family"]

@@ -200,3 +200,18 @@ async def test_a_living_list_shows_only_what_alters_it(family: peerstack.Group) 
 
     await family.update(note.id, {"done": True})
     assert await anext(lists) == []
+
+
+async def test_the_frameworks_own_records_are_no_business_of_apps(
+    node: peerstack.Node, family: peerstack.Group
+) -> None:
+    note = await family.put("note", {"title": "Milk"})
+
+    for own in (f"{family.id}:secret", f"{family.id}:profile"):
+        assert await family.get(own) is None
+        assert await family.history(own) == []
+    with pytest.raises(peerstack.InvalidQuery, match="reserved"):
+        await family.find("$secret")
+    assert (await anext(family.changes(since=0))).record == note
+    [standing] = [group for group in node.status().groups if group.group == family.id]
+    assert standing.records == 1

@@ -342,6 +342,17 @@ def test_a_description_that_fits_in_no_box_is_abandoned_and_tried_again_later() 
     assert victim.rendezvous.next_wake_ms is not None
 
 
+def test_a_peer_that_restarts_while_it_is_called_is_called_anew_at_once() -> None:
+    victim, peer = lone(), Insider(20)
+    link = next(e.link for e in peer.announce(victim) if isinstance(e, MakeOffer))
+    victim.rendezvous.offered(link, "v=0", 0)
+
+    effects = Insider(20).announce(victim)
+
+    assert [type(effect) for effect in effects] == [Abandon, SignalTo, MakeOffer]
+    assert effects[0] == Abandon(link)
+
+
 def test_late_reports_of_links_that_were_given_up_are_passed_over() -> None:
     victim, insider = lone(), Insider(20)
     link = next(e.link for e in insider.announce(victim) if isinstance(e, MakeOffer))

@@ -163,4 +163,4 @@ def test_compared_before_anything_was_shown_does_no_harm() -> None:
     family, ana, _, script = member_at(world)
     script.say(Compared(0), Compared(0))
     assert not script.is_cut_off
-    assert ana.is_level(family)
+    assert not ana.is_level(family)

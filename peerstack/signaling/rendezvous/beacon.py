@@ -31,6 +31,9 @@ AGAIN_WITHIN_MS: Final = 2_000
 AGAIN_PAUSE_MS: Final = 10_000
 """From one announcing again to the next, so that a peer cannot make this device fill a topic."""
 
+ROUND_MS: Final = 10 * 60 * 1000
+"""How often, at most, this device announces itself again where it has no link."""
+
 
 @dataclass(frozen=True, slots=True)
 class Me:
@@ -115,6 +118,7 @@ class Beacon:
         self._again: dict[Secret, None] = {}
         self._again_ms: int | None = None
         self._rested_ms = 0
+        self._round_ms: int | None = None
         self.places: dict[Secret, Place] = {}
         """The place of each secret, the most important first."""
 
@@ -130,8 +134,11 @@ class Beacon:
             effects += self._enter(presence, presence.day)
         return effects
 
-    def welcomed(self, server: str, address: str, day: int, topics_max: int) -> list[Effect]:
+    def welcomed(
+        self, server: str, address: str, day: int, topics_max: int, now_ms: int
+    ) -> list[Effect]:
         """A connection to a server begins; one that it had there before has ended."""
+        self._begin_round(now_ms)
         presence = Presence(server, address, day, topics_max, self._entropy)
         self.presences[server] = presence
         return self._enter(presence, day)
@@ -144,6 +151,8 @@ class Beacon:
     def lost(self, server: str) -> None:
         """The connection to a server ended."""
         self.presences.pop(server, None)
+        if not self.presences:
+            self._round_ms = None
 
     def at_untrusted(self, server: str) -> Presence:
         """The presence on a server. Raises `RemoteError` if there is none."""
@@ -154,8 +163,8 @@ class Beacon:
 
     def announce_soon(self, secrets: Iterable[Secret], now_ms: int) -> None:
         """Announce again under those of these secrets that are current, after a random while."""
-        self._again |= dict.fromkeys(secrets)
-        if self._again_ms is None:
+        self._again |= {secret: None for secret in secrets if secret in self._current}
+        if self._again and self._again_ms is None:
             spread_ms = below(AGAIN_WITHIN_MS - AGAIN_AFTER_MS, self._entropy)
             self._again_ms = max(now_ms + AGAIN_AFTER_MS + spread_ms, self._rested_ms)
 
@@ -171,10 +180,23 @@ class Beacon:
             effects += presence.announce(self._me, due, self._entropy, again=True)
         return effects
 
+    def make_round(self, lonely: Iterable[Secret], now_ms: int) -> None:
+        """Announce again, if that is due, under those of these secrets that are current.
+
+        Who only listens there, since it has a newer secret, may have come without being heard.
+        """
+        if self._round_ms is not None and self._round_ms <= now_ms:
+            self.announce_soon(lonely, now_ms)
+            self._begin_round(now_ms)
+
     @property
     def next_wake_ms(self) -> int | None:
-        """When `wake` is due (monotonic)."""
-        return self._again_ms
+        """When `make_round` or `wake` is due (monotonic)."""
+        due = (self._again_ms, self._round_ms)
+        return min((each for each in due if each is not None), default=None)
+
+    def _begin_round(self, now_ms: int) -> None:
+        self._round_ms = now_ms + ROUND_MS // 2 + below(ROUND_MS // 2, self._entropy)
 
     def _enter(self, presence: Presence, day: int) -> list[Effect]:
         entered = presence.enter(self.places, day)

@@ -209,6 +209,11 @@ class Contacts:
         engaged = self._engaged(places)
         return any(engaged[places[secret]] < most for secret in contact.secrets)
 
+    def lonely(self, places: Mapping[Secret, Place]) -> list[Secret]:
+        """The secrets of places that have no link."""
+        engaged = self._engaged(places)
+        return [secret for secret, place in places.items() if not engaged[place]]
+
     def spared_for(
         self, contact: Contact, places: Mapping[Secret, Place], now_ms: int
     ) -> Link | None:

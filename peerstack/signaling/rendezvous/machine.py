@@ -64,7 +64,7 @@ class Rendezvous:
         `topics_max` is the server's bound.
         """
         self._calls.forget_server(server)
-        entered = self._beacon.welcomed(server, address, day, topics_max)
+        entered = self._beacon.welcomed(server, address, day, topics_max, now_ms)
         return entered + self._calls.settle(now_ms)
 
     def day_changed(self, server: str, day: int, now_ms: int) -> list[Effect]:
@@ -133,6 +133,7 @@ class Rendezvous:
 
     def wake(self, now_ms: int) -> list[Effect]:
         """Do what is due. To be called at `next_wake_ms`; calling earlier or later does no harm."""
+        self._beacon.make_round(self._contacts.lonely(self._beacon.places), now_ms)
         announced = self._beacon.wake(now_ms)
         self._calls.wake(now_ms)
         return announced + self._calls.settle(now_ms)
