@@ -34,7 +34,15 @@ SDP = "v=0 by an insider"
 class Insider:
     """Knows the secret and speaks the protocol by hand, at an address of its own."""
 
-    def __init__(self, number: int, *, key: int | None = None, user: int | None = None) -> None:
+    def __init__(
+        self,
+        number: int,
+        *,
+        key: int | None = None,
+        user: int | None = None,
+        server: str = "a",
+    ) -> None:
+        self.server = server
         self.me: Me = make_me(number, key=key, user=user)
         self.address = f"insider-{number}-{key}"
         self.nonce = ENTROPY.draw(16)
@@ -49,7 +57,7 @@ class Insider:
         return seal_announcement(changed, self.me.signer, secret(1), TOPIC, ENTROPY)
 
     def announce(self, victim: Device, **change: Any) -> list[Effect]:
-        return victim.rendezvous.announced("a", TOPIC, self.box(**change), self.address, 0)
+        return victim.rendezvous.announced(self.server, TOPIC, self.box(**change), self.address, 0)
 
     def link_up(self, victim: Device, now_ms: int = 0) -> Link:
         """Call the victim, or be called, until the link is up."""
@@ -68,14 +76,14 @@ class Insider:
         return open_announcement_untrusted(secret(1), greeting.topic, greeting.box)
 
     def greet(self, victim: Device, echo: Echo, **change: Any) -> list[Effect]:
-        to = box_key_of(victim)
+        to = box_key_of(victim, self.server)
         box = seal_greeting(TOPIC, self.box(echo, **change), to, ENTROPY)
-        return victim.rendezvous.signalled("a", box, self.address, 0)
+        return victim.rendezvous.signalled(self.server, box, self.address, 0)
 
     def describe(
         self, victim: Device, kind: type[Offer | Answer] = Offer, **change: Any
     ) -> list[Effect]:
-        presence = victim.rendezvous._beacon.presences["a"]
+        presence = victim.rendezvous._beacon.presences[self.server]
         description = Description(
             self.me.peer,
             victim.me.peer,
@@ -86,13 +94,13 @@ class Insider:
             SDP,
         )
         description = msgspec.structs.replace(description, **change)
-        to = box_key_of(victim)
+        to = box_key_of(victim, self.server)
         box = seal_description(kind, description, self.me.signer, to, ENTROPY)
-        return victim.rendezvous.signalled("a", box, self.address, 0)
+        return victim.rendezvous.signalled(self.server, box, self.address, 0)
 
 
-def box_key_of(victim: Device) -> PublicKey:
-    return victim.rendezvous._beacon.presences["a"].box_key.public
+def box_key_of(victim: Device, server: str = "a") -> PublicKey:
+    return victim.rendezvous._beacon.presences[server].box_key.public
 
 
 def lone() -> Device:

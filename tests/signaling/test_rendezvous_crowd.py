@@ -9,7 +9,7 @@ import pytest
 
 from peerstack import limits
 from peerstack.errors import Reason
-from peerstack.signaling.rendezvous import Abandon, Link, MakeAnswer, MakeOffer, Me, Peer
+from peerstack.signaling.rendezvous import Abandon, Link, MakeAnswer, MakeOffer, Me, Peer, SignalTo
 from peerstack.signaling.rendezvous.boxes import Echo
 from peerstack.signaling.rendezvous.contacts import LINKS_PER_PLACE
 from tests.signaling.insider import FAMILY, Insider
@@ -126,6 +126,18 @@ def test_a_device_with_all_links_that_fit_makes_way_for_its_neighbour_in_the_ord
     )
     assert any(isinstance(each, MakeAnswer) for each in effects) is is_let_in
     assert hub.rendezvous.refused == ({} if is_let_in else {Reason.TOO_MANY: 1})
+
+
+def test_a_device_with_all_links_that_fit_makes_way_for_who_sees_it_alone_on_a_server() -> None:
+    world = World()
+    hub, links = hub_with(world, 80, *range(20, 19 + LINKS_PER_PLACE))
+    world.connect(hub, "b")
+    newcomer = Insider(5, server="b")
+
+    effects = newcomer.announce(hub) + newcomer.describe(hub)
+
+    assert [type(effect) for effect in effects] == [Abandon, SignalTo, MakeAnswer]
+    assert effects[0] == Abandon(links[20])
 
 
 def test_a_device_with_all_links_that_fit_still_renews_one_that_it_has() -> None:

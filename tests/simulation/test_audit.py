@@ -1,6 +1,6 @@
 """Sums that were made to agree: a sample tells the sets apart, and they become level.
 
-Crafting two sets of one sum takes a long computation, so the test claims it in the database instead.
+Crafting two sets of one sum takes a long computation: the test claims the sum in the database.
 """
 
 from __future__ import annotations

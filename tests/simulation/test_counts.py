@@ -19,8 +19,9 @@ LATENCY_MS = 10
 ITEM_BYTES = 32 + 32
 """A key, 6 bytes of time and an id, and a hash."""
 
-NAMES_BYTES = 2 * (TAG_BYTES + 2)
-"""How a side names the group: by its secret, and by that of the one invite that is open."""
+NAME_BYTES = TAG_BYTES + 2
+"""How a side names the group by its secret. Each open invite has another such name, which is not
+counted here."""
 
 Family = tuple[World, GroupId, Device, Device]
 
@@ -64,7 +65,7 @@ def test_level_devices_find_that_out_in_one_round_trip_and_200_bytes(family: Fam
     assert sorted(sent.kind for sent in said) == ["Groups", "Groups", "Level", "Level"]
     assert len({sent.at_ms for sent in said if sent.kind == "Level"}) == 1
     levels = [sent for sent in said if sent.kind == "Level"]
-    assert bytes_of(levels) + 2 * NAMES_BYTES < 200
+    assert bytes_of(levels) + 2 * NAME_BYTES < 200
 
 
 def test_a_hundred_records_that_one_lacks_take_three_round_trips(family: Family) -> None:

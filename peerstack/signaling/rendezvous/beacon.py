@@ -163,7 +163,7 @@ class Beacon:
 
     def announce_soon(self, secrets: Iterable[Secret], now_ms: int) -> None:
         """Announce again under those of these secrets that are current, after a random while."""
-        self._again |= {secret: None for secret in secrets if secret in self._current}
+        self._again |= dict.fromkeys(secrets)
         if self._again and self._again_ms is None:
             spread_ms = below(AGAIN_WITHIN_MS - AGAIN_AFTER_MS, self._entropy)
             self._again_ms = max(now_ms + AGAIN_AFTER_MS + spread_ms, self._rested_ms)
