@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, NewType, cast
 
@@ -337,6 +337,19 @@ def merge_seen(replaced: Signed | None) -> dict[str, int] | UnsetType:
 def had_seen(winner: Signed, loser: Signed) -> bool:
     """Whether the author of `winner` had seen `loser`; where not, the merge is a conflict."""
     return loser.modified <= winner.seen.get(loser.device, -1)
+
+
+def unseen_losers(live: Signed, lost: Iterable[Signed]) -> list[Signed]:
+    """Of versions that lost to `live`: what its author had not seen, nor that of another of them.
+
+    The same on every device that has the same versions, in whatever order they came.
+    """
+    unseen = [loser for loser in lost if not had_seen(live, loser)]
+    return [
+        loser
+        for loser in unseen
+        if not any(had_seen(other, loser) for other in unseen if other.hash != loser.hash)
+    ]
 
 
 Merge = Literal["newer", "older", "same"]

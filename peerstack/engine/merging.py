@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from peerstack.engine.effects import Changed
 from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
-from peerstack.record import SECRET_TYPE, Signed, had_seen
+from peerstack.record import SECRET_TYPE, Signed, had_seen, unseen_losers
 from peerstack.store import Change, Head
 
 
@@ -46,6 +46,7 @@ def merge(
     lines.update(loser.id for loser in rest)
     if lines:
         turn.tx.prune_history(group, lines, turn.now.wall_ms)
+        _mark_conflicts(turn, group, lines)
 
 
 def _best(candidates: Iterable[Signed]) -> tuple[dict[RecordId, Signed], list[Signed]]:
@@ -80,3 +81,13 @@ def _keep_losers(
     if unseen:
         turn.news.append((group, origin, unseen))
         turn.effects.append(Changed())
+
+
+def _mark_conflicts(turn: Turn, group: GroupId, lines: Iterable[RecordId]) -> None:
+    """Work out which losers of these records nobody has seen: the third set that is compared."""
+    live = turn.tx.live(group, lines)
+    for record_id, winner in live.items():
+        lost = turn.tx.history(group, record_id)
+        conflicts = unseen_losers(winner, lost)
+        turn.tx.mark_unseen([each.hash for each in lost], [each.hash for each in conflicts])
+    turn.records_changed(group)

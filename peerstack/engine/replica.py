@@ -53,9 +53,13 @@ class TurnReplica:
 
     def ordered(self, group: GroupId, kind: Kind) -> OrderedSet:
         """See `Replica`. The set is asked again at each question, since a run spans many turns."""
-        if kind is Kind.RECORDS:
-            return _PresentSet(lambda: self._now().tx.record_set(group))
-        return _PresentSet(lambda: _statement_set(self._now(), group))
+        match kind:
+            case Kind.RECORDS:
+                return _PresentSet(lambda: self._now().tx.record_set(group))
+            case Kind.STATEMENTS:
+                return _PresentSet(lambda: _by_hash(self._now().tx.statement_hashes(group)))
+            case Kind.CONFLICTS:
+                return _PresentSet(lambda: _by_hash(self._now().tx.unseen_hashes(group)))
 
     def wanted(self, group: GroupId, kind: Kind, items: Sequence[Item]) -> Sequence[Item]:
         """See `Replica`."""
@@ -65,6 +69,9 @@ class TurnReplica:
             here = self._turn.tx.statements_by_hash([item.key for item in items])
             known_statements = {signed.hash for signed in here}
             return [item for item in items if item.key not in known_statements]
+        if kind is Kind.CONFLICTS:
+            known = self._turn.tx.known(group, [item.key for item in items])
+            return [item for item in items if item.key not in known]
         heads = self._turn.tx.live_heads(group, [_id_of(item.key) for item in items])
         known = self._turn.tx.known(group, [item.digest for item in items])
         return [
@@ -95,11 +102,17 @@ class TurnReplica:
         if kind is Kind.RECORDS:
             live = self._turn.tx.live(group, list(dict.fromkeys(map(_id_of, keys))))
             return sorted(live.values(), key=lambda signed: signed.order)
+        if kind is Kind.CONFLICTS:
+            mine_here = set(self._turn.tx.unseen_hashes(group))
+            return self._turn.tx.kept(key for key in keys if key in mine_here)
         mine = {signed.hash: signed for signed in self._turn.statements(group)}
         return [mine[Hash(key)] for key in keys if key in mine]
 
     def read_span(self, group: GroupId, kind: Kind, span: Span) -> Slice:
         """See `Replica`."""
+        if kind is Kind.CONFLICTS:
+            hashes = self._turn.tx.unseen_hashes(group)
+            return Slice(self._turn.tx.kept(each for each in hashes if each in span), None)
         if kind is Kind.STATEMENTS:
             within = [each for each in self._turn.statements(group) if each.hash in span]
             return Slice(list(_introduced(within)), None)
@@ -147,8 +160,7 @@ class _PresentSet:
         return self._present().split(span, parts)
 
 
-def _statement_set(turn: Turn, group: GroupId) -> OrderedSet:
-    hashes = turn.tx.statement_hashes(group)
+def _by_hash(hashes: Sequence[Hash]) -> OrderedSet:
     return MemorySet((Item(each, b"") for each in hashes), hashed)
 
 

@@ -16,7 +16,7 @@ from peerstack.groups.membership import GroupState
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
 from peerstack.ports import Entropy, Instant
-from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint
+from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint, hashed_fingerprint
 from peerstack.record import Signed
 from peerstack.session.replica import Roots, SharedSecret
 from peerstack.store import GroupRow, Transaction
@@ -70,7 +70,8 @@ class Turn:
             nothing = Fingerprint(0, b"\0" * DIGEST_BYTES)
             return Roots(nothing, nothing)
         statements = Fingerprint(row.statements_count, row.statements_root[:DIGEST_BYTES])
-        return Roots(statements, row.root)
+        conflicts = hashed_fingerprint(self.tx.unseen_hashes(group))
+        return Roots(statements, row.root, conflicts)
 
     def state(self, group: GroupId) -> GroupState:
         """What the admitted statements of a group say; empty for an unknown group."""

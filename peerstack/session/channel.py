@@ -15,8 +15,8 @@ from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.ids import GroupId
 from peerstack.keys import Hash
-from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step
 from peerstack.reconcile import Gap as FoundGap
+from peerstack.reconcile import Item, Reconciler, Span, Step, hashed_fingerprint
 from peerstack.record import Signed
 from peerstack.session.audit import sample, sampled
 from peerstack.session.replica import Replica, Roots, Standing
@@ -33,6 +33,9 @@ from peerstack.session.wire import (
 )
 
 T = TypeVar("T")
+
+
+_NO_CONFLICTS: Final = hashed_fingerprint(())
 
 
 class State(enum.Enum):
@@ -135,7 +138,8 @@ class Channel:
 
     def level(self, message: Level, replica: Replica) -> None:
         """The peer showed where it stands."""
-        self._heard = Roots(message.statements, message.records)
+        conflicts = message.conflicts or _NO_CONFLICTS
+        self._heard = Roots(message.statements, message.records, conflicts)
         self._settled = False
         self._unheeded = True
         if message.closes:
@@ -225,8 +229,10 @@ class Channel:
             self.introduction = replica.introduction(self.group)
 
     def _show(self, roots: Roots, audit: Audit | None = None) -> None:
+        conflicts = roots.conflicts if roots.conflicts.count else None
+        statements, records, _ = roots
         self.outbox.append(
-            Level(self.mine, roots.statements, roots.records, self._owes_close, audit)
+            Level(self.mine, statements, records, self._owes_close, audit, conflicts)
         )
         self._shown = roots
         self._owes_level = self._owes_close = self._settled = False
@@ -285,21 +291,19 @@ class Channel:
             return
         self._compared[kind] = (mine, heard)
         self._run = _Run(kind, self._reconciler(kind, replica))
-        self._took(self._run.reconciler.start(_root(heard, kind)), replica)
+        self._took(self._run.reconciler.start(heard[kind]), replica)
 
     def _differing(self, mine: Roots, heard: Roots) -> Kind | None:
         """The first set that differs and has not been compared as it is."""
-        if mine.statements != heard.statements and not self._was_compared(
-            Kind.STATEMENTS, mine, heard
-        ):
-            return Kind.STATEMENTS
-        if self.standing is not Standing.MEMBER or mine.records == heard.records:
-            return None
-        return None if self._was_compared(Kind.RECORDS, mine, heard) else Kind.RECORDS
+        for kind in Kind if self.standing is Standing.MEMBER else (Kind.STATEMENTS,):
+            differs = mine[kind] != heard[kind]
+            if differs and not self._was_compared(kind, mine, heard):
+                return kind
+        return None
 
     def _was_compared(self, kind: Kind, mine: Roots, heard: Roots) -> bool:
         before = self._compared.get(kind)
-        if before is None or kind is Kind.RECORDS:
+        if before is None or kind is not Kind.STATEMENTS:
             return before == (mine, heard)
         return (before[0].statements, before[1].statements) == (mine.statements, heard.statements)
 
@@ -382,10 +386,6 @@ class _Run:
         self.has_asked = self.has_asked or step.has_asked
         self.was_asked = self.was_asked or step.was_asked
         self.requested.update((item.key, None) for item in step.requested)
-
-
-def _root(roots: Roots, kind: Kind) -> Fingerprint:
-    return roots.statements if kind is Kind.STATEMENTS else roots.records
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from peerstack.errors import Reason
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash, Secret
-from peerstack.reconcile.fingerprint import Fingerprint, Item
+from peerstack.reconcile.fingerprint import Fingerprint, Item, hashed_fingerprint
 from peerstack.reconcile.ordered import OrderedSet
 from peerstack.reconcile.span import Span
 from peerstack.record import Signed
@@ -35,10 +35,11 @@ class SharedSecret(NamedTuple):
 
 
 class Roots(NamedTuple):
-    """The fingerprints of the two sets of a group."""
+    """The fingerprints of the sets of a group, in the order in which they are brought level."""
 
     statements: Fingerprint
     records: Fingerprint
+    conflicts: Fingerprint = hashed_fingerprint(())
 
 
 class Slice(NamedTuple):
@@ -60,7 +61,7 @@ class Replica(Protocol):
         ...
 
     def roots(self, group: GroupId) -> Roots:
-        """Where this device stands in a group; two lookups, whatever the group's size."""
+        """Where this device stands in a group; a few lookups, whatever the group's size."""
         ...
 
     def ordered(self, group: GroupId, kind: Kind) -> OrderedSet:

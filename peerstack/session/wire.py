@@ -43,10 +43,12 @@ Bound = Annotated[bytes, Meta(max_length=limits.RECONCILE_KEY_BYTES)]
 
 
 class Kind(enum.IntEnum):
-    """The two sets that every group has."""
+    """The sets that every group has."""
 
     STATEMENTS = 0
     RECORDS = 1
+    CONFLICTS = 2
+    """Versions that lost to one whose author had not seen them."""
 
 
 class _Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -86,7 +88,7 @@ class Audit(_Message, frozen=True):
 
 
 class Level(_Message, tag=4, frozen=True):
-    """The roots of the sender's two sets of a group.
+    """The roots of the sender's sets of a group; without `conflicts`, there are none.
 
     `closes`: the sender has what it wanted of the comparison that the reader began. `audit`: a
     sample of what the sum over the records stands for, in case somebody made two sets of one sum.
@@ -97,6 +99,7 @@ class Level(_Message, tag=4, frozen=True):
     records: Fingerprint
     closes: bool = False
     audit: Audit | None = None
+    conflicts: Fingerprint | None = None
 
 
 class Unproven(_Message, tag=5, frozen=True):

@@ -17,6 +17,8 @@ class VersionState(enum.StrEnum):
     """Why a version is kept although it is not live."""
 
     HISTORY = "history"
+    UNSEEN = "unseen"
+    """History too, and the author of what is live had not seen it: a conflict to be settled."""
     HELD = "held"
     QUARANTINED = "quarantined"
 

@@ -44,6 +44,9 @@ _REMEMBER = (
     "ON CONFLICT (group_id, hash) DO NOTHING"
 )
 
+_UNSEEN: Final = VersionState.UNSEEN.value
+_LOST: Final = (VersionState.HISTORY, VersionState.UNSEEN)
+
 PRUNED: Final = "pruned"
 """The reason under which hashes are remembered that history no longer keeps."""
 
@@ -55,9 +58,7 @@ class VersionReads(Rows):
         """The versions of a record that lost, and are still kept; the newest first."""
         line = (_table.c.group_id == group) & (_table.c.id == record_id)
         newest = (_table.c.modified.desc(), _table.c.hash.desc())
-        return self._signed(
-            select(*_SIGNED).where(line, _in(VersionState.HISTORY)).order_by(*newest)
-        )
+        return self._signed(select(*_SIGNED).where(line, _in(*_LOST)).order_by(*newest))
 
     def known(self, group: GroupId, hashes: Iterable[bytes]) -> set[bytes]:
         """Those of these hashes that are kept though not live, or remembered: not to be asked for.
@@ -74,6 +75,19 @@ class VersionReads(Rows):
                 found.update(digest for (digest,) in fetch(self._connection, sql, (group, *chunk)))
         return found
 
+    def unseen_hashes(self, group: GroupId) -> list[Hash]:
+        """The hashes of the group's versions that `mark_unseen` named, ascending."""
+        sql = "SELECT hash FROM versions WHERE group_id = ? AND state = ? ORDER BY hash"
+        return [digest for (digest,) in fetch(self._connection, sql, (group, _UNSEEN))]
+
+    def kept(self, hashes: Iterable[bytes]) -> list[Signed]:
+        """Those of these versions that lost and are still kept."""
+        found = []
+        for chunk in chunks(sorted(set(hashes))):
+            chosen = _table.c.hash.in_(chunk) & _in(*_LOST)
+            found += self._signed(select(*_SIGNED).where(chosen))
+        return found
+
     def known_aside(self, group: GroupId, limit: int) -> list[Hash]:
         """Hashes of what is known without being live: kept, or remembered; the newest, bounded."""
         kept = select(_table.c.hash).where(_table.c.group_id == group)
@@ -85,7 +99,7 @@ class VersionReads(Rows):
 
     def has_set_aside(self, group: GroupId) -> bool:
         """Whether anything of the group is held, quarantined, or remembered."""
-        aside = (_table.c.group_id == group) & (_table.c.state != VersionState.HISTORY.value)
+        aside = (_table.c.group_id == group) & ~_in(*_LOST)
         kept = select(_table.c.hash).where(aside).limit(1)
         remembered = select(_memory.c.hash).where(_memory.c.group_id == group).limit(1)
         return bool(self._all(kept) or self._all(remembered))
@@ -119,7 +133,7 @@ class VersionReads(Rows):
         pending = select(func.count()).where(statements.group_id == group, statements.pending)
         return Counts(
             live=sum(count for (count,) in self._all(live)),
-            history=kept.get(VersionState.HISTORY, 0),
+            history=sum(kept.get(state, 0) for state in _LOST),
             held=kept.get(VersionState.HELD, 0),
             quarantined=kept.get(VersionState.QUARANTINED, 0),
             pending_statements=self._all(pending)[0][0],
@@ -143,6 +157,12 @@ class VersionWrites(VersionReads):
         """Keep versions that lost to one whose author had seen them; nothing is logged."""
         self._keep(losers, VersionState.HISTORY, now_ms)
 
+    def mark_unseen(self, lost: Iterable[Hash], unseen: Iterable[Hash]) -> None:
+        """Of the versions in `lost`, those in `unseen` are conflicts now, and the others none."""
+        marked = set(unseen)
+        rows = [(_UNSEEN if one in marked else VersionState.HISTORY.value, one) for one in lost]
+        run_many(self._connection, "UPDATE versions SET state = ? WHERE hash = ?", rows)
+
     def prune_history(self, group: GroupId, ids: Collection[RecordId], now_ms: int) -> int:
         """Let go of what history need not keep of these records; returns how many versions.
 
@@ -157,7 +177,7 @@ class VersionWrites(VersionReads):
         for chunk in chunks(sorted(set(ids))):
             line = (_table.c.group_id == group) & _table.c.id.in_(chunk)
             placed = select(*_PRUNED, _table.c.since_ms, place.label("place")).where(
-                line, _in(VersionState.HISTORY)
+                line, _in(*_LOST)
             )
             ranked = placed.subquery()
             old = (ranked.c.place > limits.HISTORY_PER_SIGNER) | (
@@ -168,7 +188,7 @@ class VersionWrites(VersionReads):
 
     def sweep_history(self, now_ms: int, limit: int) -> int:
         """Let go of at most `limit` versions that are too old for history; returns how many."""
-        old = _in(VersionState.HISTORY) & (_table.c.since_ms < now_ms - limits.HISTORY_MS)
+        old = _in(*_LOST) & (_table.c.since_ms < now_ms - limits.HISTORY_MS)
         eldest = select(*_PRUNED).where(old).order_by(_table.c.since_ms).limit(limit)
         return self._prune(eldest, now_ms)
 
@@ -254,5 +274,5 @@ class VersionWrites(VersionReads):
         return len(rows)
 
 
-def _in(state: VersionState) -> ColumnElement[bool]:
-    return _table.c.state == state.value
+def _in(*states: VersionState) -> ColumnElement[bool]:
+    return _table.c.state.in_([state.value for state in states])

@@ -6,7 +6,7 @@ next, and can read, repeat, reorder and forge it.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -293,3 +293,9 @@ class World:
     def _later(self, device: Device, event: Event) -> None:
         if device in self.devices:
             self.queues[device.number, ""].append(event)
+
+
+def assert_all_linked(devices: Sequence[Device]) -> None:
+    for device in devices:
+        others = {other.me.peer for other in devices} - {device.me.peer}
+        assert Counter(device.linked) == Counter(others)
