@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, NewType, cast
+from typing import Annotated, Any, Final, NewType, cast
 
 import msgspec
 import orjson
@@ -350,13 +350,3 @@ def unseen_losers(live: Signed, lost: Iterable[Signed]) -> list[Signed]:
         for loser in unseen
         if not any(had_seen(other, loser) for other in unseen if other.hash != loser.hash)
     ]
-
-
-Merge = Literal["newer", "older", "same"]
-
-
-def compare(candidate: Signed, live: Signed | None) -> Merge:
-    """How a candidate version stands to the live one of the same id."""
-    if live is None or candidate.order > live.order:
-        return "newer"
-    return "same" if candidate.hash == live.hash else "older"

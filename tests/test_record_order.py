@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from peerstack import limits
-from peerstack.record import Signed, compare, decode_untrusted, had_seen, merge_seen
+from peerstack.record import Signed, decode_untrusted, had_seen, merge_seen, unseen_losers
 from tests.people import NOW, T0
 from tests.raw_bodies import DEVICES, SIGNATURE, encoded
 
@@ -36,27 +36,14 @@ def test_the_winner_is_the_same_in_whatever_order_versions_arrive(
 
     live: Signed | None = None
     for candidate in arriving:
-        live = candidate if compare(candidate, live) == "newer" else live
+        live = candidate if live is None or candidate.order > live.order else live
 
     assert live is not None
     assert live.hash == max(versions, key=lambda each: (each.modified, each.hash)).hash
 
 
-@given(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab"), st.sampled_from("ab"))
-def test_of_two_versions_exactly_one_is_newer_or_both_are_the_same(
-    one_ms: int, other_ms: int, one_text: str, other_text: str
-) -> None:
-    one, other = version(one_ms, one_text), version(other_ms, other_text)
-
-    both = {compare(one, other), compare(other, one)}
-
-    assert both == ({"same"} if one.body == other.body else {"newer", "older"})
-
-
-def test_later_beats_earlier_and_anything_beats_nothing() -> None:
-    assert compare(version(5), version(4)) == "newer"
-    assert compare(version(4), version(5)) == "older"
-    assert compare(version(0), None) == "newer"
+def test_later_beats_earlier() -> None:
+    assert version(5).order > version(4).order
 
 
 def test_versions_made_at_the_same_time_are_told_apart_by_their_hash() -> None:
@@ -124,3 +111,14 @@ def test_nothing_that_a_version_claims_keeps_its_successor_from_having_seen_it(
 
     assert had_seen(successor, replaced)
     assert all(at <= NOW for at in successor.seen.values())
+
+
+def test_the_conflicts_of_a_line_are_the_losers_that_nobody_has_seen() -> None:
+    mine = version(10, "mine", device=DEVICES[0])
+    edited = version(20, "edited", device=DEVICES[0], seen=merge_seen(mine))
+    other = version(15, "other", device=DEVICES[1])
+    winner = version(30, "winner", device=DEVICES[2])
+    settled = version(40, "settled", device=DEVICES[2], seen={DEVICES[0]: 20, DEVICES[1]: 15})
+
+    assert unseen_losers(winner, [mine, edited, other]) == [edited, other]
+    assert unseen_losers(settled, [mine, edited, other]) == []

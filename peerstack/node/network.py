@@ -256,7 +256,7 @@ class _Server:
             case meet.Announce(topic=topic, box=box):
                 await self._client.announce(topic, box)
             case meet.SignalTo(address=address, box=box):
-                if not await self._client.signal(address, box):
+                if await self._client.signal(address, box) is False:
                     self._post(events.AddressGone(self._url, address))
 
 

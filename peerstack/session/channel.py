@@ -295,11 +295,14 @@ class Channel:
 
     def _differing(self, mine: Roots, heard: Roots) -> Kind | None:
         """The first set that differs and has not been compared as it is."""
-        for kind in Kind if self.standing is Standing.MEMBER else (Kind.STATEMENTS,):
-            differs = mine[kind] != heard[kind]
-            if differs and not self._was_compared(kind, mine, heard):
-                return kind
-        return None
+        kinds = [Kind.STATEMENTS]
+        if self.standing is Standing.MEMBER:
+            kinds.append(Kind.RECORDS)
+            # Where winners differ (one is held or refused here), losers do too, and rightly.
+            if mine.records == heard.records:
+                kinds.append(Kind.CONFLICTS)
+        differing = (kind for kind in kinds if mine[kind] != heard[kind])
+        return next((k for k in differing if not self._was_compared(k, mine, heard)), None)
 
     def _was_compared(self, kind: Kind, mine: Roots, heard: Roots) -> bool:
         before = self._compared.get(kind)

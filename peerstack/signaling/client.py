@@ -147,10 +147,10 @@ class SignalingClient:
         """Send a box to everyone else in a topic that was joined. Whether the server relayed it."""
         return await self._ask(wire.Announce(topic, box), wire.Done) is not None
 
-    async def signal(self, to: str, box: bytes) -> bool:
-        """Send a box to one address. False if nobody has the address now, or this is offline."""
+    async def signal(self, to: str, box: bytes) -> bool | None:
+        """Send a box to one address. False if nobody has it any more; None if it was not sent."""
         delivery = await self._ask(wire.Signal(to, box), wire.Delivery)
-        return delivery is not None and delivery.delivered
+        return None if delivery is None else delivery.delivered
 
     async def ice(self) -> tuple[wire.IceServer, ...]:
         """STUN and TURN servers with fresh credentials; none if offline."""
