@@ -11,13 +11,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from peerstack.session.wire import (
-    Ack,
     Batch,
     Groups,
     Hello,
     Kind,
     Message,
     Proof,
+    Ranges,
+    Want,
     decode_untrusted,
 )
 from peerstack.transport.base import CloseReason, Pipe, PipeListener
@@ -88,14 +89,16 @@ class _Ear:
 
 
 def _flights(shared: Sequence[tuple[_Heard, Message]]) -> int:
-    """How often the direction changes, up to the last record that is brought over.
+    """One-way trips up to the last record that is brought over; two are a round trip.
 
-    What only ends the exchange keeps nobody waiting: two flights are a round trip.
+    Both sides show their level at once: that is one flight, or the round trip of a no-op, in which
+    each side hears of the other. After that, each change of direction is one more. What only ends
+    the exchange keeps nobody waiting.
     """
-    batches = [place for place, (_, said) in enumerate(shared) if isinstance(said, Batch)]
-    until = batches[-1] + 1 if batches else len(shared)
-    ways = [heard.sent for heard, said in shared[:until] if not isinstance(said, Ack)]
-    return 1 + sum(one != other for one, other in pairwise(ways))
+    ways = [heard.sent for heard, said in shared if isinstance(said, Ranges | Want | Batch)]
+    if not ways:
+        return 2
+    return 2 + sum(one != other for one, other in pairwise(ways))
 
 
 def _record_bytes(message: Message) -> int:

@@ -38,7 +38,9 @@ def signed_columns(table: FromClause) -> list[ColumnElement[Any]]:
 def signed_of(row: Sequence[Any]) -> Signed:
     """The version in a row that starts with the columns `SIGNED`."""
     body, digest, signature, record_id, group, kind, modified, signer, device, deleted = row[:10]
-    seen = orjson.loads(body).get("seen", {})
+    # Most bodies have no such field, and parsing would be most of the work; keys may be escaped.
+    may_have_seen = '"seen"' in body or "\\u" in body
+    seen = orjson.loads(body).get("seen", {}) if may_have_seen else {}
     encoded = body.encode()
     return Signed(
         encoded,
