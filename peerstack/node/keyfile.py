@@ -6,6 +6,7 @@ Sealed under a passphrase, or as they are where none was given. Written whole or
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -42,8 +43,11 @@ def path_of(database: Path) -> Path:
     return database.with_name(database.name + ".keys")
 
 
-def write(path: Path, user: User, passphrase: str | None, entropy: Entropy) -> None:
-    """Write a user's secrets, readable by their owner only. Raises `StoreFull`."""
+def write_new(path: Path, user: User, passphrase: str | None, entropy: Entropy) -> bool:
+    """Write a user's secrets, readable by their owner only; false where there are some already.
+
+    Raises `StoreFull`.
+    """
     secrets = _Secrets(
         user.id,
         user.device,
@@ -58,7 +62,7 @@ def write(path: Path, user: User, passphrase: str | None, entropy: Entropy) -> N
         content = seal_with_passphrase(passphrase, content, entropy)
     encoded = msgspec.json.encode(_KeyFile(_VERSION, passphrase is not None, content))
     try:
-        _write_whole(path, encoded)
+        return _write_whole(path, encoded)
     except OSError as error:
         raise StoreFull(
             f"cannot write the key file {path}: {error.strerror}; make room, or choose a folder "
@@ -66,20 +70,28 @@ def write(path: Path, user: User, passphrase: str | None, entropy: Entropy) -> N
         ) from error
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_whole(path: Path, content: bytes) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    # Readable by its owner only from the start, and under a name that nobody else has.
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    beside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # Unlike a rename, a link takes nothing's place.
+        os.link(beside, path)
+    except FileExistsError:
+        return False
+    finally:
+        beside.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return True
 
 
 def read(path: Path, passphrase: str | None) -> User:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,17 +15,16 @@ from peerstack.engine import Engine, Turn, joining, profile, writing
 from peerstack.engine import status as standings
 from peerstack.engine.effects import Changed, Effect, GroupsChanged, JoinRefused, StatusChanged
 from peerstack.errors import (
-    InvalidValue,
     JoinPending,
     NotFound,
     NotSynced,
-    StoreDamaged,
 )
 from peerstack.groups.invites import decode_untrusted_link
 from peerstack.groups.statements import RoleName
 from peerstack.identity import User
 from peerstack.ids import GroupId, is_ulid
-from peerstack.node import feed, keyfile
+from peerstack.node import feed
+from peerstack.node.files import open_files
 from peerstack.node.group import Group
 from peerstack.node.lock import NetworkLock
 from peerstack.node.ports import SystemClock, SystemEntropy
@@ -112,7 +110,7 @@ class Node:
     ) -> Node:
         urls = [server] if isinstance(server, str) else list(server or ())
         store, user, lock = await asyncio.to_thread(
-            _open_files, path, name, passphrase, network, indexes
+            open_files, path, name, passphrase, network, indexes
         )
         node = cls(store, user, lock)
         try:
@@ -402,24 +400,6 @@ def _is_shared(turn: Turn, group: GroupId) -> bool:
     return devices > 1
 
 
-def _open_files(
-    path: Path,
-    name: str | User | None,
-    passphrase: str | None,
-    network: bool,
-    indexes: Mapping[str, Sequence[str]] | None,
-) -> tuple[Store, User, NetworkLock | None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = NetworkLock(path) if network else None
-    try:
-        user = _open_user(path, name, passphrase)
-        return Store.open(path, indexes), user, lock
-    except BaseException:
-        if lock is not None:
-            lock.release()
-        raise
-
-
 def _checked_servers(urls: Sequence[str]) -> list[str]:
     """What is remembered is tried for ever, so only what can be an address is."""
     if not urls:
@@ -428,24 +408,3 @@ def _checked_servers(urls: Sequence[str]) -> list[str]:
     from peerstack.signaling.reach import checked_url
 
     return [checked_url(url) for url in urls]
-
-
-def _open_user(path: Path, name: str | User | None, passphrase: str | None) -> User:
-    keys = keyfile.path_of(path)
-    if keys.exists():
-        return keyfile.read(keys, passphrase)
-    if path.exists() and path.stat().st_size > 0:
-        raise StoreDamaged(
-            f"the database {path} is there, but not its keys, {keys}; put the key file back, or "
-            "choose another path for a new profile"
-        )
-    user = name if isinstance(name, User) else _new_user(name)
-    keyfile.write(keys, user, passphrase, SystemEntropy())
-    return user
-
-
-def _new_user(name: str | None) -> User:
-    if name is None:
-        raise InvalidValue("a new profile needs a name, which others will see: give `name`")
-    now = SystemClock().now()
-    return User.create(name, platform.node() or "device", now.wall_ms, SystemEntropy())

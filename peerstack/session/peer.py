@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.ids import DeviceId, GroupId
-from peerstack.keys import HASH_BYTES
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed, decode_untrusted
-from peerstack.session.channel import Channel, Request, State
+from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
 from peerstack.session.replica import Replica, SharedSecret
+from peerstack.session.serving import Serving, batches_of
 from peerstack.session.wire import (
     Ack,
     Batch,
@@ -53,35 +53,6 @@ class Progress(NamedTuple):
     """What the peer has asked for, those sent included (of gaps, the count when it asked)."""
 
 
-class _Serving:
-    """What of one request still has to be sent."""
-
-    def __init__(self, channel: Channel, request: Request) -> None:
-        self.channel = channel
-        self.kind = request.kind
-        self.keys = deque(request.keys)
-        self.spans = deque(request.spans)
-        self.excluded = request.excluded
-
-    def next(self, replica: Replica) -> Sequence[Signed]:
-        """Some of it, in order; empty only where nothing of a part is left."""
-        if self.keys:
-            some = [self.keys.popleft() for _ in range(min(len(self.keys), limits.BATCH_RECORDS))]
-            return self._without_excluded(replica.read(self.channel.group, self.kind, some))
-        span = self.spans.popleft()
-        items, rest = replica.read_span(self.channel.group, self.kind, span)
-        if rest is not None:
-            self.spans.appendleft(rest)
-        return self._without_excluded(items)
-
-    @property
-    def finished(self) -> bool:
-        return not self.keys and not self.spans
-
-    def _without_excluded(self, items: Sequence[Signed]) -> Sequence[Signed]:
-        return [item for item in items if item.hash not in self.excluded]
-
-
 class Peer:
     """One connection to another device, from the first hello to the last batch."""
 
@@ -102,7 +73,7 @@ class Peer:
         self._secrets: list[SharedSecret] = []
         self._their_tags: list[bytes] = []
         self._by_theirs: dict[int, Channel] = {}
-        self._servings: deque[_Serving] = deque()
+        self._servings: deque[Serving] = deque()
         self._next_number = 0
         self._unacked: dict[int, tuple[Channel, int]] = {}
         self._arriving: dict[int, Channel] = {}
@@ -348,7 +319,7 @@ class Peer:
     def _may_serve(self) -> bool:
         return bool(self._servings) and len(self._unacked) < limits.WINDOW_BATCHES
 
-    def _serve(self, serving: _Serving, replica: Replica) -> None:
+    def _serve(self, serving: Serving, replica: Replica) -> None:
         items = () if serving.finished else serving.next(replica)
         if items:
             self._send_batch(serving.channel, serving.kind, items)
@@ -364,7 +335,7 @@ class Peer:
         for message in outbox:
             self._say(message)
         for request in channel.requests:
-            self._servings.append(_Serving(channel, request))
+            self._servings.append(Serving(channel, request))
             if request.kind is Kind.RECORDS:
                 owed = self._owed.get(channel.group, 0) + len(request.keys)
                 self._owed[channel.group] = owed
@@ -372,7 +343,7 @@ class Peer:
 
     def _send_batch(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
         """Send items in as many batches as their bytes need."""
-        for some in _by_bytes(items):
+        for some in batches_of(items):
             self._send_packed(channel, kind, some)
 
     def _send_packed(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
@@ -414,17 +385,3 @@ def _known_scheme_untrusted(body: bytes, signature: bytes, replica: Replica) -> 
             raise
         replica.refused(error.reason)
         return None
-
-
-def _by_bytes(items: Sequence[Signed]) -> Iterator[Sequence[Signed]]:
-    """Runs of items that make good batches: bounded in number and in bytes."""
-    start = size_bytes = 0
-    for place, item in enumerate(items):
-        item_bytes = len(item.body) + len(item.signature) + 2 * HASH_BYTES
-        full = size_bytes + item_bytes > limits.BATCH_BYTES
-        if place > start and (full or place - start >= limits.BATCH_RECORDS):
-            yield items[start:place]
-            start, size_bytes = place, 0
-        size_bytes += item_bytes
-    if start < len(items):
-        yield items[start:]

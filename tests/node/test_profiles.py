@@ -181,3 +181,14 @@ async def test_a_cancelled_write_leaves_the_node_usable(tmp_path: Path) -> None:
         await node.personal.put("note", {"n": 2})
 
         assert {"n": 2} in [note.value for note in await node.personal.find("note")]
+
+
+async def test_a_profile_that_two_make_at_once_has_one_user(tmp_path: Path) -> None:
+    async def open_and_ask() -> str:
+        async with peerstack.open(tmp_path / "ana.db", "Ana", network=False) as node:
+            await node.personal.put("note", {})
+            return node.user.id
+
+    users = await asyncio.gather(*(open_and_ask() for _ in range(4)))
+
+    assert len(set(users)) == 1

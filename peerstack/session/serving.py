@@ -1,0 +1,56 @@
+"""What a peer has asked for, cut into batches as it is sent. Knows no windows and no bytes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from peerstack import limits
+from peerstack.keys import HASH_BYTES
+from peerstack.record import Signed
+from peerstack.session.channel import Channel, Request
+from peerstack.session.replica import Replica
+
+
+class Serving:
+    """What of one request still has to be sent."""
+
+    def __init__(self, channel: Channel, request: Request) -> None:
+        self.channel = channel
+        self.kind = request.kind
+        self.keys = deque(request.keys)
+        self.spans = deque(request.spans)
+        self.excluded = request.excluded
+
+    def next(self, replica: Replica) -> Sequence[Signed]:
+        """Some of it, in order; empty only where nothing of a part is left."""
+        if self.keys:
+            some = [self.keys.popleft() for _ in range(min(len(self.keys), limits.BATCH_RECORDS))]
+            return self._without_excluded(replica.read(self.channel.group, self.kind, some))
+        span = self.spans.popleft()
+        items, rest = replica.read_span(self.channel.group, self.kind, span)
+        if rest is not None:
+            self.spans.appendleft(rest)
+        return self._without_excluded(items)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to ask for."""
+        return not self.keys and not self.spans
+
+    def _without_excluded(self, items: Sequence[Signed]) -> Sequence[Signed]:
+        return [item for item in items if item.hash not in self.excluded]
+
+
+def batches_of(items: Sequence[Signed]) -> Iterator[Sequence[Signed]]:
+    """Runs of items that make good batches: bounded in number and in bytes."""
+    start = size_bytes = 0
+    for place, item in enumerate(items):
+        item_bytes = len(item.body) + len(item.signature) + 2 * HASH_BYTES
+        full = size_bytes + item_bytes > limits.BATCH_BYTES
+        if place > start and (full or place - start >= limits.BATCH_RECORDS):
+            yield items[start:place]
+            start, size_bytes = place, 0
+        size_bytes += item_bytes
+    if start < len(items):
+        yield items[start:]
