@@ -49,8 +49,8 @@ ANSWER_MS: Final = 60_000
 """A peer that owes an answer for longer is hung up on."""
 
 GROUP_TAGS: Final = 4_096
-DERIVATIONS_PER_PEER: Final = 256
-"""Argon2id derivations that one peer may cost per session minute."""
+INTRODUCTION_STATEMENTS: Final = 2_000
+"""What may be shown by who is no member yet, to become one."""
 
 PIPE_BUFFER_BYTES: Final = 16 * 1024 * 1024
 """What may wait in one pipe to be sent, or to be listened to."""
@@ -68,7 +68,7 @@ RECONCILE_KEY_BYTES: Final = 6 + ID_CHARS
 RECONCILE_MESSAGE_BYTES: Final = 63 * 1024
 """One message of a reconciliation; leaves the session room for an envelope around it."""
 
-RECONCILE_RANGES: Final = 8_192
+RECONCILE_RANGES: Final = 2_048
 RECONCILE_TURN_MESSAGES: Final = 8
 RECONCILE_TURNS: Final = 512
 """Turns that one device takes in one run; what is left is for the next run."""
@@ -86,6 +86,12 @@ AUDIT_ITEMS: Final = 64
 """Records of a random range that a session compares by a plain hash, sums apart."""
 
 # --- On this device. ----------------------------------------------------------------------------
+
+INVITES_MET: Final = 32
+"""Invites of one group, the newest, under which newcomers are met."""
+
+NEWCOMER_MS: Final = 30 * 24 * 60 * 60 * 1000
+"""How long an invite that let somebody in stays a meeting place, though it has ended."""
 
 PUT_MANY_RECORDS: Final = 10_000
 HISTORY_MS: Final = 30 * 24 * 60 * 60 * 1000

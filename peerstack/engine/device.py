@@ -42,7 +42,7 @@ from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed
-from peerstack.session.channel import State
+from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
 from peerstack.session.replica import Roots
@@ -115,12 +115,13 @@ class Engine:
                 self._turn = None
         return result, effects
 
-    def abandon_peers(self) -> list[Effect]:
+    def abandon_peers(self, now: Instant) -> list[Effect]:
         """Hang up on everyone: what they were told may not have been stored."""
-        links = list(self.peers)
-        for link in links:
+        effects: list[Effect] = []
+        for link in list(self.peers):
             self._forget(link)
-        return [Hangup(link, "the database failed") for link in links]
+            effects += [Hangup(link, "the database failed"), *self._meeting.forget(link, now)]
+        return effects
 
     def next_wake_ms(self, now: Instant) -> int | None:
         """When (monotonic) to hand in `Woke`, if nothing happens before; None for never."""
@@ -187,7 +188,7 @@ class Engine:
 
     def _gone(self, turn: Turn, link: Link) -> None:
         for group, channel in self.peers[link].channels.items() if link in self.peers else ():
-            if channel.state is State.LEVEL:
+            if channel.is_level_at(turn.roots(group)):
                 self._level_at[group] = turn.roots(group)
         self._forget(link)
         self._meeting.ended(turn, link)
@@ -320,6 +321,7 @@ class Engine:
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
         if turn.secrets_changed:
+            joining.settle_joins(turn)
             self._meet_anew(turn)
         self._due_ms = turn.tx.next_due_ms() if turn.held_anything else self._due_ms
         for effect in turn.effects:
@@ -330,7 +332,6 @@ class Engine:
         """Statements changed: joins may be complete, peers members, waiting records admissible."""
         while turn.changed_statements:
             groups, turn.changed_statements = turn.changed_statements, set()
-            joining.settle_joins(turn, groups)
             turn.effects.append(GroupsChanged())
             for group in sorted(groups):
                 self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
@@ -366,26 +367,28 @@ class Engine:
 
         With none connected: whether it was level with one that left, and has not changed since.
         """
-        states = self._states(group)
-        if not states:
-            return self._level_at.get(group) == turn.roots(group)
-        return all(state is State.LEVEL for state in states)
+        channels, roots = self._channels(group), turn.roots(group)
+        if not channels:
+            return self._level_at.get(group) == roots
+        return all(channel.is_level_at(roots) for channel in channels)
 
     def why_not_level(self, group: GroupId) -> str:
         """What is missing until the group is level, in words."""
-        states = self._states(group)
-        if not states:
+        channels = self._channels(group)
+        if not channels:
             return "none of its members' devices is connected"
-        behind = sum(state is not State.LEVEL for state in states)
-        return f"not level with {behind} of {len(states)} connected devices"
+        behind = sum(channel.state is not State.LEVEL for channel in channels)
+        return f"not level with {behind or len(channels)} of {len(channels)} connected devices"
 
     def refusals(self) -> dict[str, int]:
         """What peers and servers sent since the start that was refused, by reason."""
         return {**self._meeting.refused, **self._me.refusals}
 
-    def _states(self, group: GroupId) -> list[State]:
+    def _channels(self, group: GroupId) -> list[Channel]:
+        """The group's channels, but for those of strangers who hold no more than an invite."""
+        found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
-            channel.state
-            for peer in list(self.peers.values())
-            if (channel := peer.channels.get(group)) is not None
+            channel
+            for channel in found
+            if channel and not (channel.by_invite and channel.state is State.UNPROVEN)
         ]

@@ -17,6 +17,7 @@ from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
     name_of,
+    secret_of,
     sign_statement,
     stamp_for_statement,
 )
@@ -140,22 +141,33 @@ def _store_pending(turn: Turn, pending: dict[GroupId, PendingJoin]) -> None:
     turn.tx.profile_set(_PENDING, msgspec.to_builtins(pending))
 
 
-def settle_joins(turn: Turn, groups: set[GroupId]) -> list[GroupId]:
-    """The groups among these in which this device has just become a member."""
-    pending = pending_joins(turn) if groups else {}
-    joined = [group for group in groups & pending.keys() if turn.state(group).role(turn.me.user.id)]
-    if joined:
-        _store_pending(turn, {g: p for g, p in pending.items() if g not in joined})
-        for group in joined:
-            turn.tx.add_group(group, turn.now.wall_ms)
-    return joined
+def settle_joins(turn: Turn) -> None:
+    """Let go of the joins that are complete: a member, and with the secret to be found by.
+
+    Until that secret is here, only the link's meeting place leads to others of the group.
+    """
+    pending = pending_joins(turn)
+    waiting = {
+        group: join
+        for group, join in pending.items()
+        if turn.state(group).role(turn.me.user.id) is None or secret_of(turn, group) is None
+    }
+    if len(waiting) < len(pending):
+        _store_pending(turn, waiting)
+        turn.meet_anew()
 
 
-def open_invites(turn: Turn, state: GroupState) -> Iterator[tuple[Hash, Invite]]:
-    """The invites of a group that may still let somebody in, by this device's clock."""
+def meeting_invites(turn: Turn, state: GroupState) -> Iterator[tuple[int, Invite]]:
+    """The invites under which newcomers are to be met, by this device's clock, and when made.
+
+    Those that may still let somebody in; and those that did a while ago, since who came by them may
+    not have the group's own secret yet.
+    """
     for signed, form in state.invites():
-        if _ended(turn, state, signed.hash, form) is None:
-            yield signed.hash, form
+        latest_ms = state.latest_use_ms(signed.hash)
+        recent = latest_ms is not None and turn.now.wall_ms - latest_ms < limits.NEWCOMER_MS
+        if recent or _ended(turn, state, signed.hash, form) is None:
+            yield signed.modified, form
 
 
 def _ended(turn: Turn, state: GroupState, invite_hash: Hash, form: Invite) -> Reason | None:

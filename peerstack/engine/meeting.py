@@ -21,7 +21,7 @@ from peerstack.engine.turn import Turn
 from peerstack.errors import Reason, RemoteError
 from peerstack.identity import User
 from peerstack.keys import Secret
-from peerstack.ports import Entropy
+from peerstack.ports import Entropy, Instant
 from peerstack.session.handshake import Authenticated
 from peerstack.signaling.rendezvous import Link, MakeAnswer, MakeOffer, Me, Peer, Place, Rendezvous
 
@@ -66,6 +66,11 @@ class Meeting:
         """A link is up no more, or could not be made."""
         self._expected.pop(link, None)
         self._then(turn, self._rendezvous.ended(link, turn.now.mono_ms))
+
+    def forget(self, link: Link, now: Instant) -> Sequence[Effect]:
+        """A link is up no more, outside of any turn."""
+        self._expected.pop(link, None)
+        return self._rendezvous.ended(link, now.mono_ms)
 
     def check_untrusted(self, link: Link, proven: Authenticated) -> None:
         """Raise `RemoteError` where another device answers than the one that was called."""

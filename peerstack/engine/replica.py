@@ -53,13 +53,10 @@ class TurnReplica:
 
     def ordered(self, group: GroupId, kind: Kind) -> OrderedSet:
         """See `Replica`. The set is asked again at each question, since a run spans many turns."""
-        match kind:
-            case Kind.RECORDS:
-                return _PresentSet(lambda: self._now().tx.record_set(group))
-            case Kind.STATEMENTS:
-                return _PresentSet(lambda: _by_hash(self._now().tx.statement_hashes(group)))
-            case Kind.CONFLICTS:
-                return _PresentSet(lambda: _by_hash(self._now().tx.unseen_hashes(group)))
+        if kind is Kind.RECORDS:
+            # The store itself remembers it, until the next write.
+            return _PresentSet(lambda: self._now().tx.record_set(group))
+        return _PresentSet(_OncePerTurn(self._now, group, kind))
 
     def wanted(self, group: GroupId, kind: Kind, items: Sequence[Item]) -> Sequence[Item]:
         """See `Replica`."""
@@ -158,6 +155,27 @@ class _PresentSet:
 
     def split(self, span: Span, parts: int) -> Sequence[tuple[Span, Fingerprint]]:
         return self._present().split(span, parts)
+
+
+class _OncePerTurn:
+    """A set of hashes, read and sorted once in each turn: a peer may ask thousands of questions."""
+
+    def __init__(self, now: Callable[[], Turn], group: GroupId, kind: Kind) -> None:
+        self._now = now
+        self._group = group
+        self._kind = kind
+        self._read: tuple[Turn, OrderedSet] | None = None
+
+    def __call__(self) -> OrderedSet:
+        turn = self._now()
+        if self._read is None or self._read[0] is not turn:
+            self._read = (turn, _by_hash(self._hashes(turn)))
+        return self._read[1]
+
+    def _hashes(self, turn: Turn) -> Sequence[Hash]:
+        if self._kind is Kind.STATEMENTS:
+            return turn.tx.statement_hashes(self._group)
+        return turn.tx.unseen_hashes(self._group)
 
 
 def _by_hash(hashes: Sequence[Hash]) -> OrderedSet:

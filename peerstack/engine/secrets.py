@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from peerstack.engine.joining import open_invites, pending_joins
+from peerstack import limits
+from peerstack.engine.joining import meeting_invites, pending_joins
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import secret_of
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
@@ -16,27 +17,34 @@ from peerstack.session.replica import SharedSecret
 def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     """All by which a peer may recognise a group of this device, or see a newcomer in it.
 
-    The user's own group first; of each group, the members' secret before those of invites.
+    The members' secrets first, the user's own group's before all; then those of invites.
     """
     if turn.secrets is None:
-        turn.secrets = [*_of_groups(turn), *_of_pending_joins(turn)]
+        found = [*_of_groups(turn), *_of_pending_joins(turn), *_of_invites(turn)]
+        turn.secrets = list(dict.fromkeys(found))
     return turn.secrets
 
 
-def _of_groups(turn: Turn) -> Iterator[SharedSecret]:
+def _own_states(turn: Turn) -> Iterator[GroupState]:
     for row in sorted(turn.tx.groups(), key=lambda row: (row.id != turn.me.user.id, row.id)):
         state = turn.state(row.id)
-        if state.role(turn.me.user.id) is None:
-            continue
-        secret = secret_of(turn, row.id)
+        if state.role(turn.me.user.id) is not None:
+            yield state
+
+
+def _of_groups(turn: Turn) -> Iterator[SharedSecret]:
+    for state in _own_states(turn):
+        secret = secret_of(turn, state.group)
         if secret is not None:
-            yield SharedSecret(row.id, secret, by_invite=False)
-        yield from _of_invites(turn, state)
+            yield SharedSecret(state.group, secret, by_invite=False)
 
 
-def _of_invites(turn: Turn, state: GroupState) -> Iterator[SharedSecret]:
-    for _, form in open_invites(turn, state):
-        yield SharedSecret(state.group, Secret(bytes.fromhex(form.topic)), by_invite=True)
+def _of_invites(turn: Turn) -> Iterator[SharedSecret]:
+    # Bounded, so that no admin's invites crowd out other groups.
+    for state in _own_states(turn):
+        newest = sorted(meeting_invites(turn, state), key=lambda each: each[0], reverse=True)
+        for _, form in newest[: limits.INVITES_MET]:
+            yield SharedSecret(state.group, Secret(bytes.fromhex(form.topic)), by_invite=True)
 
 
 def _of_pending_joins(turn: Turn) -> Iterator[SharedSecret]:

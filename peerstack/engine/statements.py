@@ -25,7 +25,7 @@ from peerstack.identity import (
     identity_parent_untrusted,
     is_identity_type,
 )
-from peerstack.ids import GroupId
+from peerstack.ids import GroupId, UserId
 from peerstack.keys import Check, DerivedIdCheck, Hash, Label
 from peerstack.record import Signed
 
@@ -129,7 +129,7 @@ def _checks_untrusted(
 def _parent_untrusted(turn: Turn, item: Signed) -> Iterator[Signed]:
     parent = identity_parent_untrusted(item)
     if parent is not None:
-        yield from turn.tx.statements_by_hash([parent])
+        yield from turn.tx.statements_by_hash([parent], settled=True)
 
 
 def _add_identities(
@@ -146,12 +146,24 @@ def _add_identities(
     if added:
         turn.tx.add_statements(list(added.values()))
         turn.statements_changed(arrival.group)
+        _changed_elsewhere(turn, {item.signer for item in added.values()})
     return list(added.values())
+
+
+def _changed_elsewhere(turn: Turn, users: set[UserId]) -> None:
+    """What says who a user is belongs to every group in which that user signs."""
+    for row in turn.tx.groups():
+        if not users.isdisjoint(turn.state(row.id).identities):
+            turn.statements_changed(row.id)
 
 
 def _has_parent(turn: Turn, item: Signed, added: Mapping[Hash, Signed]) -> bool:
     parent = identity_parent_untrusted(item)
-    return parent is None or parent in added or bool(turn.tx.statements_by_hash([parent]))
+    return (
+        parent is None
+        or parent in added
+        or bool(turn.tx.statements_by_hash([parent], settled=True))
+    )
 
 
 def _add_standing(

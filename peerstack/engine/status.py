@@ -90,4 +90,5 @@ def standing(turn: Turn, group: GroupId) -> GroupStanding:
 
 def waiting_joins(turn: Turn) -> tuple[GroupId, ...]:
     """Groups that this device has asked to be let into."""
-    return tuple(pending_joins(turn))
+    user = turn.me.user.id
+    return tuple(group for group in pending_joins(turn) if turn.state(group).role(user) is None)

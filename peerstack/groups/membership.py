@@ -124,9 +124,18 @@ class GroupState:
 
     def uses_of(self, invite: Hash) -> int:
         """How many joins were let in by an invite."""
-        admitted = {form.join for _, form in self.forms.values() if isinstance(form, Admit)}
-        joins = (self.join(Hash(bytes.fromhex(join))) for join in admitted)
-        return sum(1 for join in joins if join is not None and join[1].invite == invite.hex())
+        return len({form.join for _, form in self._admits_by(invite)})
+
+    def latest_use_ms(self, invite: Hash) -> int | None:
+        """When somebody was last let in by an invite (Unix milliseconds)."""
+        return max((signed.modified for signed, _ in self._admits_by(invite)), default=None)
+
+    def _admits_by(self, invite: Hash) -> Iterator[tuple[Signed, Admit]]:
+        for signed, form in self.forms.values():
+            if isinstance(form, Admit):
+                join = self.join(Hash(bytes.fromhex(form.join)))
+                if join is not None and join[1].invite == invite.hex():
+                    yield signed, form
 
     def join(self, join: Hash) -> tuple[Signed, Join] | None:
         """The join of a hash, where it stands."""

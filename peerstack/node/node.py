@@ -144,12 +144,14 @@ class Node:
         """Close the node, in any state; what was awaited is stored. Without effect when closed."""
         if self._shell.closed:
             return
-        if self._network is not None:
-            await self._network.close()
-        await self._shell.close()
-        self._changed.ring()
-        self._stirred.ring()
-        await asyncio.to_thread(self._close_files)
+        try:
+            if self._network is not None:
+                await self._network.close()
+        finally:
+            await self._shell.close()
+            self._changed.ring()
+            self._stirred.ring()
+            await asyncio.to_thread(self._close_files)
 
     def _close_files(self) -> None:
         self._readers.shutdown()

@@ -17,7 +17,7 @@ from peerstack.engine import Engine, Turn
 from peerstack.engine.effects import Effect, StatusChanged, Verify
 from peerstack.engine.events import Event, StoreChanged, Verified, Woke
 from peerstack.engine.status import Connection, connections
-from peerstack.errors import NodeClosed, StoreError
+from peerstack.errors import LocalError, NodeClosed, StoreError
 from peerstack.keys import Check
 from peerstack.node.ports import SystemClock
 from peerstack.ports import Instant
@@ -75,11 +75,9 @@ class Shell:
     async def perform(self, action: Callable[[Turn], T]) -> T:
         """Do something on the engine's thread, in a transaction of its own."""
         self.check_usable()
-        return await self.run(lambda: self._perform(action))
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do something on the engine's thread."""
-        return await asyncio.shield(self.loop.run_in_executor(self._thread, work))
+        answer: asyncio.Future[T] = self.loop.create_future()
+        self._thread.submit(self._perform, action, answer)
+        return await answer
 
     def wait_for(self, work: Callable[[], T]) -> T:
         """Do something short on the engine's thread, and block until it is done."""
@@ -114,25 +112,38 @@ class Shell:
 
     # --- On the engine's thread. ----------------------------------------------------------------
 
-    def _perform(self, action: Callable[[Turn], T]) -> T:
-        result, effects = self._engine.perform(action, self._clock.now())
+    def _perform(self, action: Callable[[Turn], T], answer: asyncio.Future[T]) -> None:
+        try:
+            result, effects = self._engine.perform(action, self._clock.now())
+        except Exception as error:
+            self.failure = error if isinstance(error, StoreError) else self.failure
+            if not isinstance(error, LocalError):
+                # What peers were about to be told is not stored.
+                self._release(self._engine.abandon_peers(self._clock.now()))
+            self.loop.call_soon_threadsafe(_fail, answer, error)
+            return
+        self.failure = None
         self._release(effects)
-        return result
+        self.loop.call_soon_threadsafe(_answer, answer, result)
 
     def _handle(self, event: Event) -> None:
+        self._guard(lambda: self._engine.handle(event, self._clock.now()))
+
+    def _guard(self, work: Callable[[], list[Effect]]) -> None:
+        """Do something that nobody waits for; where it fails, say so in the status and hang up."""
         try:
-            effects = self._engine.handle(event, self._clock.now())
+            effects = work()
             self.failure = None
         except StoreError as error:
             self.failure = error
-            effects = self._engine.abandon_peers()
+            effects = self._engine.abandon_peers(self._clock.now())
         except Exception:
             _log.exception("an event could not be handled; hanging up on all peers")
-            effects = self._engine.abandon_peers()
+            effects = self._engine.abandon_peers(self._clock.now())
         self._release(effects)
 
     def _start_engine(self) -> None:
-        self._release(self._engine.start(self._clock.now()))
+        self._guard(lambda: self._engine.start(self._clock.now()))
 
     def _release(self, effects: Sequence[Effect]) -> None:
         wake_ms = self._engine.next_wake_ms(self._clock.now())
@@ -170,6 +181,17 @@ class Shell:
         if version != self._seen_version:
             self._seen_version = version
             self._handle(StoreChanged())
+
+
+def _answer(answer: asyncio.Future[T], result: T) -> None:
+    # Whoever asked may have been cancelled meanwhile; it is done all the same.
+    if not answer.done():
+        answer.set_result(result)
+
+
+def _fail(answer: asyncio.Future[T], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)
 
 
 def _holds(check: Check) -> bool:

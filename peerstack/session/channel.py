@@ -93,8 +93,10 @@ class Channel:
         self._awaits_close = False
         self._doubted = False
         self._introduced = False
+        self._sampled: Roots | None = None
         self._audited = False
-        self._peer_introduced = False
+        self._refuted = False
+        self._introduced_items = 0
 
     @property
     def state(self) -> State:
@@ -117,6 +119,15 @@ class Channel:
         """Whether this side waits for something that it asked for."""
         return self._run is not None or self._wants_open > 0 or bool(self._unsettled)
 
+    @property
+    def waits(self) -> bool:
+        """Whether the peer owes this side anything."""
+        return self.busy or self._awaits_close
+
+    def is_level_at(self, roots: Roots) -> bool:
+        """Whether the peer is known to have all that is here now, and the other way round."""
+        return self.state is State.LEVEL and self._shown == roots
+
     # --- What happens to it. --------------------------------------------------------------------
 
     def judged(self, standing: Standing, replica: Replica) -> None:
@@ -125,7 +136,7 @@ class Channel:
         if standing is Standing.UNKNOWN:
             self._doubt()
         elif before is not standing:
-            self._show(replica.roots(self.group), self._first_audit(replica))
+            self._sample(replica.roots(self.group), replica)
             self._consider(replica)
         if standing is Standing.HOST:
             self._introduce(replica)
@@ -187,9 +198,9 @@ class Channel:
     def arrived_untrusted(self, kind: Kind, number: int, count: int) -> None:
         """A batch came and is being verified. Raises `RemoteError`."""
         if self.standing is Standing.UNKNOWN and kind is Kind.STATEMENTS:
-            if self._peer_introduced:
+            self._introduced_items += count
+            if self._introduced_items > limits.INTRODUCTION_STATEMENTS:
                 raise RemoteError(Reason.NOT_MEMBER, "more statements from who is no member")
-            self._peer_introduced = True
         else:
             self._require_standing(kind)
         if number in self._unsettled:
@@ -237,27 +248,29 @@ class Channel:
         self._shown = roots
         self._owes_level = self._owes_close = self._settled = False
 
-    def _first_audit(self, replica: Replica) -> Audit | None:
-        """A sample for the peer, from one side: one a session is enough."""
-        if not self._leads or self.standing is not Standing.MEMBER:
-            return None
-        # Nobody knew the salt before the two met, so nobody could prepare for the sample.
-        start = replica.random_key(self.group, int.from_bytes(self._salt, "big"))
-        return sample(replica.ordered(self.group, Kind.RECORDS), start) if start else None
+    def _sample(self, roots: Roots, replica: Replica) -> None:
+        """Show the level; where this side dialled, with a sample: the other answers a false one."""
+        start = None
+        if self._leads and self.standing is Standing.MEMBER:
+            # Nobody knew the salt before the two met, so nobody could prepare for the sample.
+            start = replica.random_key(self.group, int.from_bytes(self._salt, "big"))
+        self._sampled = roots
+        audit = sample(replica.ordered(self.group, Kind.RECORDS), start) if start else None
+        self._show(roots, audit)
 
     def _check_audit(self, theirs: Audit, replica: Replica) -> None:
         """Where sums agree and a sample does not, sums were made to agree: fetch the sample.
 
         With it here the sums differ, and the next comparison finds the rest. The peer gets our
-        sample, once, since it may be the one that lacks something.
+        sample, since it may be the one that lacks something.
         """
         roots = replica.roots(self.group)
-        if self._audited or roots != self._heard:
+        if self._refuted or roots != self._heard:
             return
         ordered = replica.ordered(self.group, Kind.RECORDS)
         mine = sample(ordered, theirs.start)
         if mine != theirs:
-            self._audited = True
+            self._refuted = True
             self._show(roots, mine)
             gap = sampled(ordered, theirs.start)
             self._ask(Want(self.mine, Kind.RECORDS, (), (gap,)), 0)
@@ -275,6 +288,11 @@ class Channel:
         if self._awaits_close:
             return
         if mine == self._heard:
+            # A sample counts only where the levels agree: if they did not at first, one more.
+            if self._leads and not self._audited:
+                self._audited = True
+                if self._sampled != mine:
+                    self._sample(mine, replica)
             if self._shown != mine:
                 self._show(mine)
         elif self._leads:
@@ -285,6 +303,8 @@ class Channel:
     def _compare(self, mine: Roots, heard: Roots, replica: Replica) -> None:
         kind = self._differing(mine, heard)
         if kind is None:
+            if self._shown != mine:
+                self._show(mine)
             if not self._settled:
                 self._settled = True
                 self.outbox.append(Compared(self.mine))
@@ -306,9 +326,9 @@ class Channel:
 
     def _was_compared(self, kind: Kind, mine: Roots, heard: Roots) -> bool:
         before = self._compared.get(kind)
-        if before is None or kind is not Kind.STATEMENTS:
+        if before is None or kind is Kind.RECORDS:
             return before == (mine, heard)
-        return (before[0].statements, before[1].statements) == (mine.statements, heard.statements)
+        return (before[0][kind], before[1][kind]) == (mine[kind], heard[kind])
 
     def _reconciler(self, kind: Kind, replica: Replica) -> Reconciler:
         known = replica.excluded(self.group, kind)
@@ -334,10 +354,10 @@ class Channel:
         that, the leader cannot know whether anything is left to compare.
         """
         self._run = None
-        if self._leads:
-            self._awaits_close = True
-        else:
+        if not self._leads:
             self._owes_close = True
+        elif run.was_told:
+            self._awaits_close = True
         if run.has_asked:
             self._opened_want(run.kind, run.asked)
         if run.was_asked:
@@ -378,6 +398,8 @@ class _Run:
     def __init__(self, kind: Kind, reconciler: Reconciler) -> None:
         self.kind = kind
         self.reconciler = reconciler
+        self.was_told = False
+        """Whether the peer knows of this run."""
         self.asked = 0
         self.has_asked = False
         self.was_asked = False
@@ -385,6 +407,7 @@ class _Run:
 
     def note(self, step: Step) -> None:
         """Keep what both sides have asked for within the comparison, until its end."""
+        self.was_told = self.was_told or bool(step.messages)
         self.asked += step.asked
         self.has_asked = self.has_asked or step.has_asked
         self.was_asked = self.was_asked or step.was_asked

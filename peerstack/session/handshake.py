@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from peerstack.errors import Reason, RemoteError
-from peerstack.ids import DeviceId, UserId, as_user
+from peerstack.ids import DeviceId, GroupId, UserId, as_user
 from peerstack.keys import (
     Hash,
     Label,
@@ -130,6 +130,6 @@ class Handshake:
         return framed(_DIALLED if by_dialler else _ANSWERED, *hellos, self._binding)
 
 
-def group_tag(secret: Secret, transcript: Hash, sender: DeviceId) -> bytes:
+def group_tag(secret: Secret, transcript: Hash, group: GroupId, sender: DeviceId) -> bytes:
     """A group's name as `sender` says it on this connection: nothing to who has not the secret."""
-    return derive(secret, Label.TAG, transcript, sender.encode())[:TAG_BYTES]
+    return derive(secret, Label.TAG, transcript, group.encode(), sender.encode())[:TAG_BYTES]

@@ -87,7 +87,7 @@ class Peer:
 
     def take_outgoing(self, now: Instant) -> list[bytes]:
         """The messages to send, in order; each is returned once. To be asked after every turn."""
-        waiting = bool(self._unacked) or any(channel.busy for channel in self.channels.values())
+        waiting = bool(self._unacked) or any(channel.waits for channel in self.channels.values())
         if not waiting:
             self._waiting_since_ms = None
         elif self._waiting_since_ms is None:
@@ -149,8 +149,10 @@ class Peer:
         channel = self.channels.get(group)
         if channel is None or channel.state is State.UNPROVEN or not items:
             return
-        if len(self._unacked) < 2 * limits.WINDOW_BATCHES:
-            self._send_batch(channel, Kind.RECORDS, items)
+        batches = list(batches_of(items))
+        if len(self._unacked) + len(batches) <= 2 * limits.WINDOW_BATCHES:
+            for batch in batches:
+                self._send_packed(channel, Kind.RECORDS, batch)
 
     def refuse_join(self, group: GroupId, reason: Reason) -> None:
         """Tell a newcomer why it is not let in."""
@@ -212,12 +214,16 @@ class Peer:
 
     def _tag(self, shared: SharedSecret, sender: DeviceId) -> bytes:
         assert self.authenticated is not None
-        return group_tag(shared.secret, self.authenticated.transcript, sender)
+        transcript = self.authenticated.transcript
+        return group_tag(shared.secret, transcript, shared.group, sender)
 
     def _match(self, replica: Replica) -> None:
         """Open a channel for each group that both sides named."""
         assert self.authenticated is not None
-        places = {tag: place for place, tag in enumerate(self._their_tags)}
+        places: dict[bytes, int] = {}
+        for place, tag in enumerate(self._their_tags):
+            # Whoever says one twice means the first.
+            places.setdefault(tag, place)
         for mine, shared in enumerate(self._secrets):
             theirs = places.get(self._tag(shared, self.authenticated.device))
             if theirs is not None and theirs not in self._by_theirs:
@@ -320,9 +326,9 @@ class Peer:
         return bool(self._servings) and len(self._unacked) < limits.WINDOW_BATCHES
 
     def _serve(self, serving: Serving, replica: Replica) -> None:
-        items = () if serving.finished else serving.next(replica)
+        items = () if serving.finished else serving.next_batch(replica)
         if items:
-            self._send_batch(serving.channel, serving.kind, items)
+            self._send_packed(serving.channel, serving.kind, items)
         if serving.finished:
             self._servings.popleft()
             self._say(Served(serving.channel.mine))

@@ -21,9 +21,15 @@ class Serving:
         self.keys = deque(request.keys)
         self.spans = deque(request.spans)
         self.excluded = request.excluded
+        self._ready: deque[Sequence[Signed]] = deque()
 
-    def next(self, replica: Replica) -> Sequence[Signed]:
-        """Some of it, in order; empty only where nothing of a part is left."""
+    def next_batch(self, replica: Replica) -> Sequence[Signed]:
+        """The next batch, in order; empty only where nothing of a part is left."""
+        if not self._ready:
+            self._ready.extend(batches_of(self._next_slice(replica)))
+        return self._ready.popleft() if self._ready else ()
+
+    def _next_slice(self, replica: Replica) -> Sequence[Signed]:
         if self.keys:
             some = [self.keys.popleft() for _ in range(min(len(self.keys), limits.BATCH_RECORDS))]
             return self._without_excluded(replica.read(self.channel.group, self.kind, some))
@@ -35,8 +41,8 @@ class Serving:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to ask for."""
-        return not self.keys and not self.spans
+        """Whether nothing is left to send."""
+        return not (self.keys or self.spans or self._ready)
 
     def _without_excluded(self, items: Sequence[Signed]) -> Sequence[Signed]:
         return [item for item in items if item.hash not in self.excluded]

@@ -47,11 +47,12 @@ class StatementReads(Rows):
         ordered = select(*_SIGNED).where(chosen).order_by(_table.c.modified, _table.c.hash)
         return self._signed(ordered)
 
-    def statements_by_hash(self, hashes: Iterable[bytes]) -> list[Signed]:
-        """Those of these statements that are here, pending or not."""
+    def statements_by_hash(self, hashes: Iterable[bytes], *, settled: bool = False) -> list[Signed]:
+        """Those of these statements that are here; pending ones too, unless `settled` is asked."""
         found = []
         for chunk in chunks(sorted(set(hashes))):
-            found += self._signed(select(*_SIGNED).where(_table.c.hash.in_(chunk)))
+            chosen = select(*_SIGNED).where(_table.c.hash.in_(chunk))
+            found += self._signed(chosen.where(~_table.c.pending) if settled else chosen)
         return found
 
     def statement_hashes(self, group: GroupId) -> list[Hash]:

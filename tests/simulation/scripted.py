@@ -74,10 +74,11 @@ class Scripted:
         self.world.run(20)
         return self
 
-    def name_groups(self, *secrets: Secret) -> None:
-        """Say the blinded names of groups; their channels are numbered in this order."""
+    def name_groups(self, group: GroupId, *secrets: Secret) -> None:
+        """Say the blinded names of a group; its channels are numbered in this order."""
         assert self.proven is not None
-        tags = [group_tag(each, self.proven.transcript, self.user.device) for each in secrets]
+        transcript, device = self.proven.transcript, self.user.device
+        tags = [group_tag(each, transcript, group, device) for each in secrets]
         self.say(Groups(tuple(tags)))
 
     def say(self, *messages: Message | bytes) -> None:
@@ -143,7 +144,7 @@ def member_at(world: World) -> tuple[GroupId, Device, Device, Scripted]:
     ben.go_offline()
     world.run(60_000)
     script = Scripted(world, ana, ben.user).shake_hands()
-    script.name_groups(secret_of(ben, family))
+    script.name_groups(family, secret_of(ben, family))
     world.run(100)
     assert script.heard(Level)
     return family, ana, ben, script

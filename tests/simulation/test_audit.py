@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from peerstack.engine import Turn
 from peerstack.ids import GroupId
+from peerstack.session.wire import Level, decode_untrusted
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
 
@@ -57,3 +58,6 @@ def test_equal_sets_are_sampled_once_and_nothing_is_fetched() -> None:
 
     assert ben.records(group) == ana.records(group)
     assert world.traffic(since=before)["Want"] == 0
+    said = [decode_untrusted(sent.data) for sent in world.sent[before:]]
+    audits = [each.audit for each in said if isinstance(each, Level) and each.audit is not None]
+    assert len(audits) == 1

@@ -72,7 +72,7 @@ def test_a_member_without_the_right_to_write_changes_nothing_and_is_not_asked_ag
     cleo.go_offline()
     world.run(60_000)
     script = Scripted(world, ana, cleo.user).shake_hands()
-    script.name_groups(secret_of(cleo, family))
+    script.name_groups(family, secret_of(cleo, family))
     script.gives(written_by(cleo.user, family, NOTE, world.wall_ms, {"title": "mine"}))
     assert ana.get(family, RecordId(NOTE)) is None
     assert ana.read(lambda snapshot: snapshot.counts(family)).refused == {"no-role": 1}

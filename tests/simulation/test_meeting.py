@@ -255,3 +255,22 @@ def test_newcomers_who_met_each_other_first_are_let_in_by_each_other() -> None:
     assert ben.role(family) is Role.WRITER
     assert cleo.role(family) is Role.WRITER
     assert_level(family, [ana, ben, cleo])
+
+
+def test_a_newcomer_cut_off_before_the_groups_secret_came_still_finds_the_group() -> None:
+    """In the original, a member whose device lacked the group record never discovered anyone."""
+    world = World(seed=3)
+    ana, ben = world.device("ana"), world.device("ben")
+    family = ana.create_group("Family")
+    ana.put(family, "note", {"title": "Milk"})
+    ben.join(ana.invite(family, uses=1))
+    world.run_until(lambda: ben.role(family) is not None)
+    ben.go_offline()
+    world.run(60_000)
+    assert ben.find(family, "note") == []
+
+    ben.go_online()
+    world.settle()
+
+    assert ben.records(family) == ana.records(family)
+    assert len(ben.find(family, "note")) == 1

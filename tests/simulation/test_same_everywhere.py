@@ -249,7 +249,7 @@ def test_a_conflict_that_two_peers_tell_of_at_once_is_logged_once() -> None:
     ana.put(family, "note", {"by": "ana"}, over=note)
     scripts = [Scripted(world, ana, each.user).shake_hands() for each in (ben, cleo)]
     for script in scripts:
-        script.name_groups(secret_of(ben, family))
+        script.name_groups(family, secret_of(ben, family))
     world.conditions = Conditions(verify_ms=(1_000, 1_000))
     for script in scripts:
         script.gives(loser)

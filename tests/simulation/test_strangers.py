@@ -33,9 +33,9 @@ from tests.simulation.scripted import NOTE, Scripted, member_at, secret_of, stra
 
 def test_a_stranger_learns_of_no_group() -> None:
     world = World()
-    _, (ana, _) = family_of(world, "ana", "ben")
+    family, (ana, _) = family_of(world, "ana", "ben")
     script = Scripted(world, ana, stranger(world)).shake_hands()
-    script.name_groups(Secret(b"\1" * 32), Secret(b"\2" * 32))
+    script.name_groups(family, Secret(b"\1" * 32), Secret(b"\2" * 32))
     world.run(10_000)
     kinds = {type(decode_untrusted(data)) for data in script.plug.heard}
     assert kinds == {Hello, Proof, Groups}
@@ -62,7 +62,7 @@ def test_who_has_learnt_a_groups_secret_and_is_no_member_gets_nothing() -> None:
     family, (ana, _) = family_of(world, "ana", "ben")
     note = ana.put(family, "note", {"title": "Milk"})
     script = Scripted(world, ana, stranger(world)).shake_hands()
-    script.name_groups(secret_of(ana, family))
+    script.name_groups(family, secret_of(ana, family))
     world.run(1_000)
     assert not script.heard(Level)
     assert not script.heard(Batch)
@@ -81,7 +81,7 @@ def test_who_is_no_member_is_cut_off_for_more_than_an_introduction(message: Mess
     world = World()
     family, (ana, _) = family_of(world, "ana", "ben")
     script = Scripted(world, ana, stranger(world)).shake_hands()
-    script.name_groups(secret_of(ana, family))
+    script.name_groups(family, secret_of(ana, family))
     script.say(message)
     assert script.is_cut_off
 
@@ -93,7 +93,7 @@ def test_nobody_takes_the_place_of_a_member_by_claiming_its_ids() -> None:
     world.run(60_000)
     impostor = replace(stranger(world), id=ben.user.id, device=ben.user.device)
     script = Scripted(world, ana, impostor).shake_hands()
-    script.name_groups(secret_of(ana, family))
+    script.name_groups(family, secret_of(ana, family))
     assert not script.heard(Level)
     assert script.heard(Unproven)
 
@@ -107,7 +107,7 @@ def test_nobody_becomes_the_owner_of_a_group_that_another_founded() -> None:
         msgspec.to_builtins(Founding("00" * 16)),
     )  # fmt: skip
     script = Scripted(world, ana, mallory).shake_hands()
-    script.name_groups(secret_of(ana, family))
+    script.name_groups(family, secret_of(ana, family))
     claim = [*mallory.statements, compose(mallory.device_key, founding)]
     script.gives(*claim, kind=Kind.STATEMENTS)
     assert mallory.id not in ana.members(family)
