@@ -22,7 +22,7 @@ import pytest
 
 from tests.architecture.project import ROOT, name_of
 
-FOLDERS_NOT_READ = {".venv", ".git", "build", "dist", "node_modules"}
+FOLDERS_NOT_READ = {".venv", ".git", ".pytest_cache", "build", "dist", "node_modules"}
 PROGRAM_LIMIT_S = 60
 
 FENCE = re.compile(r"^ {0,3}(`{3,})([^\n`]*)\n(.*?)^ {0,3}\1`*[ \t]*$", re.MULTILINE | re.DOTALL)
