@@ -137,15 +137,3 @@ def test_i10_inceptions_of_one_user_are_each_as_good_as_the_other() -> None:
     assert twin.hash != INCEPTION.hash
     assert len(known.admitted) == 4
     assert len(known.state.identities[ANA.id].devices) == 2
-
-
-def test_i11_rotation_and_revocation_have_no_effect_yet() -> None:
-    rotation, _, revocation = _identity_statements(INCEPTION)
-    under_rotation = ANA.certifies(
-        T0 + 60, under=rotation.hash, key=signer("phone"), root=Signer(ANA.user.recovery)
-    )
-    without = fold(ANA.id, [INCEPTION, CERTIFICATE])
-    known = fold(ANA.id, [INCEPTION, CERTIFICATE, rotation, revocation, under_rotation])
-
-    assert len(known.admitted) == 5
-    assert known.state.identities == without.state.identities
