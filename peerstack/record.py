@@ -48,6 +48,7 @@ TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
 
 PROFILE_TYPE: Final = "$profile"
 SECRET_TYPE: Final = "$secret"  # noqa: S105 -- the name of a record type
+OWN_GROUP_TYPE: Final = "$data.group"
 _RESERVED_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 _RESERVED_RECORD_PREFIX: Final = "$data."
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from peerstack import limits
-from peerstack.engine import joining, records, statements
+from peerstack.engine import joining, own_groups, records, statements
 from peerstack.engine.effects import (
     Changed,
     Effect,
@@ -45,7 +45,7 @@ from peerstack.record import Signed
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
-from peerstack.session.replica import Roots
+from peerstack.session.replica import Roots, SecretKind
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
 from peerstack.store import Store
@@ -72,6 +72,8 @@ class Engine:
         self._arrivals: dict[Ticket, tuple[Link | None, int, Arrival]] = {}
         self._next_ticket = 0
         self._refresh_at: dict[GroupId, int] = {}
+        self._tell_at: dict[GroupId, int] = {}
+        """When to tell the user's other devices of what was heard of a group."""
         self._due_ms: int | None = None
         self._sweep_at_ms: int | None = None
         self._busy = False
@@ -84,6 +86,7 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
+        turn.untold_groups.update(row.id for row in turn.tx.groups())
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
         for row in turn.tx.groups():
@@ -125,7 +128,7 @@ class Engine:
 
     def next_wake_ms(self, now: Instant) -> int | None:
         """When (monotonic) to hand in `Woke`, if nothing happens before; None for never."""
-        times = list(self._refresh_at.values())
+        times = [*self._refresh_at.values(), *self._tell_at.values()]
         times.extend(d for peer in self.peers.values() if (d := peer.deadline_ms()) is not None)
         if self._due_ms is not None:
             times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
@@ -209,10 +212,10 @@ class Engine:
                 self._hang_up(turn, link, RemoteError(Reason.TIMEOUT, "the peer fell silent"))
             elif peer.wants_another_turn:
                 peer.pump(self._replica(turn, link))
-        for group in [g for g, at in self._refresh_at.items() if at <= turn.now.mono_ms]:
-            del self._refresh_at[group]
+        for group in _take_due(self._refresh_at, turn.now):
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
+        turn.untold_groups.update(_take_due(self._tell_at, turn.now))
         self._meeting.wake(turn)
         self._release_due(turn)
         self._sweep(turn)
@@ -316,13 +319,13 @@ class Engine:
     def _follow_up(self, turn: Turn) -> None:
         """All that a turn's changes bring about, before it is committed."""
         self._rejudge_changed(turn)
+        self._meet_anew(turn)
         for group, origin, items in turn.news:
             self._push(group, origin, items)
+        for group in turn.heard_groups:
+            self._tell_at.setdefault(group, turn.now.mono_ms + own_groups.delay_ms(turn))
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
-        if turn.secrets_changed:
-            joining.settle_joins(turn)
-            self._meet_anew(turn)
         self._due_ms = turn.tx.next_due_ms() if turn.held_anything else self._due_ms
         for effect in turn.effects:
             if isinstance(effect, Abandon):
@@ -344,9 +347,15 @@ class Engine:
             self._check(turn, None, 0, arrival)
 
     def _meet_anew(self, turn: Turn) -> None:
-        self._meeting.set_secrets(turn)
-        for link, peer in self.peers.items():
-            peer.offer_groups(self._replica(turn, link))
+        """Follow up on groups and secrets, for as long as that brings about anything more."""
+        while turn.secrets_changed or turn.own_groups_changed or turn.untold_groups:
+            turn.secrets_changed = False
+            own_groups.follow(turn)
+            joining.settle_joins(turn)
+            self._rejudge_changed(turn)
+            self._meeting.set_secrets(turn)
+            for link, peer in self.peers.items():
+                peer.offer_groups(self._replica(turn, link))
 
     def _push(self, group: GroupId, origin: DeviceId | None, items: Sequence[Signed]) -> None:
         if len(items) > limits.BATCH_RECORDS:
@@ -385,10 +394,19 @@ class Engine:
         return {**self._meeting.refused, **self._me.refusals}
 
     def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for those of strangers who hold no more than an invite."""
+        """The group's channels, but for those of strangers without its present secret."""
         found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
             channel
             for channel in found
-            if channel and not (channel.by_invite and channel.state is State.UNPROVEN)
+            if channel
+            and (channel.kind is SecretKind.MEMBER or channel.state is not State.UNPROVEN)
         ]
+
+
+def _take_due(times: dict[GroupId, int], now: Instant) -> list[GroupId]:
+    """The groups whose time has come, which is then over."""
+    due = [group for group, at_ms in times.items() if at_ms <= now.mono_ms]
+    for group in due:
+        del times[group]
+    return due

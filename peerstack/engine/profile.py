@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from peerstack.engine.kept_secrets import remember
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import secret_of, write_new_secret
+from peerstack.engine.writing import write_new_secret
 from peerstack.errors import StoreDamaged
+from peerstack.keys import Secret
 
 _USER = "user"
 _SERVERS = "servers"
 
 
-def introduce(turn: Turn) -> None:
+def introduce(turn: Turn, secrets: Sequence[Secret] = ()) -> None:
     """Make the store this user's, once; at each later opening only check that it is.
+
+    `secrets`: those of the personal group that another device of the user knows, the newest last.
+    With them, this device looks for the others; without any, it is the user's first.
 
     Raises `StoreDamaged` where it belongs to another user: keys and database must go together.
     """
@@ -27,7 +34,9 @@ def introduce(turn: Turn) -> None:
     turn.tx.add_group(user.id, turn.now.wall_ms)
     turn.tx.add_statements(user.statements)
     turn.statements_changed(user.id)
-    if secret_of(turn, user.id) is None:
+    if secrets:
+        remember(turn, user.id, secrets)
+    else:
         write_new_secret(turn, user.id)
     turn.tx.profile_set(_USER, user.id)
 
@@ -43,4 +52,5 @@ def add_servers(turn: Turn, urls: list[str]) -> list[str]:
     fresh = [url for url in dict.fromkeys(urls) if url not in known]
     if fresh:
         turn.tx.profile_set(_SERVERS, known + fresh)
+        turn.untold_groups.update(row.id for row in turn.tx.groups())
     return known + fresh

@@ -16,7 +16,7 @@ from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import role_needed
 from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
 from peerstack.ids import GroupId, RecordId, as_group
-from peerstack.keys import KEY_BYTES, Label, Secret, derive_id
+from peerstack.keys import KEY_BYTES, Label, derive_id
 from peerstack.record import (
     PROFILE_TYPE,
     SECRET_TYPE,
@@ -105,15 +105,14 @@ def write_new_secret(turn: Turn, group: GroupId) -> None:
     _write(turn, group, [_reserved(turn, group, SECRET_TYPE, {"secret": secret})])
 
 
-def secret_of(turn: Turn, group: GroupId) -> Secret | None:
-    """The discovery secret of a group, where its record is here and well formed."""
-    live = turn.tx.get(group, _reserved_id(group, SECRET_TYPE))
-    secret = live.value.get("secret") if live else None
-    try:
-        decoded = bytes.fromhex(secret) if isinstance(secret, str) else b""
-    except ValueError:
-        return None
-    return Secret(decoded) if len(decoded) == KEY_BYTES else None
+def write_data(
+    turn: Turn, group: GroupId, record_id: RecordId, type_name: str, value: JsonObject | None
+) -> None:
+    """Write a record of the framework's own over the one that is live; with no value, delete it.
+
+    Raises `NotAllowed`.
+    """
+    _write(turn, group, [Draft(record_id, type_name, value, turn.tx.get(group, record_id))])
 
 
 def name_of(turn: Turn, group: GroupId) -> str:
@@ -149,6 +148,7 @@ def add_own_statements(turn: Turn, group: GroupId, statements: Sequence[Signed])
     """Store statements that this device made and knows to stand."""
     turn.tx.add_statements(statements)
     turn.statements_changed(group)
+    turn.untold_groups.add(group)
 
 
 def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:

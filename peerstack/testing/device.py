@@ -15,7 +15,7 @@ from peerstack.engine.profile import introduce
 from peerstack.groups.statements import Role, RoleName
 from peerstack.identity import User
 from peerstack.ids import GroupId, RecordId, UserId
-from peerstack.keys import Check
+from peerstack.keys import Check, Secret
 from peerstack.ports import Instant
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record
@@ -80,8 +80,16 @@ class Device:
     """
 
     def __init__(
-        self, world: Surroundings, name: str, *, skew_ms: int, indexes: Mapping[str, Sequence[str]]
+        self,
+        world: Surroundings,
+        name: str,
+        *,
+        skew_ms: int,
+        indexes: Mapping[str, Sequence[str]],
+        user: User | None = None,
+        secrets: Sequence[Secret] = (),
     ) -> None:
+        """`user` and `secrets`: somebody at a further device; see `profile.introduce`."""
         self.name = name
         self.skew_ms = skew_ms
         """By how much its wall clock is ahead. May be changed at any time."""
@@ -96,11 +104,11 @@ class Device:
         self._crash_in_turns: int | None = None
         self._online = False
         self._started_ms = world.now_ms
-        self.user: User = User.create(
+        self.user: User = user or User.create(
             name, f"{name}'s device", self.now().wall_ms, SeededEntropy(f"{world.seed}/user/{name}")
         )
         self.engine = self._new_engine()
-        self.perform(introduce)
+        self.perform(lambda turn: introduce(turn, secrets))
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

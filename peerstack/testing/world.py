@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from peerstack.errors import RemoteError
+from peerstack.identity import User
+from peerstack.keys import Secret
 from peerstack.session.wire import decode_untrusted
 from peerstack.testing.conditions import CALM, Conditions
 from peerstack.testing.device import Device
@@ -90,11 +92,19 @@ class World:
         skew_ms: int = 0,
         online: bool = True,
         indexes: Mapping[str, Sequence[str]] | None = None,
+        user: User | None = None,
+        secrets: Sequence[Secret] = (),
     ) -> Device:
-        """A new device with a new user of that name. `skew_ms`: how far ahead its clock is."""
+        """A new device with a new user of that name. `skew_ms`: how far ahead its clock is.
+
+        With `user` it is a further device of somebody, certified by that user's root key, who
+        knows these `secrets` of the personal group.
+        """
         if name in self.devices:
             raise ValueError(f"there is a device named {name!r} already")
-        device = Device(self, name, skew_ms=skew_ms, indexes=indexes or {})
+        device = Device(
+            self, name, skew_ms=skew_ms, indexes=indexes or {}, user=user, secrets=secrets
+        )
         self.devices[name] = device
         if online:
             device.go_online()

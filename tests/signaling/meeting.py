@@ -120,9 +120,7 @@ class World:
 
     # --- What happens to devices. ---------------------------------------------------------------
 
-    def add(
-        self, me: Me, secrets: Secrets, *servers: str, old: OldSecrets | None = None
-    ) -> Device:
+    def add(self, me: Me, secrets: Secrets, *servers: str, old: OldSecrets | None = None) -> Device:
         rendezvous = Rendezvous(me, SeededEntropy(self.random.getrandbits(32)))
         self._numbers += 1
         device = Device(self._numbers, me, rendezvous)

@@ -32,7 +32,7 @@ AGAIN_WITHIN_MS: Final = 2_000
 AGAIN_PAUSE_MS: Final = 10_000
 """From one announcing again to the next, so that a peer cannot make this device fill a topic."""
 
-ROUND_MS: Final = 4 * 60 * 1000
+ROUND_MS: Final = 10 * 60 * 1000
 """How seldom, at most, this device considers announcing itself again; half of it at least."""
 
 

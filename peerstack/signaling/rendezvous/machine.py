@@ -213,15 +213,15 @@ class Rendezvous:
             return None
         if announcement.address != sender:
             raise RemoteError(Reason.BAD_PROOF, "announced at another address than it came from")
+        known = self._contacts.find(peer)
+        before = known.sightings.get(presence.server) if known is not None else None
+        if before is not None and before.nonce == announcement.nonce:
+            return self._contacts.heard_untrusted(peer, secret)
         boxes.check_box_key_untrusted(announcement.box_key, self._entropy)
         contact = self._contacts.heard_untrusted(peer, secret)
-        known = contact.sightings.get(presence.server)
-        if known is None or known.nonce != announcement.nonce:
-            if known is not None:
-                self._calls.forget_sighting(contact, known)
-            contact.sighted(
-                Sighting(presence.server, sender, announcement.nonce, announcement.box_key)
-            )
+        if before is not None:
+            self._calls.forget_sighting(contact, before)
+        contact.sighted(Sighting(presence.server, sender, announcement.nonce, announcement.box_key))
         return contact
 
     @contextmanager
