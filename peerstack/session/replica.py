@@ -30,9 +30,11 @@ class SecretKind(enum.IntEnum):
 
     MEMBER = 1
     """The secret that the group has now."""
-    OLD = 2
-    """One that it had before: whoever holds no other was a member once, and may be still."""
-    INVITE = 3
+    PAIR = 2
+    """One that only these two devices can work out, whose users are or were admins."""
+    OLD = 3
+    """One that the group had: whoever holds no other was a member once, and may be still."""
+    INVITE = 4
     """An invite's: it shows no membership, only that one was invited."""
 
 
