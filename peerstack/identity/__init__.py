@@ -8,7 +8,7 @@ from peerstack.identity.kit import (
     is_kit,
     seal_kit,
 )
-from peerstack.identity.reading import Device, Identity, read_identity
+from peerstack.identity.reading import Device, Identity, Revoked, read_identity
 from peerstack.identity.recovery import recovered
 from peerstack.identity.statements import (
     DEVICE_TYPE,
@@ -51,6 +51,7 @@ __all__ = [
     "KnownGroup",
     "Name",
     "Revocation",
+    "Revoked",
     "Rotation",
     "User",
     "Whereabouts",
