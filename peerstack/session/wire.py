@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
+from peerstack.identity import Name
 from peerstack.keys import HASH_BYTES, KEY_BYTES, SIGNATURE_BYTES
 from peerstack.reconcile.fingerprint import Fingerprint
 from peerstack.reconcile.wire import Message as RangesMessage
@@ -168,6 +169,45 @@ class Compared(_Message, tag=12, frozen=True):
     channel: Channel
 
 
+class LinkCommit(_Message, tag=13, frozen=True):
+    """A new device of one's own binds itself to a nonce, and says what it is called."""
+
+    commitment: HashBytes
+    name: Name
+
+
+class LinkNonce(_Message, tag=14, frozen=True):
+    """The old device answers with a nonce of its own."""
+
+    nonce: Nonce
+
+
+class LinkReveal(_Message, tag=15, frozen=True):
+    """The new device shows the nonce that it was bound to: now both know the digits."""
+
+    nonce: Nonce
+
+
+class LinkEnded(_Message, tag=16, frozen=True):
+    """By this link, the old device links the reader no more."""
+
+    reason: Label
+
+
+class Enrolled(_Message, tag=17, frozen=True):
+    """A new device has its certificate. It wants what else there is for it, or has it (`complete`)."""
+
+    complete: bool
+
+
+class Handover(_Message, tag=18, frozen=True):
+    """What a new device is given besides: the seed of the root key, where it is to have that."""
+
+    root: Key | None
+
+
+LinkMessage = LinkCommit | LinkNonce | LinkReveal | LinkEnded | Enrolled | Handover
+
 Message = (
     Hello
     | Proof
@@ -181,6 +221,7 @@ Message = (
     | Served
     | Ack
     | Compared
+    | LinkMessage
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()
