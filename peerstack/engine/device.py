@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from peerstack import limits
-from peerstack.engine import joining, records, statements
+from peerstack.engine import enrolling, joining, link_messages, linking, records, statements
 from peerstack.engine.effects import (
     Changed,
     Effect,
@@ -84,6 +84,7 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
+        enrolling.resume(turn)
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
         for row in turn.tx.groups():
@@ -131,7 +132,8 @@ class Engine:
             times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
         if self._busy or any(peer.wants_another_turn for peer in self.peers.values()):
             times.append(now.mono_ms)
-        times.extend(t for t in (self._sweep_at_ms, self._meeting.next_wake_ms) if t is not None)
+        others = (self._meeting.next_wake_ms, linking.next_wake_ms(self._me.links))
+        times.extend(t for t in (self._sweep_at_ms, *others) if t is not None)
         return min(times, default=None)
 
     # --- Events. --------------------------------------------------------------------------------
@@ -174,6 +176,7 @@ class Engine:
             peer.receive_untrusted(data, self._replica(turn, link), turn.now)
             if known is None and peer.authenticated is not None:
                 self._meeting.check_untrusted(link, peer.authenticated)
+            link_messages.received_untrusted(turn, link, peer)
         except RemoteError as error:
             self._hang_up(turn, link, error)
             return
@@ -196,6 +199,7 @@ class Engine:
 
     def _forget(self, link: Link) -> None:
         """Let go of a connection; what it sent and is being checked is still taken in."""
+        link_messages.gone(self._me.links, link)
         if self.peers.pop(link, None) is not None:
             for ticket, (source, number, arrival) in self._arrivals.items():
                 if source == link:
@@ -214,6 +218,7 @@ class Engine:
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
         self._meeting.wake(turn)
+        linking.wake(turn)
         self._release_due(turn)
         self._sweep(turn)
 
@@ -320,6 +325,7 @@ class Engine:
             self._push(group, origin, items)
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+        link_messages.follow(turn, self.peers)
         if turn.secrets_changed:
             joining.settle_joins(turn)
             self._meet_anew(turn)

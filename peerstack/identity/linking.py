@@ -15,8 +15,10 @@ from msgspec import Meta
 from peerstack import limits
 from peerstack.identity.linktext import Bytes32, LinkText, Servers
 from peerstack.identity.statements import Name, device_id
+from peerstack.identity.user import User
 from peerstack.ids import DeviceId, UserId, as_user
-from peerstack.keys import Label, PublicKey, Secret, derive
+from peerstack.keys import KEY_BYTES, Label, PublicKey, Secret, Signer, derive
+from peerstack.ports import Entropy
 from peerstack.record import TimeMs, UlidText
 
 _VERSION: Final = 1
@@ -50,6 +52,13 @@ class DeviceLink(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
     def __repr__(self) -> str:
         return f"DeviceLink(user={self.user_id})"
+
+
+def linked_user(link: DeviceLink, entropy: Entropy) -> User:
+    """The user of a link on a new device, with a key of its own that nobody has certified yet."""
+    key = Signer(entropy.draw(KEY_BYTES))
+    device = link.device_of(key.public)
+    return User(link.user, device, link.user_name, None, key, None, None, ())
 
 
 _TEXT: Final = LinkText("peerstack:link:", DeviceLink, "link to a new device")

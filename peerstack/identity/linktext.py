@@ -40,7 +40,7 @@ class LinkText(Generic[LinkForm]):
     """What such a link is called, such as "invite link"."""
 
     def encode(self, link: LinkForm) -> str:
-        """The text of a link. Raises `InvalidValue` where nobody could read it, or it is too long."""
+        """The text of a link. Raises `InvalidValue` where nobody could read it."""
         content = msgspec.msgpack.encode(link)
         try:
             msgspec.msgpack.decode(content, type=self.form)

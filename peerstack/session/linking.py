@@ -2,8 +2,8 @@
 
 The new device is bound to its nonce before it sees the old one's, and the old one to its own before
 it sees the new one's. So somebody in the middle, who holds two sessions and knows the link, has one
-blind guess for each attempt that the digits of both come out alike: he can try out nothing. They are
-bound to the session by its transcript, which no other connection has (`docs/protocol.md`,
+blind guess for each attempt that the digits of both come out alike: he can try out nothing. They
+are bound to the session by its transcript, which no other connection has (`docs/protocol.md`,
 "Linking a device"). What follows from the digits is decided elsewhere.
 """
 
@@ -91,7 +91,7 @@ class OldSide:
         return LinkNonce(self._nonce)
 
     def revealed_untrusted(self, reveal: LinkReveal) -> None:
-        """The new device has shown its nonce. Raises `RemoteError` where it was bound to another."""
+        """The new device has shown its nonce. Raises `RemoteError` where it is another one."""
         if self.digits is not None:
             raise RemoteError(Reason.UNEXPECTED, "a second reveal in one attempt")
         expected = commitment_of(reveal.nonce, self._parties.transcript)

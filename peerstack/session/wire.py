@@ -15,7 +15,6 @@ from msgspec import Meta, Struct
 
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
-from peerstack.identity import Name
 from peerstack.keys import HASH_BYTES, KEY_BYTES, SIGNATURE_BYTES
 from peerstack.reconcile.fingerprint import Fingerprint
 from peerstack.reconcile.wire import Message as RangesMessage
@@ -39,6 +38,9 @@ HashBytes = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Channel = Annotated[int, Meta(ge=0, lt=limits.GROUP_TAGS)]
 Number = Annotated[int, Meta(ge=0, le=limits.INTEGER_MAX)]
 Label = Annotated[str, Meta(max_length=32)]
+DeviceName = Annotated[
+    str, Meta(min_length=1, max_length=limits.NAME_CHARS, pattern=r"^[^\x00]+\Z")
+]
 SetKey = Annotated[bytes, Meta(min_length=1, max_length=limits.RECONCILE_KEY_BYTES)]
 Bound = Annotated[bytes, Meta(max_length=limits.RECONCILE_KEY_BYTES)]
 
@@ -173,7 +175,7 @@ class LinkCommit(_Message, tag=13, frozen=True):
     """A new device of one's own binds itself to a nonce, and says what it is called."""
 
     commitment: HashBytes
-    name: Name
+    name: DeviceName
 
 
 class LinkNonce(_Message, tag=14, frozen=True):
@@ -195,7 +197,7 @@ class LinkEnded(_Message, tag=16, frozen=True):
 
 
 class Enrolled(_Message, tag=17, frozen=True):
-    """A new device has its certificate. It wants what else there is for it, or has it (`complete`)."""
+    """A new device has its certificate, and wants what else there is for it; or has it all."""
 
     complete: bool
 
