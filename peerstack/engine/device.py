@@ -417,7 +417,7 @@ class Engine:
         return {**self._meeting.refused, **self._me.refusals}
 
     def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for those of former members, and of strangers with an invite."""
+        """The group's channels, but for former members', and those of strangers by an invite."""
         found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
             channel
