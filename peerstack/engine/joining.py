@@ -139,7 +139,11 @@ def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:
     Who is in lacks the group's secret at first: until it is here, only the link's meeting place
     leads to others. And who let it in may prove to have had no right to.
     """
-    return {group: join for group, join in _joins(turn).items() if not _is_inside(turn, group)}
+    return {
+        group: join
+        for group, join in _joins(turn).items()
+        if not (_is_inside(turn, group) or _is_over(turn, group, join))
+    }
 
 
 def _is_inside(turn: Turn, group: GroupId) -> bool:
