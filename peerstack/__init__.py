@@ -37,12 +37,15 @@ from peerstack.errors import (
 )
 
 if TYPE_CHECKING:
-    from peerstack.identity import User
+    from peerstack.identity import Fingerprint, User
     from peerstack.node.blocking import SyncGroup, SyncNode, open_sync
     from peerstack.node.feed import Change
-    from peerstack.node.group import Group, Member
+    from peerstack.node.group import Group
     from peerstack.node.node import Node, Preview, open
+    from peerstack.node.people import DeviceInfo, Member
+    from peerstack.node.qr import QrCode, qr
     from peerstack.node.status import Status
+    from peerstack.node.wiping import wipe
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
     from peerstack.record import Record
 
@@ -50,6 +53,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Change",
+    "DeviceInfo",
+    "Fingerprint",
     "Group",
     "InvalidLink",
     "InvalidQuery",
@@ -66,6 +71,7 @@ __all__ = [
     "Preview",
     "ProfileInUse",
     "ProfileLocked",
+    "QrCode",
     "Reason",
     "Record",
     "RemoteError",
@@ -87,16 +93,21 @@ __all__ = [
     "open",
     "open_sync",
     "prefix",
+    "qr",
+    "wipe",
 ]
 
 # The signaling server shares a module of this package, and must not load a database for it.
 _HOMES = {
-    "peerstack.identity": ("User",),
+    "peerstack.identity": ("Fingerprint", "User"),
     "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync"),
     "peerstack.node.feed": ("Change",),
-    "peerstack.node.group": ("Group", "Member"),
+    "peerstack.node.group": ("Group",),
     "peerstack.node.node": ("Node", "Preview", "open"),
+    "peerstack.node.people": ("DeviceInfo", "Member"),
+    "peerstack.node.qr": ("QrCode", "qr"),
     "peerstack.node.status": ("Status",),
+    "peerstack.node.wiping": ("wipe",),
     "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),
     "peerstack.record": ("Record",),
 }

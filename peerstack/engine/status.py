@@ -8,7 +8,7 @@ import msgspec
 
 from peerstack.engine.joining import pending_joins
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import name_of, reserved_ids
+from peerstack.engine.writing import name_of
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.session.channel import State
 from peerstack.session.peer import Peer
@@ -74,14 +74,13 @@ def standing(turn: Turn, group: GroupId) -> GroupStanding:
     """What this device has of one group."""
     state = turn.state(group)
     counts = turn.tx.counts(group)
-    reserved = len(turn.tx.live_heads(group, reserved_ids(group)))
     role = state.role(turn.me.user.id)
     return GroupStanding(
         group,
         "personal" if state.is_personal else name_of(turn, group),
         role.label if role else "none",
         len(state.members()),
-        counts.live - reserved,
+        counts.live - turn.tx.count_reserved(group),
         counts.held,
         counts.history,
         counts.refused,

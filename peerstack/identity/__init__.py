@@ -1,5 +1,6 @@
 """Who a user is: keys and devices, from signed statements alone. Knows no groups."""
 
+from peerstack.identity.fingerprint import Fingerprint
 from peerstack.identity.reading import Device, Identity, Revoked, read_identity
 from peerstack.identity.statements import (
     DEVICE_TYPE,
@@ -33,6 +34,7 @@ __all__ = [
     "USER_TYPE",
     "Certificate",
     "Device",
+    "Fingerprint",
     "HashHex",
     "Identity",
     "IdentityForm",

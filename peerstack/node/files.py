@@ -44,8 +44,8 @@ def _open_user(path: Path, name: str | User | None, passphrase: str | None) -> U
         return keyfile.read(keys, passphrase)
     if has_database:
         raise StoreDamaged(
-            f"the database {path} is there, but not its keys, {keys}; put the key file back, or "
-            "choose another path for a new profile"
+            f"the database {path} is there, but not its keys, {keys}; put the key file back, "
+            "choose another path for a new profile, or wipe what is left of this one"
         )
     user = name if isinstance(name, User) else _new_user(name)
     if keyfile.write_new(keys, user, passphrase, SystemEntropy()):

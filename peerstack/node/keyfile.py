@@ -6,6 +6,7 @@ Sealed under a passphrase, or as they are where none was given. Written whole or
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ from peerstack.ports import Entropy
 from peerstack.record import decode_untrusted
 
 _VERSION: Final = 1
+_TEMPORARY: Final = re.compile(r"\.[a-z0-9_]{8}")
+"""What `tempfile` puts behind the name of the key file while that is being written."""
 
 
 class _Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +44,20 @@ class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def path_of(database: Path) -> Path:
     """Where the secrets of a profile lie."""
     return database.with_name(database.name + ".keys")
+
+
+def all_files(database: Path) -> list[Path]:
+    """The file with a profile's secrets, and those that a crash left while it was being written."""
+    keys = path_of(database)
+    beside = keys.parent.iterdir() if keys.parent.is_dir() else ()
+    return [
+        keys,
+        *(
+            each
+            for each in beside
+            if each.name.startswith(keys.name) and _TEMPORARY.fullmatch(each.name[len(keys.name) :])
+        ),
+    ]
 
 
 def write_new(path: Path, user: User, passphrase: str | None, entropy: Entropy) -> bool:

@@ -54,6 +54,15 @@ def problems(
     return [*_clock(connections), *reach, *_held(groups)]
 
 
+def key_changes(names: Sequence[str]) -> list[str]:
+    """That the keys of these people are not those that were compared."""
+    return [
+        f"the keys of {name} are not those that you compared: they may have recovered their "
+        "identity, or somebody else has taken it; compare fingerprints again (`verify`)"
+        for name in names
+    ]
+
+
 def _clock(connections: Sequence[Connection]) -> Iterable[str]:
     """Our clock against the median of the others'."""
     if not connections:

@@ -13,7 +13,7 @@ from peerstack.node.blocking import open_sync
 from peerstack.node.node import open as open_async
 
 # What the framework's own parts use of each other, and no app does.
-INTERNAL = {"perform", "read", "changes", "living_list", "wall_ms"}
+INTERNAL = {"perform", "read", "changes", "living_list", "wall_ms", "shown"}
 
 
 def public(kind: type) -> dict[str, object]:
