@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from peerstack.node.blocking import SyncGroup, SyncNode, open_sync
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
+    from peerstack.node.invites import InviteInfo
     from peerstack.node.node import Node, Preview, open
     from peerstack.node.people import DeviceInfo, Member
     from peerstack.node.qr import QrCode, qr
@@ -59,6 +60,7 @@ __all__ = [
     "InvalidLink",
     "InvalidQuery",
     "InvalidValue",
+    "InviteInfo",
     "JoinPending",
     "LocalError",
     "Member",
@@ -104,6 +106,7 @@ _HOMES = {
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),
     "peerstack.node.node": ("Node", "Preview", "open"),
+    "peerstack.node.invites": ("InviteInfo",),
     "peerstack.node.people": ("DeviceInfo", "Member"),
     "peerstack.node.qr": ("QrCode", "qr"),
     "peerstack.node.status": ("Status",),
