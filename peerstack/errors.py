@@ -57,6 +57,7 @@ class Reason(enum.StrEnum):
     TOO_MANY = "too-many"
     TIMEOUT = "timeout"
     UNSOLICITED = "unsolicited"
+    QUARANTINED = "quarantined"
 
 
 class PeerstackError(Exception):

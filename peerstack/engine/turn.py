@@ -6,7 +6,7 @@ Nothing that it caches outlives it, but for group states, which are checked agai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -56,6 +56,7 @@ class Turn:
         self.held_anything = False
         """Whether a record was held until a time comes."""
         self._rows: dict[GroupId, GroupRow | None] = {}
+        self._superseded: dict[GroupId, tuple[bytes, GroupState]] = {}
 
     def row(self, group: GroupId) -> GroupRow | None:
         """The group's row, read once until something of the group changes in this turn."""
@@ -80,9 +81,22 @@ class Turn:
             return GroupState(group)
         cached = self.me.states.get(group)
         if cached is None or cached[0] != row.statements_root:
+            if cached is not None:
+                self._superseded.setdefault(group, cached)
             cached = (row.statements_root, GroupState.of(group, self.statements(group)))
             self.me.states[group] = cached
         return cached[1]
+
+    def states_before(self) -> Iterator[tuple[GroupId, GroupState]]:
+        """What each group said before this turn whose statements have changed in it."""
+        for group, root in self.tx.roots_before.items():
+            known = (self._superseded.get(group), self.me.states.get(group))
+            states = (state for before, state in filter(None, known) if before == root)
+            yield group, next(states, None) or self._read_before(group)
+
+    def _read_before(self, group: GroupId) -> GroupState:
+        earlier = (s for s in self.statements(group) if s.hash not in self.tx.counting_now)
+        return GroupState.of(group, earlier)
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""
