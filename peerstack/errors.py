@@ -51,13 +51,14 @@ class Reason(enum.StrEnum):
     UNKNOWN_SIGNER = "unknown-signer"
     UNKNOWN_DEVICE = "unknown-device"
     NO_ROLE = "no-role"
+    DEVICE_ENDED = "device-ended"
+    QUARANTINED = "quarantined"
     DOES_NOT_STAND = "does-not-stand"
     INVITE_ENDED = "invite-ended"
     NOT_MEMBER = "not-a-member"
     TOO_MANY = "too-many"
     TIMEOUT = "timeout"
     UNSOLICITED = "unsolicited"
-    QUARANTINED = "quarantined"
 
 
 class PeerstackError(Exception):

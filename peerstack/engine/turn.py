@@ -78,13 +78,14 @@ class Turn:
         """What the admitted statements of a group say; empty for an unknown group."""
         row = self.row(group)
         if row is None:
-            return GroupState(group)
+            return GroupState.of(group)
         cached = self.me.states.get(group)
         if cached is None or cached[0] != row.statements_root:
             if cached is not None:
                 self._superseded.setdefault(group, cached)
-            cached = (row.statements_root, GroupState.of(group, self.statements(group)))
-            self.me.states[group] = cached
+            known = cached[1] if cached else None
+            state = GroupState.of(group, self.statements(group), known)
+            cached = self.me.states[group] = (row.statements_root, state)
         return cached[1]
 
     def states_before(self) -> Iterator[tuple[GroupId, GroupState]]:

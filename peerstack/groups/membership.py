@@ -5,122 +5,197 @@ The same statements give the same `GroupState` on every device, in whatever orde
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Self
 
 from msgspec import UNSET
 
+from peerstack.groups.effect import Effect, End, Standing, effect_of
+from peerstack.groups.log import Entry, Grant, StatementLog
 from peerstack.groups.statements import (
+    GROUP_TYPE,
+    JOIN_TYPE,
     Admit,
-    Founding,
-    GrantForm,
-    GroupForm,
     Invite,
     Join,
     Role,
-    group_form_untrusted,
-    references,
+    named,
 )
-from peerstack.identity import Device, Identity, is_identity_type, read_identity
-from peerstack.ids import DeviceId, GroupId, UserId, as_user
+from peerstack.identity import Device, Identity
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
 
+_CONSENTS: Final = frozenset({GROUP_TYPE, JOIN_TYPE})
+
+
+class Membership(enum.Enum):
+    """How somebody stands to a group."""
+
+    MEMBER = "member"
+    REMOVED = "removed"
+    LEFT = "left"
+    NONE = "none"
+    """Was never in it."""
+
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """A role for a user, from a moment on."""
+class Rights:
+    """All that decides which records of a user are admitted: where two are equal, they all are."""
 
-    hash: Hash
-    user: UserId
-    role: Role
-    since_ms: int
-    """What the user signs counts after it."""
-    under: Hash | None
-    """The grant that it was made under; None for the founder's."""
+    grants: tuple[tuple[Role, int, End | None], ...]
+    devices: tuple[tuple[DeviceId, int, End | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GroupState:
     """What the admitted statements of one group say. A value: extending it gives another."""
 
-    group: GroupId
-    identities: Mapping[UserId, Identity] = field(default_factory=dict)
-    grants: Mapping[Hash, Grant] = field(default_factory=dict)
-    forms: Mapping[Hash, tuple[Signed, GroupForm | None]] = field(default_factory=dict)
+    log: StatementLog
 
     @classmethod
-    def of(cls, group: GroupId, statements: Iterable[Signed]) -> Self:
-        """The state that statements already admitted describe: the group's and its users'."""
-        by_user: dict[UserId, list[Signed]] = {}
-        own: list[Signed] = []
-        for signed in statements:
-            if is_identity_type(signed.type):
-                by_user.setdefault(signed.signer, []).append(signed)
-            else:
-                own.append(signed)
-        read = (read_identity(of_user) for of_user in by_user.values())
-        identities = {identity.user: identity for identity in read if identity}
-        state = cls(group, identities, _personal_grant(identities.get(as_user(group))))
-        return state.extended(own)
+    def of(
+        cls, group: GroupId, statements: Iterable[Signed] = (), known: GroupState | None = None
+    ) -> Self:
+        """The state that statements already admitted describe: the group's and its users'.
+
+        `known` is an earlier state of the group: what it has parsed is not parsed again.
+        """
+        return cls(StatementLog.of(group, statements, known.log.forms if known else {}))
 
     def extended(self, admitted: Iterable[Signed]) -> Self:
-        """This state and further group statements, each already judged to stand."""
-        forms, grants = dict(self.forms), dict(self.grants)
-        for signed in sorted(admitted, key=lambda each: each.order):
-            form = group_form_untrusted(signed)
-            forms[signed.hash] = (signed, form)
-            grant = _grant_of(signed, form, forms)
-            if grant is not None:
-                grants[signed.hash] = grant
-        return type(self)(self.group, self.identities, grants, forms)
+        """This state and further group statements, each already admitted."""
+        return type(self)(self.log.extended(admitted, {}))
+
+    @cached_property
+    def effect(self) -> Effect:
+        """What the statements bring about; worked out when it is first asked for."""
+        return effect_of(self.log)
+
+    @property
+    def group(self) -> GroupId:
+        """The group's id."""
+        return self.log.group
+
+    @property
+    def identities(self) -> Mapping[UserId, Identity]:
+        """Everyone who signed a statement here."""
+        return self.log.identities
+
+    @property
+    def forms(self) -> Mapping[Hash, Entry]:
+        """Every statement of the group itself, by hash, with its form."""
+        return self.log.forms
 
     @property
     def is_personal(self) -> bool:
         """Whether this is the group of one user's own devices."""
         return self.group in self.identities
 
+    # --- Devices. -------------------------------------------------------------------------------
+
+    def certified(self, user: UserId, device: DeviceId) -> Device | None:
+        """The device of a user, where any root key of theirs ever certified it."""
+        return self.log.certified(user, device)
+
     def device(self, user: UserId, device: DeviceId) -> Device | None:
-        """The device's certificate, where its user is known."""
+        """The device of a user, where it counts; an ended one too."""
         identity = self.identities.get(user)
         return identity.devices.get(device) if identity else None
 
-    def grants_of(self, user: UserId) -> Iterator[Grant]:
-        """Every standing grant that the user holds."""
-        return (grant for grant in self.grants.values() if grant.user == user)
+    def device_end(self, user: UserId, device: DeviceId) -> End | None:
+        """Where a device that counts ends, and what of it stays in this group."""
+        return self.effect.device_ends.get((user, device))
+
+    def is_active(self, user: UserId, device: DeviceId) -> bool:
+        """Whether a device counts, and was not revoked."""
+        found = self.device(user, device)
+        return found is not None and found.end_ms is None
+
+    # --- Roles. ---------------------------------------------------------------------------------
+
+    def standing_of(self, user: UserId) -> Iterator[Standing]:
+        """Every grant of the user that stands, ended or not."""
+        return (each for each in self.effect.standing.values() if each.grant.user == user)
+
+    def open_grants(self, user: UserId) -> list[Grant]:
+        """Every grant that the user holds now, the oldest first."""
+        held = [each.grant for each in self.standing_of(user) if each.end is None]
+        return sorted(held, key=lambda grant: (grant.since_ms, grant.hash))
 
     def role_at(self, user: UserId, time_ms: int) -> Role | None:
-        """The highest role that the user holds at a moment; None for somebody who is no member."""
-        held = (grant.role for grant in self.grants_of(user) if grant.since_ms < time_ms)
+        """The highest role that the user held at a moment; None for somebody who was no member."""
+        held = (
+            each.grant.role
+            for each in self.standing_of(user)
+            if each.grant.since_ms < time_ms and (each.end is None or time_ms < each.end.at_ms)
+        )
         return max(held, default=None)
 
     def role(self, user: UserId) -> Role | None:
         """The highest role that the user holds by these statements."""
-        return max((grant.role for grant in self.grants_of(user)), default=None)
+        return max((grant.role for grant in self.open_grants(user)), default=None)
 
     def grant_for(self, user: UserId, role: Role) -> Grant | None:
-        """The oldest standing grant that gives the user at least `role`."""
-        fitting = (grant for grant in self.grants_of(user) if grant.role >= role)
-        return min(fitting, key=lambda grant: (grant.since_ms, grant.hash), default=None)
+        """The oldest grant that gives the user at least `role` now."""
+        return next((grant for grant in self.open_grants(user) if grant.role >= role), None)
 
     def members(self) -> Mapping[UserId, Role]:
         """The role of every member."""
         roles: dict[UserId, Role] = {}
-        for grant in self.grants.values():
-            roles[grant.user] = max(grant.role, roles.get(grant.user, grant.role))
+        for each in self.effect.standing.values():
+            if each.end is None:
+                grant = each.grant
+                roles[grant.user] = max(grant.role, roles.get(grant.user, grant.role))
         return roles
 
+    def membership(self, user: UserId) -> Membership:
+        """How a user stands to the group."""
+        if self.role(user) is not None:
+            return Membership.MEMBER
+        ends = [each.end for each in self.standing_of(user) if each.end is not None]
+        if not ends:
+            return Membership.NONE
+        latest = max(ends, key=lambda end: (end.at_ms, end.by))
+        by, _ = self.forms[latest.by]
+        return Membership.LEFT if by.signer == user else Membership.REMOVED
+
+    def rights(self, user: UserId) -> Rights:
+        """All that decides which records of the user are admitted."""
+        grants = sorted(
+            self.standing_of(user), key=lambda each: (each.grant.since_ms, each.grant.hash)
+        )
+        identity = self.identities.get(user)
+        devices = sorted(identity.devices.values(), key=lambda each: each.id) if identity else ()
+        return Rights(
+            tuple((each.grant.role, each.grant.since_ms, each.records_end) for each in grants),
+            tuple((each.id, each.since_ms, self.device_end(user, each.id)) for each in devices),
+        )
+
+    # --- Invites and joins. ---------------------------------------------------------------------
+
     def invites(self) -> Iterator[tuple[Signed, Invite]]:
-        """Every invite that stands, ended or not."""
+        """Every invite whose maker had the right to it, ended or not."""
         for signed, form in self.forms.values():
             if isinstance(form, Invite):
-                yield signed, form
+                maker = self.effect.standing.get(named(form.under))
+                if maker is not None and maker.gives(signed):
+                    yield signed, form
 
     def invite(self, invite: Hash) -> Invite | None:
-        """The invite of a hash, where it stands."""
-        _, form = self.forms.get(invite, (None, None))
-        return form if isinstance(form, Invite) else None
+        """The invite of a hash."""
+        return self.log.invite(invite)
+
+    def invite_closed_ms(self, invite: Hash) -> int | None:
+        """When an invite was ended, itself or with its maker's right; None where it was not."""
+        form = self.log.invite(invite)
+        maker = self.effect.standing.get(named(form.under)) if form else None
+        ends = [self.effect.closed_invites.get(invite)]
+        ends.append(maker.end.at_ms if maker is not None and maker.end is not None else None)
+        return min((end for end in ends if end is not None), default=None)
 
     def uses_of(self, invite: Hash) -> int:
         """How many joins were let in by an invite."""
@@ -133,61 +208,42 @@ class GroupState:
     def _admits_by(self, invite: Hash) -> Iterator[tuple[Signed, Admit]]:
         for signed, form in self.forms.values():
             if isinstance(form, Admit):
-                join = self.join(Hash(bytes.fromhex(form.join)))
+                join = self.join(named(form.join))
                 if join is not None and join[1].invite == invite.hex():
                     yield signed, form
 
     def join(self, join: Hash) -> tuple[Signed, Join] | None:
-        """The join of a hash, where it stands."""
-        signed, form = self.forms.get(join, (None, None))
-        return (signed, form) if signed is not None and isinstance(form, Join) else None
+        """The join of a hash."""
+        return self.log.join(join)
 
     def joins_of(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
-        """The joins by invite that a device of a user made, whether it was let in or not."""
+        """The joins by invite that a device of a user made and that may still let it in."""
+        left_ms = self.effect.left.get(user, -1)
         for signed, form in self.forms.values():
             if not isinstance(form, Join) or form.invite is UNSET:
                 continue
-            if (signed.signer, signed.device) == (user, device):
+            usable = signed.modified > left_ms and signed.hash not in self.effect.spent
+            if usable and (signed.signer, signed.device) == (user, device):
                 yield signed, form
+
+    def consent_of(self, user: UserId) -> Hash | None:
+        """The latest statement by which the user agreed to be in the group, if it still counts."""
+        after_ms = self.effect.left.get(user, -1)
+        consents = [
+            (signed.modified, signed.hash)
+            for signed, _ in self.forms.values()
+            if signed.signer == user and signed.type in _CONSENTS and signed.modified > after_ms
+        ]
+        return max(consents, default=(0, None))[1]
+
+    # --- To be shown to others. -----------------------------------------------------------------
 
     def vouching(self, user: UserId) -> list[Signed]:
         """The group statements that show why the user is a member: the chain up to the founder."""
         grant = self.grant_for(user, Role.READER)
-        chain: dict[Hash, Signed] = {}
-        wanted = [grant.hash] if grant else []
-        while wanted:
-            wanted_hash = wanted.pop()
-            # A personal group's root grant is its user's inception, which is no group statement.
-            if wanted_hash in self.forms and wanted_hash not in chain:
-                chain[wanted_hash], form = self.forms[wanted_hash]
-                wanted.extend(references(form))
-        return list(chain.values())
+        return self.log.with_references([grant.hash] if grant else [])
 
-
-def _personal_grant(identity: Identity | None) -> dict[Hash, Grant]:
-    """In the group that has a user's own id, that user is the admin, and nobody else is in it."""
-    if identity is None:
-        return {}
-    root = Grant(identity.inception, identity.user, Role.ADMIN, identity.since_ms, None)
-    return {identity.inception: root}
-
-
-def _grant_of(
-    signed: Signed, form: GroupForm | None, forms: Mapping[Hash, tuple[Signed, GroupForm | None]]
-) -> Grant | None:
-    if isinstance(form, Founding):
-        return Grant(signed.hash, signed.signer, Role.ADMIN, signed.modified, None)
-    if isinstance(form, GrantForm):
-        under = Hash(bytes.fromhex(form.under))
-        role = Role.named(form.role)
-        return Grant(signed.hash, as_user(form.user), role, signed.modified, under)
-    if isinstance(form, Admit):
-        join_signed, join = forms[Hash(bytes.fromhex(form.join))]
-        assert isinstance(join, Join)
-        assert join.invite is not UNSET
-        _, invite = forms[Hash(bytes.fromhex(join.invite))]
-        assert isinstance(invite, Invite)
-        under = Hash(bytes.fromhex(form.under))
-        role = Role.named(invite.role)
-        return Grant(signed.hash, join_signed.signer, role, signed.modified, under)
-    return None
+    def parting(self, user: UserId) -> list[Signed]:
+        """The group statements that show why the user is a member no more."""
+        ends = (each.end.by for each in self.standing_of(user) if each.end is not None)
+        return self.log.with_references(ends)

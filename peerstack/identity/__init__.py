@@ -1,6 +1,6 @@
 """Who a user is: keys and devices, from signed statements alone. Knows no groups."""
 
-from peerstack.identity.reading import Device, Identity, read_identity
+from peerstack.identity.reading import Device, Identity, Revoked, read_identity
 from peerstack.identity.statements import (
     DEVICE_TYPE,
     REVOKE_TYPE,
@@ -40,6 +40,7 @@ __all__ = [
     "KeyHex",
     "Name",
     "Revocation",
+    "Revoked",
     "Rotation",
     "User",
     "decode_form_untrusted",

@@ -43,6 +43,14 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoked:
+    """What one `$revoke` says."""
+
+    device: DeviceId
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What a set of verified statements says of one user."""
 
@@ -67,7 +75,7 @@ class Identity:
 
     Its key and beginning are bound by its id, so they are known for good: what decides whether a
     statement is admitted goes by this, and never changes its mind."""
-    revocations: Mapping[Hash, DeviceId] = field(default_factory=dict)
+    revocations: Mapping[Hash, Revoked] = field(default_factory=dict)
     """Every `$revoke`, whether it counts or not."""
 
 
@@ -124,7 +132,10 @@ class _Reader:
             self._forked,
             {each.id: self._ended(each, certificates, revocations) for each in devices.values()},
             _by_device(device for device, _ in certificates),
-            {signed.hash: form.device for signed, form in revocations},  # type: ignore[misc]
+            {
+                signed.hash: Revoked(DeviceId(form.device), signed.modified)
+                for signed, form in revocations
+            },
         )
 
     def _follow(self) -> tuple[list[_Root], bool]:
