@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from peerstack.identity import User
     from peerstack.node.blocking import SyncGroup, SyncNode, open_sync
     from peerstack.node.feed import Change
-    from peerstack.node.group import Group, Member
+    from peerstack.node.group import Group, Member, QuarantinedRecord
     from peerstack.node.node import Node, Preview, open
     from peerstack.node.status import Status
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
@@ -66,6 +66,7 @@ __all__ = [
     "Preview",
     "ProfileInUse",
     "ProfileLocked",
+    "QuarantinedRecord",
     "Reason",
     "Record",
     "RemoteError",
@@ -94,7 +95,7 @@ _HOMES = {
     "peerstack.identity": ("User",),
     "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync"),
     "peerstack.node.feed": ("Change",),
-    "peerstack.node.group": ("Group", "Member"),
+    "peerstack.node.group": ("Group", "Member", "QuarantinedRecord"),
     "peerstack.node.node": ("Node", "Preview", "open"),
     "peerstack.node.status": ("Status",),
     "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),

@@ -88,16 +88,23 @@ class Turn:
             cached = self.me.states[group] = (row.statements_root, state)
         return cached[1]
 
-    def states_before(self) -> Iterator[tuple[GroupId, GroupState]]:
-        """What each group said before this turn whose statements have changed in it."""
-        for group, root in self.tx.roots_before.items():
-            known = (self._superseded.get(group), self.me.states.get(group))
-            states = (state for before, state in filter(None, known) if before == root)
-            yield group, next(states, None) or self._read_before(group)
+    def changed_states(self) -> Iterator[tuple[GroupState, GroupState]]:
+        """Of each group whose statements have changed in this turn: what they said, and now say.
 
-    def _read_before(self, group: GroupId) -> GroupState:
-        earlier = (s for s in self.statements(group) if s.hash not in self.tx.counting_now)
-        return GroupState.of(group, earlier)
+        Whoever added them, and though they be of a user who is in the group rather than its own.
+        """
+        for group, root in list(self.tx.roots_before.items()):
+            # Whoever added a statement of a user's need not know in which groups it counts.
+            self._rows.pop(group, None)
+            after = self.state(group)
+            known = (self._superseded.get(group), self.me.states.get(group))
+            before = next((each for at, each in filter(None, known) if at == root), None)
+            yield before or self._read_before(group, after), after
+
+    def _read_before(self, group: GroupId, known: GroupState) -> GroupState:
+        fresh = self.tx.counting_now
+        earlier = (each for each in self.statements(group) if each.hash not in fresh)
+        return GroupState.of(group, earlier, known)
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""

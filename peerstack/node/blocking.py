@@ -17,7 +17,7 @@ from peerstack.groups.statements import RoleName
 from peerstack.identity import User
 from peerstack.ids import GroupId
 from peerstack.node.feed import Change
-from peerstack.node.group import Group, Member, Where
+from peerstack.node.group import Group, Member, QuarantinedRecord, Where
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
 from peerstack.node.status import Status
@@ -226,6 +226,12 @@ class SyncGroup:
     def history(self, id: str) -> list[Record]:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
+
+    def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """As `Group.quarantine`."""
+        return self._loop.wait(self._group.quarantine(limit=limit, after=after))
 
     def invite(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,6 +29,21 @@ class Member(msgspec.Struct, frozen=True):
     name: str
     role: RoleName
     devices: tuple[DeviceId, ...]
+
+
+class QuarantinedRecord(msgspec.Struct, frozen=True):
+    """A version whose author had no right to it: kept apart, where apps do not come across it."""
+
+    record: Record
+    why: str
+    """The hash, in hex, of the statement that ended its author's right; or a `Reason`'s name."""
+    since: int
+    """When it was set apart on this device (Unix milliseconds)."""
+
+    @property
+    def since_at(self) -> datetime:
+        """`since` as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.since / 1000, UTC)
 
 
 class Group:
@@ -150,6 +165,19 @@ class Group:
             return [Record.of(signed) for signed in versions if not signed.is_reserved]
 
         return await self._node.read(read)
+
+    async def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """Versions that are kept apart since their authors had no right to them, the latest first.
+
+        `after` goes on behind the last one of the page before. Raises `InvalidQuery`.
+        """
+        if limit < 0:
+            raise InvalidQuery(f"a limit is 0 or more, not {limit}")
+        place = (after.since, after.record.hash) if after else None
+        found = await self._node.read(lambda snapshot: snapshot.quarantined(self.id, limit, place))
+        return [QuarantinedRecord(Record.of(e.record), e.why, e.since_ms) for e in found]
 
     # --- People. --------------------------------------------------------------------------------
 
