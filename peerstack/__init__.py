@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from peerstack.node.node import Node, Preview, open
     from peerstack.node.people import DeviceInfo, Member
     from peerstack.node.qr import QrCode, qr
+    from peerstack.node.quarantine import QuarantinedRecord
     from peerstack.node.status import Status
     from peerstack.node.wiping import wipe
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
@@ -74,6 +75,7 @@ __all__ = [
     "ProfileInUse",
     "ProfileLocked",
     "QrCode",
+    "QuarantinedRecord",
     "Reason",
     "Record",
     "RemoteError",
@@ -105,6 +107,7 @@ _HOMES = {
     "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync"),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),
+    "peerstack.node.quarantine": ("QuarantinedRecord",),
     "peerstack.node.node": ("Node", "Preview", "open"),
     "peerstack.node.invites": ("InviteInfo",),
     "peerstack.node.people": ("DeviceInfo", "Member"),

@@ -22,6 +22,7 @@ from peerstack.node.invites import InviteInfo
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
 from peerstack.node.people import AddressBook, DeviceInfo, Member
+from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
 
@@ -264,6 +265,12 @@ class SyncGroup:
     def history(self, id: str) -> list[Record]:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
+
+    def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """As `Group.quarantine`."""
+        return self._loop.wait(self._group.quarantine(limit=limit, after=after))
 
     def invite(
         self,

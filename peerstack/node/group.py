@@ -15,6 +15,7 @@ from peerstack.node import invites, people
 from peerstack.node.feed import Change
 from peerstack.node.invites import InviteInfo
 from peerstack.node.people import Member
+from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record
 
@@ -143,6 +144,19 @@ class Group:
             return [Record.of(signed) for signed in versions if not signed.is_reserved]
 
         return await self._node.read(read)
+
+    async def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """Versions that are kept apart since their authors had no right to them, the latest first.
+
+        `after` goes on behind the last one of the page before. Raises `InvalidQuery`.
+        """
+        if limit < 0:
+            raise InvalidQuery(f"a limit is 0 or more, not {limit}")
+        place = (after.since, after.record.hash) if after else None
+        found = await self._node.read(lambda snapshot: snapshot.quarantined(self.id, limit, place))
+        return [QuarantinedRecord(Record.of(e.record), e.why, e.since_ms) for e in found]
 
     # --- People. --------------------------------------------------------------------------------
 
