@@ -15,7 +15,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from peerstack.errors import (
+    InvalidKit,
     InvalidLink,
+    InvalidPhrase,
     InvalidQuery,
     InvalidValue,
     JoinPending,
@@ -37,11 +39,13 @@ from peerstack.errors import (
 )
 
 if TYPE_CHECKING:
-    from peerstack.identity import User
-    from peerstack.node.blocking import SyncGroup, SyncNode, open_sync
+    from peerstack.identity import Kit, User
+    from peerstack.node.blocking import SyncGroup, SyncNode, open_sync, recover_sync
     from peerstack.node.feed import Change
     from peerstack.node.group import Group, Member
     from peerstack.node.node import Node, Preview, open
+    from peerstack.node.recovery import read_kit
+    from peerstack.node.restore import recover
     from peerstack.node.status import Status
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
     from peerstack.record import Record
@@ -51,10 +55,13 @@ __version__ = "0.1.0"
 __all__ = [
     "Change",
     "Group",
+    "InvalidKit",
     "InvalidLink",
+    "InvalidPhrase",
     "InvalidQuery",
     "InvalidValue",
     "JoinPending",
+    "Kit",
     "LocalError",
     "Member",
     "Node",
@@ -87,15 +94,20 @@ __all__ = [
     "open",
     "open_sync",
     "prefix",
+    "read_kit",
+    "recover",
+    "recover_sync",
 ]
 
 # The signaling server shares a module of this package, and must not load a database for it.
 _HOMES = {
-    "peerstack.identity": ("User",),
-    "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync"),
+    "peerstack.identity": ("Kit", "User"),
+    "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync", "recover_sync"),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group", "Member"),
     "peerstack.node.node": ("Node", "Preview", "open"),
+    "peerstack.node.recovery": ("read_kit",),
+    "peerstack.node.restore": ("recover",),
     "peerstack.node.status": ("Status",),
     "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),
     "peerstack.record": ("Record",),

@@ -33,10 +33,11 @@ from peerstack.identity.statements import (
     next_key_hash,
     user_id_fields,
 )
-from peerstack.identity.user import User, kit_key_of
+from peerstack.identity.user import FORKED, User, kit_key_of
 
 __all__ = [
     "DEVICE_TYPE",
+    "FORKED",
     "REVOKE_TYPE",
     "ROTATE_TYPE",
     "USER_TYPE",

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from peerstack.groups.statements import RoleName
 from peerstack.identity import User
-from peerstack.ids import GroupId
+from peerstack.ids import DeviceId, GroupId
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Member, Where
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
+from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
 
@@ -83,16 +84,59 @@ def open_sync(
     indexes: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.open`, as an ordinary context manager."""
+    opening = open_node(path, name, server, passphrase, network=network, indexes=indexes)
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def recover_sync(
+    path: str | Path,
+    phrase: str | Sequence[str],
+    kit: str | Path,
+    *,
+    revoke: Collection[DeviceId] = (),
+    keep: Collection[DeviceId] | None = None,
+    device_name: str | None = None,
+    passphrase: str | None = None,
+    network: bool = True,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[SyncNode]:
+    """As `peerstack.recover`, as an ordinary context manager."""
+    opening = recover(
+        path,
+        phrase,
+        kit,
+        revoke=revoke,
+        keep=keep,
+        device_name=device_name,
+        passphrase=passphrase,
+        network=network,
+        indexes=indexes,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def _opened(opening: AbstractAsyncContextManager[Node]) -> Iterator[SyncNode]:
     loop = _Loop()
     try:
-        opening = open_node(path, name, server, passphrase, network=network, indexes=indexes)
-        node = loop.wait(opening.__aenter__())
+        node = loop.wait(_enter(opening))
         try:
             yield SyncNode(node, loop)
         finally:
-            loop.wait(opening.__aexit__(None, None, None))
+            loop.wait(_leave(opening))
     finally:
         loop.close()
+
+
+async def _enter(opening: AbstractAsyncContextManager[Node]) -> Node:
+    return await opening.__aenter__()
+
+
+async def _leave(opening: AbstractAsyncContextManager[Node]) -> None:
+    await opening.__aexit__(None, None, None)
 
 
 class SyncNode:
@@ -145,6 +189,22 @@ class SyncNode:
             return self._node.status()
 
         return self._loop.wait(ask())
+
+    def recovery_phrase(self) -> list[str]:
+        """As `Node.recovery_phrase`."""
+        return self._loop.wait(self._node.recovery_phrase())
+
+    def confirm_recovery(self, words: Mapping[int, str]) -> None:
+        """As `Node.confirm_recovery`."""
+        self._loop.wait(self._node.confirm_recovery(words))
+
+    def write_kit(self, path: str | Path) -> None:
+        """As `Node.write_kit`."""
+        self._loop.wait(self._node.write_kit(path))
+
+    def keep_device(self, device: DeviceId, *, until: datetime | None = None) -> None:
+        """As `Node.keep_device`."""
+        self._loop.wait(self._node.keep_device(device, until=until))
 
     def close(self) -> None:
         """As `Node.close`."""

@@ -154,7 +154,7 @@ def _secrets(keys: Keys) -> _Secrets:
         user.id,
         user.device,
         user.name,
-        user.root and user.root.seed,
+        user.root.seed if user.root is not None else None,
         user.device_key.seed,
         user.recovery,
         [(signed.body, signed.signature) for signed in user.statements],

@@ -83,6 +83,12 @@ class FindReads(Rows):
         counted = chosen.group_by(_records.c.type).order_by(_records.c.type)
         return dict(map(tuple, self._all(counted)))
 
+    def count_reserved(self, group: GroupId) -> int:
+        """How many of a group's live records are the framework's own, deletions included."""
+        # "%" is the character behind "$", with which their types begin; an index has types in order.
+        chosen = (_records.c.group_id == group) & _records.c.type.between("$", "%")
+        return int(self._all(select(func.count()).select_from(_records).where(chosen))[0][0])
+
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
     # The type stands in the text, so that SQLite can see which partial index fits.
