@@ -8,10 +8,11 @@ are hung up, since what they were told may not be true.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from peerstack import limits
-from peerstack.engine import joining, records, statements
+from peerstack.engine import joining, records, sealing, statements
 from peerstack.engine.effects import (
     Changed,
     Effect,
@@ -45,7 +46,7 @@ from peerstack.record import Signed
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
-from peerstack.session.replica import Roots
+from peerstack.session.replica import Roots, Standing
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
 from peerstack.store import Store
@@ -75,6 +76,8 @@ class Engine:
         self._due_ms: int | None = None
         self._sweep_at_ms: int | None = None
         self._busy = False
+        self._unsealed: set[GroupId] = set()
+        """Groups with ends that this device may still have to seal."""
         self._level_at: dict[GroupId, Roots] = {}
         """Where each group stood when a device that was level with it left."""
 
@@ -87,6 +90,7 @@ class Engine:
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
         for row in turn.tx.groups():
+            self._unsealed.add(row.id)
             self._release_waiting(turn, row.id)
 
     @property
@@ -180,6 +184,18 @@ class Engine:
         for group, reason in peer.take_refused_joins():
             turn.effects.append(JoinRefused(group, reason))
         turn.effects.append(StatusChanged())
+        if peer.idle and self._is_ended(turn, peer):
+            self._hang_up(turn, link, RemoteError(Reason.DEVICE_ENDED, "its device was revoked"))
+
+    def _is_ended(self, turn: Turn, peer: Peer) -> bool:
+        """Whether a device is known to be revoked; it has been shown why, once the peer is idle."""
+        them = peer.authenticated
+        states = (turn.state(group) for group in peer.channels) if them is not None else ()
+        return them is not None and any(
+            state.certified(them.user, them.device) is not None
+            and not state.is_active(them.user, them.device)
+            for state in states
+        )
 
     def _hang_up(self, turn: Turn, link: Link, error: RemoteError) -> None:
         turn.refused(error.reason)
@@ -315,6 +331,7 @@ class Engine:
 
     def _follow_up(self, turn: Turn) -> None:
         """All that a turn's changes bring about, before it is committed."""
+        self._seal(turn)
         self._rejudge_changed(turn)
         for group, origin, items in turn.news:
             self._push(group, origin, items)
@@ -335,9 +352,24 @@ class Engine:
             turn.effects.append(GroupsChanged())
             for group in sorted(groups):
                 self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+                sealing.hear_of_ends(turn, group)
+                self._unsealed.add(group)
                 for link, peer in self.peers.items():
                     peer.rejudge(group, self._replica(turn, link))
                 self._release_waiting(turn, group)
+            self._look_again(turn)
+            self._seal(turn)
+
+    def _look_again(self, turn: Turn) -> None:
+        groups, turn.waiting_statements = turn.waiting_statements, set()
+        for group in sorted(groups):
+            self._check(turn, None, 0, statements.waiting(turn, group))
+
+    def _seal(self, turn: Turn) -> None:
+        """Seal the ends that this device has heard of; some wait until the group is level."""
+        for group in sorted(self._unsealed):
+            if sealing.write_seals(turn, group, partial(self.is_level, turn, group)):
+                self._unsealed.discard(group)
 
     def _release_waiting(self, turn: Turn, group: GroupId) -> None:
         for arrival in records.release_waiting(turn, group):
@@ -385,10 +417,12 @@ class Engine:
         return {**self._meeting.refused, **self._me.refusals}
 
     def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for those of strangers who hold no more than an invite."""
+        """The group's channels, but for those of former members, and of strangers with an invite."""
         found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
             channel
             for channel in found
-            if channel and not (channel.by_invite and channel.state is State.UNPROVEN)
+            if channel
+            and channel.standing is not Standing.PARTED
+            and not (channel.by_invite and channel.is_stranger)
         ]

@@ -173,7 +173,8 @@ def meeting_invites(turn: Turn, state: GroupState) -> Iterator[tuple[int, Invite
 def _ended(turn: Turn, state: GroupState, invite_hash: Hash, form: Invite) -> Reason | None:
     expired = form.expires is not UNSET and turn.now.wall_ms > form.expires
     used_up = form.uses is not UNSET and state.uses_of(invite_hash) >= form.uses
-    return Reason.INVITE_ENDED if expired or used_up else None
+    closed = state.invite_closed_ms(invite_hash) is not None
+    return Reason.INVITE_ENDED if expired or used_up or closed else None
 
 
 def let_in(turn: Turn, group: GroupId, user: UserId, device: DeviceId) -> Reason | None:

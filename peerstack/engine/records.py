@@ -59,7 +59,7 @@ def receive(
     ready: list[tuple[Signed, bytes]] = []
     strangers: list[Signed] = []
     for item in {item.hash: item for item in items if item.hash not in known}.values():
-        device = state.device(item.signer, item.device)
+        device = state.certified(item.signer, item.device)
         if device is None:
             strangers.append(item)
         else:
@@ -91,7 +91,7 @@ def admit(turn: Turn, arrival: RecordsArrival, holds: Sequence[bool]) -> None:
     admitted: list[Signed] = []
     refused: list[tuple[Hash, UserId, str]] = []
     for item, key, signed_by_key in zip(arrival.items, arrival.keys, holds, strict=True):
-        device = state.device(item.signer, item.device)
+        device = state.certified(item.signer, item.device)
         if not signed_by_key or device is None or device.key != key:
             # A bad signature marks nothing: the true version has another hash, or comes again.
             turn.refused(Reason.BAD_SIGNATURE)
@@ -120,7 +120,9 @@ def release_due(turn: Turn, limit: int) -> bool:
     for group in sorted({item.group for item in due}):
         mine = [item for item in due if item.group == group]
         state = turn.state(group)
-        keys = [device.key if (device := state.device(i.signer, i.device)) else b"" for i in mine]
+        keys = [
+            device.key if (device := state.certified(i.signer, i.device)) else b"" for i in mine
+        ]
         admit(turn, RecordsArrival(group, None, mine, keys), [True] * len(mine))
     return len(due) == limit
 

@@ -46,6 +46,8 @@ class Turn:
         self.now: Final = now
         self.effects: list[Effect] = []
         self.changed_statements: set[GroupId] = set()
+        self.waiting_statements: set[GroupId] = set()
+        """Groups whose waiting statements may have been waiting for what has come elsewhere."""
         self.changed_records: set[GroupId] = set()
         self.news: list[tuple[GroupId, DeviceId | None, list[Signed]]] = []
         """Records to be sent at once to who may have them, but not to that device."""
@@ -102,6 +104,11 @@ class Turn:
         self._rows.pop(group, None)
         self.changed_statements.add(group)
         self.meet_anew()
+
+    def identities_changed(self, group: GroupId) -> None:
+        """Statements that say who somebody in a group is were added, under another group."""
+        self.statements_changed(group)
+        self.waiting_statements.add(group)
 
     def records_changed(self, group: GroupId) -> None:
         """Records of a group were added or replaced."""

@@ -135,6 +135,12 @@ def secret_of(turn: Turn, group: GroupId) -> Secret | None:
     return Secret(decoded) if len(decoded) == KEY_BYTES else None
 
 
+def secret_since_ms(turn: Turn, group: GroupId) -> int:
+    """When the group's present discovery secret was written (Unix milliseconds); -1 without one."""
+    head = turn.tx.live_heads(group, [_reserved_id(group, SECRET_TYPE)])
+    return max((each.modified for each in head.values()), default=-1)
+
+
 def name_of(turn: Turn, group: GroupId) -> str:
     """The group's name by its profile; empty while that is not here."""
     live = turn.tx.get(group, _reserved_id(group, PROFILE_TYPE))

@@ -16,11 +16,14 @@ from peerstack.store.indexes import IndexWrites
 from peerstack.store.opening import Opened, open_database
 from peerstack.store.profile import ProfileReads, ProfileWrites
 from peerstack.store.records import RecordReads, RecordWrites
+from peerstack.store.signers import SignerReads
 from peerstack.store.statements import StatementReads, StatementWrites
 from peerstack.store.versions import VersionReads, VersionWrites
 
 
-class Snapshot(ProfileReads, StatementReads, RecordReads, FindReads, VersionReads, ChangeReads):
+class Snapshot(
+    ProfileReads, StatementReads, RecordReads, FindReads, VersionReads, ChangeReads, SignerReads
+):
     """Everything that can be asked, at one moment: what is committed meanwhile does not show."""
 
 
