@@ -39,14 +39,17 @@ from peerstack.errors import (
 )
 
 if TYPE_CHECKING:
-    from peerstack.identity import Kit, User
+    from peerstack.identity import Fingerprint, Kit, User
     from peerstack.node.blocking import SyncGroup, SyncNode, open_sync, recover_sync
     from peerstack.node.feed import Change
-    from peerstack.node.group import Group, Member
+    from peerstack.node.group import Group
     from peerstack.node.node import Node, Preview, open
+    from peerstack.node.people import DeviceInfo, Member
+    from peerstack.node.qr import QrCode, qr
     from peerstack.node.recovery import read_kit
     from peerstack.node.restore import recover
     from peerstack.node.status import Status
+    from peerstack.node.wiping import wipe
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
     from peerstack.record import Record
 
@@ -54,6 +57,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Change",
+    "DeviceInfo",
+    "Fingerprint",
     "Group",
     "InvalidKit",
     "InvalidLink",
@@ -73,6 +78,7 @@ __all__ = [
     "Preview",
     "ProfileInUse",
     "ProfileLocked",
+    "QrCode",
     "Reason",
     "Record",
     "RemoteError",
@@ -94,21 +100,26 @@ __all__ = [
     "open",
     "open_sync",
     "prefix",
+    "qr",
     "read_kit",
     "recover",
     "recover_sync",
+    "wipe",
 ]
 
 # The signaling server shares a module of this package, and must not load a database for it.
 _HOMES = {
-    "peerstack.identity": ("Kit", "User"),
+    "peerstack.identity": ("Fingerprint", "Kit", "User"),
     "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync", "recover_sync"),
     "peerstack.node.feed": ("Change",),
-    "peerstack.node.group": ("Group", "Member"),
+    "peerstack.node.group": ("Group",),
     "peerstack.node.node": ("Node", "Preview", "open"),
+    "peerstack.node.people": ("DeviceInfo", "Member"),
+    "peerstack.node.qr": ("QrCode", "qr"),
     "peerstack.node.recovery": ("read_kit",),
     "peerstack.node.restore": ("recover",),
     "peerstack.node.status": ("Status",),
+    "peerstack.node.wiping": ("wipe",),
     "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),
     "peerstack.record": ("Record",),
 }

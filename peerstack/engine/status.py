@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from peerstack.engine.joining import pending_joins
+from peerstack.engine.people import changed_keys
 from peerstack.engine.recovering import Keeping, forked_users, keeping
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import name_of
@@ -97,13 +98,17 @@ class Standings(NamedTuple):
     keeping: Keeping
     forked: Mapping[UserId, str]
     """The names of users of whom two recoveries with one phrase are known."""
+    changed_keys: Sequence[tuple[UserId, str]]
+    """Users, and what they call themselves, whose keys are not those that were compared."""
 
 
 def standings(turn: Turn) -> Standings:
     """How this device stands. Groups are those that the user has a role in."""
     groups = [standing(turn, row.id) for row in turn.tx.groups()]
     mine = [each for each in groups if each.role != "none"]
-    return Standings(mine, waiting_joins(turn), keeping(turn), forked_users(turn))
+    return Standings(
+        mine, waiting_joins(turn), keeping(turn), forked_users(turn), changed_keys(turn)
+    )
 
 
 def waiting_joins(turn: Turn) -> tuple[GroupId, ...]:

@@ -1,5 +1,6 @@
 """Who a user is: keys and devices, from signed statements alone. Knows no groups."""
 
+from peerstack.identity.fingerprint import Fingerprint
 from peerstack.identity.kit import (
     Kit,
     KnownGroup,
@@ -43,6 +44,7 @@ __all__ = [
     "USER_TYPE",
     "Certificate",
     "Device",
+    "Fingerprint",
     "HashHex",
     "Identity",
     "IdentityForm",

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from peerstack.groups.statements import RoleName
-from peerstack.identity import User
-from peerstack.ids import DeviceId, GroupId
+from peerstack.identity import Fingerprint, User
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.node.feed import Change
-from peerstack.node.group import Group, Member, Where
+from peerstack.node.group import Group, Where
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
+from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
@@ -82,9 +83,21 @@ def open_sync(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
-    """As `peerstack.open`, as an ordinary context manager."""
-    opening = open_node(path, name, server, passphrase, network=network, indexes=indexes)
+    """As `peerstack.open`, as an ordinary context manager.
+
+    The address book is called in the thread in which the node runs.
+    """
+    opening = open_node(
+        path,
+        name,
+        server,
+        passphrase,
+        network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
     with _opened(opening) as node:
         yield node
 
@@ -101,6 +114,7 @@ def recover_sync(
     passphrase: str | None = None,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.recover`, as an ordinary context manager."""
     opening = recover(
@@ -113,6 +127,7 @@ def recover_sync(
         passphrase=passphrase,
         network=network,
         indexes=indexes,
+        address_book=address_book,
     )
     with _opened(opening) as node:
         yield node
@@ -170,6 +185,26 @@ class SyncNode:
         """As `Node.group`."""
         return SyncGroup(self._loop.wait(self._node.group(id)), self._loop)
 
+    def fingerprint(self, user: UserId | None = None) -> Fingerprint:
+        """As `Node.fingerprint`."""
+        return self._loop.wait(self._node.fingerprint(user))
+
+    def verify(self, user: UserId, fingerprint: Fingerprint | None = None) -> None:
+        """As `Node.verify`."""
+        self._loop.wait(self._node.verify(user, fingerprint))
+
+    def unverify(self, user: UserId) -> None:
+        """As `Node.unverify`."""
+        self._loop.wait(self._node.unverify(user))
+
+    def devices(self) -> list[DeviceInfo]:
+        """As `Node.devices`."""
+        return self._loop.wait(self._node.devices())
+
+    def rename_device(self, id: str, name: str) -> None:
+        """As `Node.rename_device`."""
+        self._loop.wait(self._node.rename_device(id, name))
+
     def preview(self, link: str) -> Preview:
         """As `Node.preview`."""
         return self._node.preview(link)
@@ -205,6 +240,10 @@ class SyncNode:
     def keep_device(self, device: DeviceId, *, until: datetime | None = None) -> None:
         """As `Node.keep_device`."""
         self._loop.wait(self._node.keep_device(device, until=until))
+
+    def wipe(self) -> None:
+        """As `Node.wipe`."""
+        self._loop.wait(self._node.wipe())
 
     def close(self) -> None:
         """As `Node.close`."""

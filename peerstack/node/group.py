@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from peerstack.engine import joining, writing
 from peerstack.errors import InvalidQuery, InvalidValue
 from peerstack.groups.statements import RoleName
-from peerstack.ids import DeviceId, GroupId, RecordId, UserId, is_record_id
+from peerstack.ids import GroupId, RecordId, is_record_id
+from peerstack.node import people
 from peerstack.node.feed import Change
+from peerstack.node.people import Member
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record
 
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from peerstack.node.node import Node
 
 Where = Mapping[str, Scalar | Condition]
-
-
-class Member(msgspec.Struct, frozen=True):
-    """Somebody in a group."""
-
-    user: UserId
-    name: str
-    role: RoleName
-    devices: tuple[DeviceId, ...]
 
 
 class Group:
@@ -173,8 +164,13 @@ class Group:
         )
 
     async def members(self) -> list[Member]:
-        """Everyone in the group, by what this device knows."""
-        return await self._node.perform(lambda turn: _members(turn.own_state(self.id)))
+        """Everyone in the group, by what this device knows; in the order of names.
+
+        What the app's address book raises comes out here.
+        """
+        found = await self._node.perform(lambda turn: people.members(turn, self.id))
+        shown = map(self._node.shown, found)
+        return sorted(shown, key=lambda member: (member.name, member.user))
 
     async def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until the group is level with at least one other device, and all that are connected.
@@ -182,16 +178,6 @@ class Group:
         Raises `NotSynced` after `timeout` seconds, saying what is missing.
         """
         await self._node.wait_synced(timeout, group=self.id)
-
-
-def _members(state: Any) -> list[Member]:
-    found = []
-    for user, role in state.members().items():
-        identity = state.identities.get(user)
-        name = identity.name if identity else ""
-        devices = tuple(identity.devices) if identity else ()
-        found.append(Member(user, name, role.label, devices))
-    return sorted(found, key=lambda member: (member.name, member.user))
 
 
 def _check_value(value: object) -> None:

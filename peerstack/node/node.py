@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from peerstack.engine import Engine, Turn, joining, profile, recovering, writing
+from peerstack.engine import people as known_people
 from peerstack.engine import status as standings
 from peerstack.engine.effects import Changed, Effect, GroupsChanged, JoinRefused, StatusChanged
 from peerstack.errors import (
@@ -22,15 +23,17 @@ from peerstack.errors import (
 )
 from peerstack.groups.invites import decode_untrusted_link
 from peerstack.groups.statements import RoleName
-from peerstack.identity import User, Whereabouts
-from peerstack.ids import DeviceId, GroupId, is_ulid
-from peerstack.node import feed
+from peerstack.identity import Fingerprint, User, Whereabouts
+from peerstack.ids import DeviceId, GroupId, UserId, is_ulid
+from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
+from peerstack.node.lock import NetworkLock
+from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import Recovery
 from peerstack.node.shell import Shell
-from peerstack.node.status import Status, advice, problems
+from peerstack.node.status import Status, advice, broken_identities, key_changes, problems
 from peerstack.record import Record
 from peerstack.store import LoggedChange, Snapshot
 
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from peerstack.node.network import Network
 
 T = TypeVar("T")
+
 
 _JOIN_S: Final = 30.0
 _READERS: Final = 2
@@ -62,6 +66,7 @@ async def open(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
 ) -> AsyncIterator[Node]:
     """Open the profile at `path`, making it where there is none, as an async context manager.
 
@@ -69,7 +74,9 @@ async def open(
     instead). `server` is the address of one signaling server or more; they are remembered.
     `passphrase` seals the secrets on disk. With `network=False` nothing is connected, and other
     processes may have the profile open too. `indexes` names, by type of record, fields of the value
-    that `find` looks up fast.
+    that `find` looks up fast. `address_book` says what the app calls a user (None: whatever they
+    call themselves); it is called on the event loop, so it has to be quick, and what it raises
+    comes out of whatever asked for the name.
 
     Raises `ProfileInUse`, `ProfileLocked`, `InvalidValue` or `StoreError`.
     """
@@ -78,17 +85,19 @@ async def open(
     def open_or_make() -> Files:
         return open_files(Path(path), lambda: first_keys(name), passphrase, network, indexes)
 
-    node = await start_node(open_or_make, urls)
+    node = await start_node(open_or_make, urls, address_book)
     try:
         yield node
     finally:
         await node.close()
 
 
-async def start_node(open_or_make: Callable[[], Files], servers: Sequence[str]) -> Node:
+async def start_node(
+    open_or_make: Callable[[], Files], servers: Sequence[str], address_book: AddressBook | None
+) -> Node:
     """The node of a profile that is opened here. For the framework's own use."""
     files = await asyncio.to_thread(open_or_make)
-    node = Node(files)
+    node = Node(files, address_book)
     try:
         await node._start(servers, files.keys.restores)
     except BaseException:
@@ -100,7 +109,9 @@ async def start_node(open_or_make: Callable[[], Files], servers: Sequence[str]) 
 class Node:
     """One device of one user. Get one from `peerstack.open`; use it from one event loop."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, address_book: AddressBook | None) -> None:
+        self._path = files.path
+        self._address_book = address_book
         self._store = files.store
         self._lock = files.lock
         self._clock = SystemClock()
@@ -155,6 +166,24 @@ class Node:
         if self._lock is not None:
             self._lock.release()
 
+    async def wipe(self) -> None:
+        """Close the node and remove its profile from this machine: keys, records, everything.
+
+        What others have of the user's records stays with them. Raises `ProfileInUse` while another
+        process has the network (the node stays open then), and `StoreFull` where a file cannot be
+        removed. See `peerstack.wipe`.
+        """
+        self._shell.check_usable()
+        lock = self._lock or NetworkLock(self._path)
+        # Held until all is gone, so that no other process begins to use what is being removed.
+        self._lock = None
+        try:
+            await self.close()
+        except BaseException:
+            lock.release()
+            raise
+        await asyncio.to_thread(wiping.remove, self._path, lock)
+
     # --- Who one is, and one's groups. ----------------------------------------------------------
 
     @property
@@ -193,6 +222,56 @@ class Node:
             raise NotFound(f"{len(matching)} groups are named {id!r}; say which by its id: {ids}")
         kind = "id" if is_ulid(id) else "name"
         raise NotFound(f"no group with {kind} {id!r} on this device; `groups` lists those that are")
+
+    # --- Knowing who it is. ---------------------------------------------------------------------
+
+    async def fingerprint(self, user: UserId | None = None) -> Fingerprint:
+        """What two people compare to know that nobody stands between them; by default one's own.
+
+        Raises `NotFound` for a user of none of this device's groups.
+        """
+        asked = user or self._user.id
+        return await self.perform(lambda turn: known_people.fingerprint(turn, asked))
+
+    async def verify(self, user: UserId, fingerprint: Fingerprint | None = None) -> None:
+        """Mark that a user's fingerprint was compared with what that person's own device shows.
+
+        Give the fingerprint that was shown: a key that changed meanwhile is not taken for it then.
+        One's other devices learn of the mark. It lasts until the user's keys change, which
+        `Member.verified` and `status` show. Raises `NotFound` or `InvalidValue`.
+        """
+        await self.perform(lambda turn: known_people.verify(turn, user, fingerprint))
+
+    async def unverify(self, user: UserId) -> None:
+        """Take the mark of `verify` back; without effect where there is none."""
+        await self.perform(lambda turn: known_people.unverify(turn, user))
+
+    async def devices(self) -> list[DeviceInfo]:
+        """All devices that one's own user ever had, the oldest first."""
+        found = await self.perform(people.own_devices)
+        return [people.with_online(device, self._online()) for device in found]
+
+    async def rename_device(self, id: str, name: str) -> None:
+        """Call one of one's own devices something else, on all of them; others do not see it.
+
+        Raises `InvalidValue` for a name that is empty or too long, `NotFound` for a device that is
+        not one's own.
+        """
+        await self.perform(lambda turn: known_people.rename_device(turn, DeviceId(id), name))
+
+    def shown(self, member: Member) -> Member:
+        """A member by the name that the app has for them, and with who is online."""
+        online = self._online()
+        return msgspec.structs.replace(
+            member,
+            name=people.name_by(self._address_book, member.user, member.name),
+            devices=tuple(people.with_online(device, online) for device in member.devices),
+        )
+
+    def _online(self) -> set[DeviceId] | None:
+        if self._network is None:
+            return None
+        return {connection.device for connection in self._shell.connections}
 
     # --- Joining. -------------------------------------------------------------------------------
 
@@ -238,7 +317,7 @@ class Node:
         return await self.perform(lambda turn: turn.state(group).role(self._user.id) is not None)
 
     def _why_pending(self, preview: Preview) -> str:
-        reasons = "; ".join(self.status().problems) or "no member of it is online now"
+        reasons = "; ".join(self._hindrances(self.status())) or "no member of it is online now"
         return (
             f"joining {preview.group_name!r} waits for one of its members ({reasons}). The join is "
             "kept: it completes by itself while this device is online with one of them"
@@ -271,39 +350,43 @@ class Node:
         return await self.perform(lambda turn: _not_level(turn, self._engine, group))
 
     def _why_not_synced(self, missing: Sequence[str]) -> str:
-        problems = self.status().problems
-        return "not level yet: " + "; ".join([*missing, *problems])
+        return "not level yet: " + "; ".join([*missing, *self._hindrances(self.status())])
 
     def status(self) -> Status:
         """How this device stands now: connections, progress, refusals, and what to do."""
         self._shell.check_usable()
-        servers = self._network.servers() if self._network else ()
-        connected = self._shell.connections
         now = self._shell.wait_for(self._look)
-        found = problems(
-            servers,
-            connected,
-            now.groups,
-            self._network.failures if self._network else (),
-            now.keeping,
-            now.forked,
-            only_loopback=self._network is not None and self._network.only_loopback,
-        )
-        if self._shell.failure is not None:
-            found.insert(0, str(self._shell.failure))
-        return Status(
+        shown = Status(
             self._user.id,
             self._user.name,
             self._user.device,
             self._network is not None,
-            servers,
-            connected,
+            self._network.servers() if self._network else (),
+            self._shell.connections,
             now.groups,
             now.waiting_joins,
             self._engine.refusals(),
-            found,
+            (),
             advice(now.keeping),
         )
+        names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
+        found = [
+            *broken_identities(now.keeping, now.forked),
+            *key_changes(names),
+            *self._hindrances(shown),
+        ]
+        return msgspec.structs.replace(shown, problems=found)
+
+    def _hindrances(self, status: Status) -> list[str]:
+        """What keeps this device from the others, or its records from it."""
+        found = problems(
+            status.servers,
+            status.connections,
+            status.groups,
+            self._network.failures if self._network else (),
+            only_loopback=self._network is not None and self._network.only_loopback,
+        )
+        return [*([str(self._shell.failure)] if self._shell.failure else []), *found]
 
     # --- Recovery. ------------------------------------------------------------------------------
 

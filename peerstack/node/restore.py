@@ -16,6 +16,7 @@ from peerstack.node.files import Files, key_file_of, open_files
 from peerstack.node.files import device_name as usual_device_name
 from peerstack.node.keyfile import KeyFile, Keys
 from peerstack.node.node import Node, checked_servers, start_node
+from peerstack.node.people import AddressBook
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import read_kit
 
@@ -32,6 +33,7 @@ async def recover(
     passphrase: str | None = None,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
 ) -> AsyncIterator[Node]:
     """Take a user back on an empty machine: a profile at `path`, as an async context manager.
 
@@ -40,7 +42,7 @@ async def recover(
 
     Devices in `revoke` end now; what they wrote before stays. Of those in `keep` (by default all
     that the kit knows) what they wrote goes on to count, and of no others. Sealed under
-    `passphrase`; `network` and `indexes` are as in `open`.
+    `passphrase`; what follows it is as in `open`.
 
     **Use a phrase once.** Cut short, this may be repeated at the same `path`, and goes on where it
     was. At another path it makes a fork of the user, after which nothing counts any more.
@@ -70,7 +72,7 @@ async def recover(
         # What is signed goes into the key file first, whole, and is never signed a second time.
         return open_files(path, new_keys, passphrase, network, indexes)
 
-    node = await start_node(open_or_make, ())
+    node = await start_node(open_or_make, (), address_book)
     try:
         yield node
     finally:

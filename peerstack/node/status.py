@@ -51,14 +51,12 @@ def problems(
     connections: Sequence[Connection],
     groups: Sequence[GroupStanding],
     failures: Sequence[str],
-    keeping: Keeping,
-    forked: Mapping[UserId, str],
     *,
     only_loopback: bool,
 ) -> list[str]:
     """Everything that somebody should know, the most useful first."""
     reach = [] if connections else _reach(servers, failures, only_loopback=only_loopback)
-    return [*_forked(keeping, forked), *_clock(connections), *reach, *_held(groups)]
+    return [*_clock(connections), *reach, *_held(groups)]
 
 
 def advice(keeping: Keeping) -> list[str]:
@@ -117,7 +115,8 @@ def _named(names: Iterable[str]) -> str:
     return ", ".join(shown[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _forked(keeping: Keeping, forked: Mapping[UserId, str]) -> Iterable[str]:
+def broken_identities(keeping: Keeping, forked: Mapping[UserId, str]) -> Iterable[str]:
+    """Users of whom nothing new counts, oneself or others; and where this device does not."""
     for user, name in forked.items():
         if user == keeping.user:
             yield FORKED
@@ -131,6 +130,15 @@ def _forked(keeping: Keeping, forked: Mapping[UserId, str]) -> Iterable[str]:
             "your recovery on another device did not keep this one, so nothing that it signs "
             f"counts; keep it from there: `peerstack recovery --keep {keeping.device}`"
         )
+
+
+def key_changes(names: Sequence[str]) -> list[str]:
+    """That the keys of these people are not those that were compared."""
+    return [
+        f"the keys of {name} are not those that you compared: they may have recovered their "
+        "identity, or somebody else has taken it; compare fingerprints again (`verify`)"
+        for name in names
+    ]
 
 
 def _clock(connections: Sequence[Connection]) -> Iterable[str]:

@@ -85,7 +85,7 @@ class FindReads(Rows):
 
     def count_reserved(self, group: GroupId) -> int:
         """How many of a group's live records are the framework's own, deletions included."""
-        # "%" is the character behind "$", with which their types begin; an index has types in order.
+        # Their types begin with "$", and "%" is the character behind it: so an index will do.
         chosen = (_records.c.group_id == group) & _records.c.type.between("$", "%")
         return int(self._all(select(func.count()).select_from(_records).where(chosen))[0][0])
 

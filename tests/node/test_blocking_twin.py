@@ -14,7 +14,7 @@ from peerstack.node.node import open as open_async
 from peerstack.node.restore import recover
 
 # What the framework's own parts use of each other, and no app does.
-INTERNAL = {"perform", "read", "changes", "living_list", "wall_ms"}
+INTERNAL = {"perform", "read", "changes", "living_list", "wall_ms", "shown"}
 
 
 def public(kind: type) -> dict[str, object]:
