@@ -15,7 +15,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from peerstack.errors import (
+    InvalidKit,
     InvalidLink,
+    InvalidPhrase,
     InvalidQuery,
     InvalidValue,
     JoinPending,
@@ -37,8 +39,8 @@ from peerstack.errors import (
 )
 
 if TYPE_CHECKING:
-    from peerstack.identity import Fingerprint, User
-    from peerstack.node.blocking import SyncGroup, SyncNode, open_sync
+    from peerstack.identity import Fingerprint, Kit, User
+    from peerstack.node.blocking import SyncGroup, SyncNode, open_sync, recover_sync
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
     from peerstack.node.invites import InviteInfo
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from peerstack.node.people import DeviceInfo, Member
     from peerstack.node.qr import QrCode, qr
     from peerstack.node.quarantine import QuarantinedRecord
+    from peerstack.node.recovery import read_kit
+    from peerstack.node.restore import recover
     from peerstack.node.status import Status
     from peerstack.node.wiping import wipe
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
@@ -58,11 +62,14 @@ __all__ = [
     "DeviceInfo",
     "Fingerprint",
     "Group",
+    "InvalidKit",
     "InvalidLink",
+    "InvalidPhrase",
     "InvalidQuery",
     "InvalidValue",
     "InviteInfo",
     "JoinPending",
+    "Kit",
     "LocalError",
     "Member",
     "Node",
@@ -98,13 +105,16 @@ __all__ = [
     "open_sync",
     "prefix",
     "qr",
+    "read_kit",
+    "recover",
+    "recover_sync",
     "wipe",
 ]
 
 # The signaling server shares a module of this package, and must not load a database for it.
 _HOMES = {
-    "peerstack.identity": ("Fingerprint", "User"),
-    "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync"),
+    "peerstack.identity": ("Fingerprint", "Kit", "User"),
+    "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync", "recover_sync"),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),
     "peerstack.node.quarantine": ("QuarantinedRecord",),
@@ -112,6 +122,8 @@ _HOMES = {
     "peerstack.node.invites": ("InviteInfo",),
     "peerstack.node.people": ("DeviceInfo", "Member"),
     "peerstack.node.qr": ("QrCode", "qr"),
+    "peerstack.node.recovery": ("read_kit",),
+    "peerstack.node.restore": ("recover",),
     "peerstack.node.status": ("Status",),
     "peerstack.node.wiping": ("wipe",),
     "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),

@@ -7,6 +7,8 @@
     │   ├── InvalidValue            a value, type, id, name or option that cannot be stored
     │   ├── InvalidQuery            a `where`, `order_by` or cursor that cannot be understood
     │   ├── InvalidLink             text that is no invite link, or not one of this version
+    │   ├── InvalidPhrase           words that are no recovery phrase, or another one
+    │   ├── InvalidKit              a file that is no recovery kit, or belongs to another phrase
     │   ├── NotFound                no such record or group on this device
     │   ├── NotAllowed              the user's role in the group does not permit the write
     │   ├── JoinPending             a join is stored and waits for a member to come online
@@ -79,6 +81,14 @@ class InvalidQuery(LocalError):
 
 class InvalidLink(LocalError):
     """Text that is no link of peerstack, is damaged, or belongs to another version."""
+
+
+class InvalidPhrase(LocalError):
+    """Words that are no recovery phrase, or are not the one that is asked for."""
+
+
+class InvalidKit(LocalError):
+    """A file that is no recovery kit, is damaged, or belongs to another phrase."""
 
 
 class NotFound(LocalError):

@@ -60,6 +60,7 @@ class Label(enum.Enum):
     DEVICE_ID = b"peerstack/1 device id\0"
     NEXT_KEY = b"peerstack/1 next key\0"
     ROOT_KEY = b"peerstack/1 root key\0"
+    KIT = b"peerstack/1 recovery kit\0"
     INVITE_KEY = b"peerstack/1 invite key\0"
     INVITE_TOPIC = b"peerstack/1 invite topic\0"
     TOPIC = b"peerstack/1 topic\0"

@@ -93,6 +93,11 @@ INVITES_MET: Final = 32
 NEWCOMER_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long an invite that let somebody in stays a meeting place, though it has ended."""
 
+KIT_BYTES: Final = 4 * 1024 * 1024
+KIT_STATEMENTS: Final = 1_000
+KIT_SERVERS: Final = 256
+"""What a recovery kit holds, besides `GROUP_TAGS` groups."""
+
 PUT_MANY_RECORDS: Final = 10_000
 HISTORY_MS: Final = 30 * 24 * 60 * 60 * 1000
 HISTORY_PER_SIGNER: Final = 20

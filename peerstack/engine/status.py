@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from peerstack.engine.joining import pending_joins
+from peerstack.engine.people import changed_keys
+from peerstack.engine.recovering import Keeping, forked_users, keeping
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import name_of
 from peerstack.ids import DeviceId, GroupId, UserId
@@ -86,6 +89,27 @@ def standing(turn: Turn, group: GroupId) -> GroupStanding:
         counts.history,
         counts.refused,
         counts.quarantined,
+    )
+
+
+class Standings(NamedTuple):
+    """How this device stands, as far as its database says."""
+
+    groups: Sequence[GroupStanding]
+    waiting_joins: Sequence[GroupId]
+    keeping: Keeping
+    forked: Mapping[UserId, str]
+    """The names of users of whom two recoveries with one phrase are known."""
+    changed_keys: Sequence[tuple[UserId, str]]
+    """Users, and what they call themselves, whose keys are not those that were compared."""
+
+
+def standings(turn: Turn) -> Standings:
+    """How this device stands. Groups are those that the user has a role in."""
+    groups = [standing(turn, row.id) for row in turn.tx.groups()]
+    mine = [each for each in groups if each.role != "none"]
+    return Standings(
+        mine, waiting_joins(turn), keeping(turn), forked_users(turn), changed_keys(turn)
     )
 
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
-from peerstack.ids import GroupId, UserId
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Where
 from peerstack.node.invites import InviteInfo
@@ -23,6 +23,7 @@ from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
 from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.quarantine import QuarantinedRecord
+from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
 
@@ -90,24 +91,69 @@ def open_sync(
 
     The address book is called in the thread in which the node runs.
     """
+    opening = open_node(
+        path,
+        name,
+        server,
+        passphrase,
+        network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def recover_sync(
+    path: str | Path,
+    phrase: str | Sequence[str],
+    kit: str | Path,
+    *,
+    revoke: Collection[DeviceId] = (),
+    keep: Collection[DeviceId] | None = None,
+    device_name: str | None = None,
+    passphrase: str | None = None,
+    network: bool = True,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
+) -> Iterator[SyncNode]:
+    """As `peerstack.recover`, as an ordinary context manager."""
+    opening = recover(
+        path,
+        phrase,
+        kit,
+        revoke=revoke,
+        keep=keep,
+        device_name=device_name,
+        passphrase=passphrase,
+        network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def _opened(opening: AbstractAsyncContextManager[Node]) -> Iterator[SyncNode]:
     loop = _Loop()
     try:
-        opening = open_node(
-            path,
-            name,
-            server,
-            passphrase,
-            network=network,
-            indexes=indexes,
-            address_book=address_book,
-        )
-        node = loop.wait(opening.__aenter__())
+        node = loop.wait(_enter(opening))
         try:
             yield SyncNode(node, loop)
         finally:
-            loop.wait(opening.__aexit__(None, None, None))
+            loop.wait(_leave(opening))
     finally:
         loop.close()
+
+
+async def _enter(opening: AbstractAsyncContextManager[Node]) -> Node:
+    return await opening.__aenter__()
+
+
+async def _leave(opening: AbstractAsyncContextManager[Node]) -> None:
+    await opening.__aexit__(None, None, None)
 
 
 class SyncNode:
@@ -180,6 +226,22 @@ class SyncNode:
             return self._node.status()
 
         return self._loop.wait(ask())
+
+    def recovery_phrase(self) -> list[str]:
+        """As `Node.recovery_phrase`."""
+        return self._loop.wait(self._node.recovery_phrase())
+
+    def confirm_recovery(self, words: Mapping[int, str]) -> None:
+        """As `Node.confirm_recovery`."""
+        self._loop.wait(self._node.confirm_recovery(words))
+
+    def write_kit(self, path: str | Path) -> None:
+        """As `Node.write_kit`."""
+        self._loop.wait(self._node.write_kit(path))
+
+    def keep_device(self, device: DeviceId, *, until: datetime | None = None) -> None:
+        """As `Node.keep_device`."""
+        self._loop.wait(self._node.keep_device(device, until=until))
 
     def wipe(self) -> None:
         """As `Node.wipe`."""

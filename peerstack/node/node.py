@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from peerstack.engine import Engine, Turn, joining, profile, writing
+from peerstack.engine import Engine, Turn, joining, profile, recovering, writing
 from peerstack.engine import people as known_people
 from peerstack.engine import status as standings
 from peerstack.engine.effects import Changed, Effect, GroupsChanged, JoinRefused, StatusChanged
@@ -22,25 +23,25 @@ from peerstack.errors import (
 )
 from peerstack.groups.invites import decode_untrusted_link
 from peerstack.groups.statements import RoleName
-from peerstack.identity import Fingerprint, User
+from peerstack.identity import Fingerprint, User, Whereabouts
 from peerstack.ids import DeviceId, GroupId, UserId, is_ulid
 from peerstack.node import feed, people, wiping
-from peerstack.node.files import open_files
+from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
 from peerstack.node.lock import NetworkLock
 from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.ports import SystemClock, SystemEntropy
+from peerstack.node.recovery import Recovery
 from peerstack.node.shell import Shell
-from peerstack.node.status import Status, key_changes, problems
+from peerstack.node.status import Status, advice, broken_identities, key_changes, problems
 from peerstack.record import Record
-from peerstack.store import LoggedChange, Snapshot, Store
+from peerstack.store import LoggedChange, Snapshot
 
 if TYPE_CHECKING:
     from peerstack.node.network import Network
 
 T = TypeVar("T")
 
-_Standings = tuple[list[standings.GroupStanding], tuple[GroupId, ...], list[tuple[UserId, str]]]
 
 _JOIN_S: Final = 30.0
 _READERS: Final = 2
@@ -79,66 +80,55 @@ async def open(
 
     Raises `ProfileInUse`, `ProfileLocked`, `InvalidValue` or `StoreError`.
     """
-    node = await Node._open(Path(path), name, server, passphrase, network, indexes, address_book)
+    urls = [server] if isinstance(server, str) else list(server or ())
+
+    def open_or_make() -> Files:
+        return open_files(Path(path), lambda: first_keys(name), passphrase, network, indexes)
+
+    node = await start_node(open_or_make, urls, address_book)
     try:
         yield node
     finally:
         await node.close()
 
 
+async def start_node(
+    open_or_make: Callable[[], Files], servers: Sequence[str], address_book: AddressBook | None
+) -> Node:
+    """The node of a profile that is opened here. For the framework's own use."""
+    files = await asyncio.to_thread(open_or_make)
+    node = Node(files, address_book)
+    try:
+        await node._start(servers, files.keys.restores)
+    except BaseException:
+        await node.close()
+        raise
+    return node
+
+
 class Node:
     """One device of one user. Get one from `peerstack.open`; use it from one event loop."""
 
-    def __init__(
-        self,
-        path: Path,
-        store: Store,
-        user: User,
-        lock: NetworkLock | None,
-        address_book: AddressBook | None,
-    ) -> None:
-        self._path = path
+    def __init__(self, files: Files, address_book: AddressBook | None) -> None:
+        self._path = files.path
         self._address_book = address_book
-        self._store = store
-        self._user = user
-        self._lock = lock
+        self._store = files.store
+        self._lock = files.lock
         self._clock = SystemClock()
         self._changed = feed.Bell()
         self._stirred = feed.Bell()
-        self._engine = Engine(store, user, SystemEntropy())
-        self._shell = Shell(self._engine, store, self._on_effect)
+        self._engine = Engine(files.store, files.keys.user, SystemEntropy())
+        self._shell = Shell(self._engine, files.store, self._on_effect)
+        self._recovery = Recovery(files.key_file, self._engine, self._shell)
         self._readers = ThreadPoolExecutor(_READERS, "peerstack-read")
         self._network: Network | None = None
         self._join_refusals: dict[GroupId, str] = {}
         self._server_urls: tuple[str, ...] = ()
-        self.personal = Group(self, user.id, "")
+        self.personal = Group(self, self._user.id, "")
         """The group of one's own devices alone."""
 
-    @classmethod
-    async def _open(
-        cls,
-        path: Path,
-        name: str | User | None,
-        server: str | Sequence[str] | None,
-        passphrase: str | None,
-        network: bool,
-        indexes: Mapping[str, Sequence[str]] | None,
-        address_book: AddressBook | None,
-    ) -> Node:
-        urls = [server] if isinstance(server, str) else list(server or ())
-        store, user, lock = await asyncio.to_thread(
-            open_files, path, name, passphrase, network, indexes
-        )
-        node = cls(path, store, user, lock, address_book)
-        try:
-            await node._start(urls)
-        except BaseException:
-            await node.close()
-            raise
-        return node
-
-    async def _start(self, urls: list[str]) -> None:
-        await self._shell.perform(profile.introduce)
+    async def _start(self, urls: Sequence[str], restores: Whereabouts | None) -> None:
+        await self._shell.perform(lambda turn: profile.introduce(turn, restores))
         await self._add_servers(urls)
         if self._lock is not None:
             # Loads aiortc and socket.io, which takes a while: only where they are used.
@@ -150,7 +140,7 @@ class Node:
         self._shell.start()
 
     async def _add_servers(self, urls: Sequence[str]) -> None:
-        checked = _checked_servers(urls)
+        checked = checked_servers(urls)
         known = await self._shell.perform(lambda turn: profile.add_servers(turn, checked))
         self._server_urls = tuple(known)
         if self._network is not None:
@@ -200,6 +190,10 @@ class Node:
     def user(self) -> User:
         """One's own user on this device. Holds secrets; its `repr` shows none."""
         return self._user
+
+    @property
+    def _user(self) -> User:
+        return self._engine.me.user
 
     @property
     def server_urls(self) -> tuple[str, ...]:
@@ -295,7 +289,7 @@ class Node:
         seconds: the join is stored, and completes when one is.
         """
         preview = self.preview(link)
-        _checked_servers(preview.servers)
+        checked_servers(preview.servers)
         stirred = self._stirred.subscribe()
         try:
             group, inside = await self.perform(lambda turn: joining.join(turn, link))
@@ -361,7 +355,7 @@ class Node:
     def status(self) -> Status:
         """How this device stands now: connections, progress, refusals, and what to do."""
         self._shell.check_usable()
-        standing, waiting, changed = self._shell.wait_for(self._standings)
+        now = self._shell.wait_for(self._look)
         shown = Status(
             self._user.id,
             self._user.name,
@@ -369,13 +363,18 @@ class Node:
             self._network is not None,
             self._network.servers() if self._network else (),
             self._shell.connections,
-            standing,
-            waiting,
+            now.groups,
+            now.waiting_joins,
             self._engine.refusals(),
             (),
+            advice(now.keeping),
         )
-        names = [people.name_by(self._address_book, *each) for each in changed]
-        found = [*key_changes(names), *self._hindrances(shown)]
+        names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
+        found = [
+            *broken_identities(now.keeping, now.forked),
+            *key_changes(names),
+            *self._hindrances(shown),
+        ]
         return msgspec.structs.replace(shown, problems=found)
 
     def _hindrances(self, status: Status) -> list[str]:
@@ -388,6 +387,45 @@ class Node:
             only_loopback=self._network is not None and self._network.only_loopback,
         )
         return [*([str(self._shell.failure)] if self._shell.failure else []), *found]
+
+    # --- Recovery. ------------------------------------------------------------------------------
+
+    async def recovery_phrase(self) -> list[str]:
+        """The 24 words that take this user back, whatever happens to their devices.
+
+        To be written down on paper, and then confirmed. Raises `NotAllowed` once that is done:
+        from then on, they are nowhere else.
+        """
+        return await self._recovery.phrase()
+
+    async def confirm_recovery(self, words: Mapping[int, str]) -> None:
+        """Show that the phrase is written down: some of its words, at least 3, by place (1 to 24).
+
+        Erases it from this device. Only from then on can nobody who copies the device take the
+        user over. Raises `InvalidPhrase` for a wrong word, and then changes nothing; and
+        `NotAllowed` where it was confirmed before.
+        """
+        await self._recovery.confirm(words)
+
+    async def write_kit(self, path: str | Path) -> None:
+        """Write the recovery kit: what `recover` takes beside the phrase, which alone opens it.
+
+        Over an older kit, if one is there. It knows the groups and devices of this moment:
+        `status().advice` says when it lacks some. Raises `InvalidValue` for a path that is no place
+        for it, `NotAllowed` on a device linked without the root key, and `StoreFull`.
+        """
+        await self._recovery.write_kit(Path(path))
+
+    async def keep_device(self, device: DeviceId, *, until: datetime | None = None) -> None:
+        """Let a device of one's own count again that a recovery did not keep.
+
+        A recovery keeps the devices that its kit knows; what others have ever signed does not count
+        until they are kept. With `until`, what it signed before that time does, and nothing after.
+        Raises `NotFound` for a device that is not known here, and `NotAllowed` on a device without
+        the present root key.
+        """
+        end_ms = None if until is None else round(until.timestamp() * 1000)
+        await self.perform(lambda turn: recovering.keep_device(turn, device, end_ms))
 
     # --- For `Group`. ---------------------------------------------------------------------------
 
@@ -439,6 +477,7 @@ class Node:
             case GroupsChanged():
                 self._stirred.ring()
                 self._learn_servers()
+                self._shell.hand_in(self._recovery.refresh)
             case StatusChanged():
                 self._stirred.ring()
             case _:
@@ -450,13 +489,9 @@ class Node:
         if self._network is not None:
             self._network.spawn(self._add_servers(()))
 
-    def _standings(self) -> _Standings:
-        def look(turn: Turn) -> _Standings:
-            groups = [standings.standing(turn, row.id) for row in turn.tx.groups()]
-            mine = [each for each in groups if each.role != "none"]
-            return mine, standings.waiting_joins(turn), known_people.changed_keys(turn)
-
-        return self._engine.perform(look, self._clock.now())[0]
+    def _look(self) -> standings.Standings:
+        self._recovery.refresh()
+        return self._engine.perform(standings.standings, self._clock.now())[0]
 
 
 def _groups(turn: Turn) -> list[tuple[GroupId, str]]:
@@ -489,8 +524,11 @@ def _is_shared(turn: Turn, group: GroupId) -> bool:
     return devices > 1
 
 
-def _checked_servers(urls: Sequence[str]) -> list[str]:
-    """What is remembered is tried for ever, so only what can be an address is."""
+def checked_servers(urls: Sequence[str]) -> list[str]:
+    """What is remembered is tried for ever, so only what can be an address is.
+
+    Raises `InvalidValue`.
+    """
     if not urls:
         return []
     # Loads aiohttp, which takes a while.
