@@ -334,6 +334,10 @@ class SyncGroup:
         """As `Group.quarantine`."""
         return self._loop.wait(self._group.quarantine(limit=limit, after=after))
 
+    def readmit(self, records: Sequence[QuarantinedRecord]) -> None:
+        """As `Group.readmit`."""
+        self._loop.wait(self._group.readmit(records))
+
     def invite(
         self,
         role: RoleName = "writer",

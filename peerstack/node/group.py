@@ -158,6 +158,15 @@ class Group:
         found = await self._node.read(lambda snapshot: snapshot.quarantined(self.id, limit, place))
         return [QuarantinedRecord(Record.of(e.record), e.why, e.since_ms) for e in found]
 
+    async def readmit(self, records: Sequence[QuarantinedRecord]) -> None:
+        """Let quarantined versions back in, on all devices; the best of each record is live then.
+
+        Raises `NotAllowed` for who is no admin, and where a revoked device signed one: then another
+        device of its user can. Raises `NotFound` for what is not in quarantine any more.
+        """
+        hashes = [Hash(each.record.hash) for each in records]
+        await self._node.perform(lambda turn: ending.readmit(turn, self.id, hashes))
+
     # --- People. --------------------------------------------------------------------------------
 
     async def invite(
