@@ -112,6 +112,9 @@ PUT_MANY_RECORDS: Final = 10_000
 HISTORY_MS: Final = 30 * 24 * 60 * 60 * 1000
 HISTORY_PER_SIGNER: Final = 20
 HELD_RECORDS_PER_GROUP: Final = 10_000
+QUARANTINED_PER_GROUP: Final = 10_000
+"""Where a group's quarantine holds as many, nothing that arrives is put there; what was live is."""
+
 PENDING_STATEMENTS_PER_GROUP: Final = 4_096
 REFUSED_HASHES_PER_GROUP: Final = 100_000
 PEERS_PER_GROUP: Final = 8

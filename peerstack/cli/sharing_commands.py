@@ -55,7 +55,12 @@ def _show_group(
         "personal": not group.name,
         "role": role,
         "members": [
-            {"user": each.user, "name": each.name, "role": each.role, "devices": each.devices}
+            {
+                "user": each.user,
+                "name": each.name,
+                "role": each.role,
+                "devices": [device.id for device in each.devices if device.active],
+            }
             for each in members
         ],
         "records": records,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from peerstack.engine.turn import Turn
+from peerstack.engine.whereabouts import restore
 from peerstack.engine.writing import secret_of, write_new_secret
 from peerstack.errors import StoreDamaged
+from peerstack.identity import Whereabouts
 
 _USER = "user"
 _SERVERS = "servers"
 
 
-def introduce(turn: Turn) -> None:
+def introduce(turn: Turn, restores: Whereabouts | None = None) -> None:
     """Make the store this user's, once; at each later opening only check that it is.
 
-    Raises `StoreDamaged` where it belongs to another user: keys and database must go together.
+    `restores` is what a recovery brought. Raises `StoreDamaged` where the store belongs to another
+    user: keys and database must go together.
     """
     user = turn.me.user
     owner = turn.tx.profile_get(_USER)
@@ -27,6 +30,9 @@ def introduce(turn: Turn) -> None:
     turn.tx.add_group(user.id, turn.now.wall_ms)
     turn.tx.add_statements(user.statements)
     turn.statements_changed(user.id)
+    if restores is not None:
+        add_servers(turn, list(restores.servers))
+        restore(turn, restores)
     if secret_of(turn, user.id) is None:
         write_new_secret(turn, user.id)
     turn.tx.profile_set(_USER, user.id)

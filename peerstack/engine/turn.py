@@ -6,7 +6,7 @@ Nothing that it caches outlives it, but for group states, which are checked agai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,6 +49,8 @@ class Turn:
         self.now: Final = now
         self.effects: list[Effect] = []
         self.changed_statements: set[GroupId] = set()
+        self.waiting_statements: set[GroupId] = set()
+        """Groups whose waiting statements may have been waiting for what has come elsewhere."""
         self.changed_records: set[GroupId] = set()
         self.news: list[tuple[GroupId, DeviceId | None, list[Signed]]] = []
         """Records to be sent at once to who may have them, but not to that device."""
@@ -59,6 +61,7 @@ class Turn:
         self.held_anything = False
         """Whether a record was held until a time comes."""
         self._rows: dict[GroupId, GroupRow | None] = {}
+        self._superseded: dict[GroupId, tuple[bytes, GroupState]] = {}
 
     def row(self, group: GroupId) -> GroupRow | None:
         """The group's row, read once until something of the group changes in this turn."""
@@ -83,10 +86,30 @@ class Turn:
             return GroupState.of(group)
         cached = self.me.states.get(group)
         if cached is None or cached[0] != row.statements_root:
+            if cached is not None:
+                self._superseded.setdefault(group, cached)
             known = cached[1] if cached else None
             state = GroupState.of(group, self.statements(group), known)
             cached = self.me.states[group] = (row.statements_root, state)
         return cached[1]
+
+    def changed_states(self) -> Iterator[tuple[GroupState, GroupState]]:
+        """Of each group whose statements have changed in this turn: what they said, and now say.
+
+        Whoever added them, and though they be of a user who is in the group rather than its own.
+        """
+        for group, root in list(self.tx.roots_before.items()):
+            # Whoever added a statement of a user's need not know in which groups it counts.
+            self._rows.pop(group, None)
+            after = self.state(group)
+            known = (self._superseded.get(group), self.me.states.get(group))
+            before = next((each for at, each in filter(None, known) if at == root), None)
+            yield before or self._read_before(group, after), after
+
+    def _read_before(self, group: GroupId, known: GroupState) -> GroupState:
+        fresh = self.tx.counting_now
+        earlier = (each for each in self.statements(group) if each.hash not in fresh)
+        return GroupState.of(group, earlier, known)
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""
@@ -105,6 +128,11 @@ class Turn:
         self._rows.pop(group, None)
         self.changed_statements.add(group)
         self.meet_anew()
+
+    def identities_changed(self, group: GroupId) -> None:
+        """Statements that say who somebody in a group is were added, under another group."""
+        self.statements_changed(group)
+        self.waiting_statements.add(group)
 
     def records_changed(self, group: GroupId) -> None:
         """Records of a group were added or replaced."""

@@ -18,6 +18,7 @@ from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
 from peerstack.ids import GroupId, RecordId, as_group
 from peerstack.keys import KEY_BYTES, Label, Secret, derive_id
 from peerstack.record import (
+    DATA_PREFIX,
     PROFILE_TYPE,
     SECRET_TYPE,
     Body,
@@ -105,6 +106,24 @@ def write_new_secret(turn: Turn, group: GroupId) -> None:
     _write(turn, group, [_reserved(turn, group, SECRET_TYPE, {"secret": secret})])
 
 
+def write_data(turn: Turn, type_name: str, subject: str, value: JsonObject | None) -> None:
+    """Write what this user keeps of one subject (a user, a device or a group); None deletes it.
+
+    `type_name` begins with `$data.`. The record stands in the personal group, so that the user's
+    other devices have it too.
+    """
+    group = turn.me.user.id
+    record_id = data_id(type_name, subject)
+    live = turn.tx.get(group, record_id)
+    if value is not None or (live is not None and not live.deleted):
+        _write(turn, group, [Draft(record_id, type_name, value, live)])
+
+
+def data_id(type_name: str, subject: str) -> RecordId:
+    """The id of what a user keeps of one subject: there is one record of a type for each."""
+    return RecordId(f"{subject}:{type_name.removeprefix(DATA_PREFIX)}")
+
+
 def secret_of(turn: Turn, group: GroupId) -> Secret | None:
     """The discovery secret of a group, where its record is here and well formed."""
     live = turn.tx.get(group, _reserved_id(group, SECRET_TYPE))
@@ -114,6 +133,12 @@ def secret_of(turn: Turn, group: GroupId) -> Secret | None:
     except ValueError:
         return None
     return Secret(decoded) if len(decoded) == KEY_BYTES else None
+
+
+def secret_since_ms(turn: Turn, group: GroupId) -> int:
+    """When the group's present discovery secret was written (Unix milliseconds); -1 without one."""
+    head = turn.tx.live_heads(group, [_reserved_id(group, SECRET_TYPE)])
+    return max((each.modified for each in head.values()), default=-1)
 
 
 def name_of(turn: Turn, group: GroupId) -> str:
@@ -238,11 +263,6 @@ def _reserved(turn: Turn, group: GroupId, type_name: str, value: JsonObject) -> 
 def _reserved_id(group: GroupId, type_name: str) -> RecordId:
     """A group has one record of each reserved type: the same id for all."""
     return RecordId(f"{group}:{type_name.removeprefix('$')}")
-
-
-def reserved_ids(group: GroupId) -> list[RecordId]:
-    """The ids of the records in a group that are the framework's own."""
-    return [_reserved_id(group, PROFILE_TYPE), _reserved_id(group, SECRET_TYPE)]
 
 
 def _check_app_type(type_name: str) -> None:

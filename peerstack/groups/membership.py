@@ -156,12 +156,20 @@ class GroupState:
         """How a user stands to the group."""
         if self.role(user) is not None:
             return Membership.MEMBER
-        ends = [each.end for each in self.standing_of(user) if each.end is not None]
-        if not ends:
+        latest = self._latest_end(user)
+        if latest is None:
             return Membership.NONE
-        latest = max(ends, key=lambda end: (end.at_ms, end.by))
         by, _ = self.forms[latest.by]
         return Membership.LEFT if by.signer == user else Membership.REMOVED
+
+    def ended_ms(self, user: UserId) -> int | None:
+        """When the last right of a former member ended; None for members, and who never was one."""
+        latest = self._latest_end(user) if self.role(user) is None else None
+        return latest.at_ms if latest is not None else None
+
+    def _latest_end(self, user: UserId) -> End | None:
+        ends = (each.end for each in self.standing_of(user) if each.end is not None)
+        return max(ends, key=lambda end: (end.at_ms, end.by), default=None)
 
     def rights(self, user: UserId) -> Rights:
         """All that decides which records of the user are admitted."""

@@ -1,5 +1,6 @@
 """Who a user is: keys and devices, from signed statements alone. Knows no groups."""
 
+from peerstack.identity.fingerprint import Fingerprint
 from peerstack.identity.kit import (
     Kit,
     KnownGroup,
@@ -33,15 +34,17 @@ from peerstack.identity.statements import (
     next_key_hash,
     user_id_fields,
 )
-from peerstack.identity.user import User, kit_key_of
+from peerstack.identity.user import FORKED, User, kit_key_of
 
 __all__ = [
     "DEVICE_TYPE",
+    "FORKED",
     "REVOKE_TYPE",
     "ROTATE_TYPE",
     "USER_TYPE",
     "Certificate",
     "Device",
+    "Fingerprint",
     "HashHex",
     "Identity",
     "IdentityForm",

@@ -15,7 +15,7 @@ from peerstack.errors import InvalidPhrase, NotAllowed, NotFound
 from peerstack.identity import signing
 from peerstack.identity.reading import Device, Identity, read_identity
 from peerstack.identity.statements import device_id, next_key_hash
-from peerstack.identity.user import User, kit_key_of
+from peerstack.identity.user import FORKED, User, kit_key_of
 from peerstack.ids import DeviceId
 from peerstack.keys import KEY_BYTES, PublicKey, Secret, Signer
 from peerstack.ports import Entropy
@@ -99,10 +99,7 @@ def _recoverable(seed: Secret, statements: Sequence[Signed]) -> Identity:
     if identity is None:
         raise NotFound("these statements have no beginning of a user")
     if identity.forked:
-        raise NotAllowed(
-            "this user was recovered twice with one phrase; nothing that follows can count, and "
-            "there is no way back: make a new profile and have yourself invited again"
-        )
+        raise NotAllowed(FORKED)
     if next_key_hash(Signer(seed).public) != identity.next:
         raise InvalidPhrase(
             "this phrase was used before, and another one took its place; recover with the phrase "

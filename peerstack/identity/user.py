@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from peerstack.errors import NotAllowed
 from peerstack.identity import signing
@@ -13,6 +14,11 @@ from peerstack.ids import DeviceId, UserId
 from peerstack.keys import KEY_BYTES, Hash, Label, PublicKey, Secret, Signer, derive
 from peerstack.ports import Entropy
 from peerstack.record import Signed
+
+FORKED: Final = (
+    "this user was recovered twice with one phrase, and nothing that followed counts; there is no "
+    "way back: make a new profile, and have yourself invited to your groups again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,8 @@ class User:
                 "this device was linked without the root key; do this on a device that has it, or "
                 "recover with your phrase"
             )
+        if self.root.public != identity.root and identity.forked:
+            raise NotAllowed(FORKED)
         if self.root.public != identity.root:
             raise NotAllowed(
                 "a recovery has replaced the root key of this device; do this on the device on "

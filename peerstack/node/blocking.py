@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from peerstack.groups.statements import RoleName
-from peerstack.identity import User
-from peerstack.ids import GroupId
+from peerstack.identity import Fingerprint, User
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.node.feed import Change
-from peerstack.node.group import Group, Member, Where
+from peerstack.node.group import Group, Where
+from peerstack.node.invites import InviteInfo
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
+from peerstack.node.people import AddressBook, DeviceInfo, Member
+from peerstack.node.quarantine import QuarantinedRecord
+from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
 
@@ -81,18 +85,75 @@ def open_sync(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
-    """As `peerstack.open`, as an ordinary context manager."""
+    """As `peerstack.open`, as an ordinary context manager.
+
+    The address book is called in the thread in which the node runs.
+    """
+    opening = open_node(
+        path,
+        name,
+        server,
+        passphrase,
+        network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def recover_sync(
+    path: str | Path,
+    phrase: str | Sequence[str],
+    kit: str | Path,
+    *,
+    revoke: Collection[DeviceId] = (),
+    keep: Collection[DeviceId] | None = None,
+    device_name: str | None = None,
+    passphrase: str | None = None,
+    network: bool = True,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
+) -> Iterator[SyncNode]:
+    """As `peerstack.recover`, as an ordinary context manager."""
+    opening = recover(
+        path,
+        phrase,
+        kit,
+        revoke=revoke,
+        keep=keep,
+        device_name=device_name,
+        passphrase=passphrase,
+        network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def _opened(opening: AbstractAsyncContextManager[Node]) -> Iterator[SyncNode]:
     loop = _Loop()
     try:
-        opening = open_node(path, name, server, passphrase, network=network, indexes=indexes)
-        node = loop.wait(opening.__aenter__())
+        node = loop.wait(_enter(opening))
         try:
             yield SyncNode(node, loop)
         finally:
-            loop.wait(opening.__aexit__(None, None, None))
+            loop.wait(_leave(opening))
     finally:
         loop.close()
+
+
+async def _enter(opening: AbstractAsyncContextManager[Node]) -> Node:
+    return await opening.__aenter__()
+
+
+async def _leave(opening: AbstractAsyncContextManager[Node]) -> None:
+    await opening.__aexit__(None, None, None)
 
 
 class SyncNode:
@@ -126,6 +187,26 @@ class SyncNode:
         """As `Node.group`."""
         return SyncGroup(self._loop.wait(self._node.group(id)), self._loop)
 
+    def fingerprint(self, user: UserId | None = None) -> Fingerprint:
+        """As `Node.fingerprint`."""
+        return self._loop.wait(self._node.fingerprint(user))
+
+    def verify(self, user: UserId, fingerprint: Fingerprint | None = None) -> None:
+        """As `Node.verify`."""
+        self._loop.wait(self._node.verify(user, fingerprint))
+
+    def unverify(self, user: UserId) -> None:
+        """As `Node.unverify`."""
+        self._loop.wait(self._node.unverify(user))
+
+    def devices(self) -> list[DeviceInfo]:
+        """As `Node.devices`."""
+        return self._loop.wait(self._node.devices())
+
+    def rename_device(self, id: str, name: str) -> None:
+        """As `Node.rename_device`."""
+        self._loop.wait(self._node.rename_device(id, name))
+
     def preview(self, link: str) -> Preview:
         """As `Node.preview`."""
         return self._node.preview(link)
@@ -145,6 +226,26 @@ class SyncNode:
             return self._node.status()
 
         return self._loop.wait(ask())
+
+    def recovery_phrase(self) -> list[str]:
+        """As `Node.recovery_phrase`."""
+        return self._loop.wait(self._node.recovery_phrase())
+
+    def confirm_recovery(self, words: Mapping[int, str]) -> None:
+        """As `Node.confirm_recovery`."""
+        self._loop.wait(self._node.confirm_recovery(words))
+
+    def write_kit(self, path: str | Path) -> None:
+        """As `Node.write_kit`."""
+        self._loop.wait(self._node.write_kit(path))
+
+    def keep_device(self, device: DeviceId, *, until: datetime | None = None) -> None:
+        """As `Node.keep_device`."""
+        self._loop.wait(self._node.keep_device(device, until=until))
+
+    def wipe(self) -> None:
+        """As `Node.wipe`."""
+        self._loop.wait(self._node.wipe())
 
     def close(self) -> None:
         """As `Node.close`."""
@@ -227,6 +328,16 @@ class SyncGroup:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
 
+    def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """As `Group.quarantine`."""
+        return self._loop.wait(self._group.quarantine(limit=limit, after=after))
+
+    def readmit(self, records: Sequence[QuarantinedRecord]) -> None:
+        """As `Group.readmit`."""
+        self._loop.wait(self._group.readmit(records))
+
     def invite(
         self,
         role: RoleName = "writer",
@@ -236,6 +347,30 @@ class SyncGroup:
     ) -> str:
         """As `Group.invite`."""
         return self._loop.wait(self._group.invite(role, expires=expires, uses=uses))
+
+    def invites(self) -> list[InviteInfo]:
+        """As `Group.invites`."""
+        return self._loop.wait(self._group.invites())
+
+    def end_invite(self, id: str) -> None:
+        """As `Group.end_invite`."""
+        self._loop.wait(self._group.end_invite(id))
+
+    def set_role(self, user: str, role: RoleName) -> None:
+        """As `Group.set_role`."""
+        self._loop.wait(self._group.set_role(user, role))
+
+    def remove(self, user: str) -> None:
+        """As `Group.remove`."""
+        self._loop.wait(self._group.remove(user))
+
+    def leave(self) -> None:
+        """As `Group.leave`."""
+        self._loop.wait(self._group.leave())
+
+    def membership(self) -> str:
+        """As `Group.membership`."""
+        return self._loop.wait(self._group.membership())
 
     def members(self) -> list[Member]:
         """As `Group.members`."""

@@ -19,6 +19,8 @@ from peerstack.store import Store
 class Files(NamedTuple):
     """A profile's open files."""
 
+    path: Path
+    """The database."""
     store: Store
     keys: Keys
     key_file: KeyFile
@@ -42,7 +44,7 @@ def open_files(
     try:
         key_file = key_file_of(path, passphrase)
         keys = _open_keys(path, key_file, new_keys)
-        return Files(Store.open(path, indexes), keys, key_file, lock)
+        return Files(path, Store.open(path, indexes), keys, key_file, lock)
     except BaseException:
         if lock is not None:
             lock.release()
@@ -62,7 +64,7 @@ def _open_keys(path: Path, key_file: KeyFile, new_keys: Callable[[], Keys]) -> K
     if has_database:
         raise StoreDamaged(
             f"the database {path} is there, but not its keys, {key_file.path}; put the key file "
-            "back, or choose another path for a new profile"
+            "back, choose another path for a new profile, or wipe what is left of this one"
         )
     keys = new_keys()
     # Where another process was making the profile at the same time, and was first: its keys.

@@ -62,6 +62,12 @@ def path_of(database: Path) -> Path:
     return database.with_name(database.name + ".keys")
 
 
+def all_files(database: Path) -> list[Path]:
+    """The file with a profile's secrets, and those that a crash left while it was being written."""
+    keys = path_of(database)
+    return [keys, *whole.left_beside(keys)]
+
+
 @dataclass(frozen=True, slots=True)
 class KeyFile:
     """The key file of one profile, and the passphrase that it is sealed under (None: it is not)."""
@@ -154,7 +160,7 @@ def _secrets(keys: Keys) -> _Secrets:
         user.id,
         user.device,
         user.name,
-        user.root and user.root.seed,
+        user.root.seed if user.root is not None else None,
         user.device_key.seed,
         user.recovery,
         [(signed.body, signed.signature) for signed in user.statements],

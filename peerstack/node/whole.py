@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _SUFFIX: Final = ".tmp"
+_TEMPORARY: Final = re.compile(r"\.[a-z0-9_]{8}" + re.escape(_SUFFIX))
+"""What `tempfile` puts behind the name of the file that is being written."""
 
 
 def write_new(path: Path, content: bytes) -> bool:
@@ -36,10 +39,20 @@ def replace(path: Path, content: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    for left in path.parent.glob(f"{path.name}.????????{_SUFFIX}"):
+    for left in left_beside(path):
         with suppress(OSError):
             left.unlink()
     _sync_folder(path.parent)
+
+
+def left_beside(path: Path) -> list[Path]:
+    """What writes of this file that were cut short have left, and those under way have there."""
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    return [
+        each
+        for each in beside
+        if each.name.startswith(path.name) and _TEMPORARY.fullmatch(each.name[len(path.name) :])
+    ]
 
 
 def _write_beside(path: Path, content: bytes) -> Path:

@@ -71,6 +71,8 @@ class Channel:
         self.outbox: list[Message] = []
         self.introduction: Sequence[Signed] = ()
         """Statements about this device, to be sent before anything else."""
+        self.parts = False
+        """Whether the peer is to be shown why it is in the group no more."""
         self.requests: list[Request] = []
         """What the peer has asked for, to be sent and each followed by a `Served`."""
         self.wanted_items = 0
@@ -92,7 +94,7 @@ class Channel:
         self._owes_close = False
         self._awaits_close = False
         self._doubted = False
-        self._introduced = False
+        self._introduced: set[Hash] = set()
         self._sampled: Roots | None = None
         self._audited = False
         self._refuted = False
@@ -101,10 +103,15 @@ class Channel:
     @property
     def state(self) -> State:
         """How far the group is level with this peer, as far as this side can know."""
-        if self.standing is Standing.UNKNOWN:
+        if self.is_stranger:
             return State.UNPROVEN
         level = self._shown is not None and self._shown == self._heard
         return State.LEVEL if not self.busy and (level or self._settled) else State.WORKING
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether nothing of the group is for the peer: it is no member, or no member any more."""
+        return self.standing in (Standing.UNKNOWN, Standing.PARTED)
 
     @property
     def statements_level(self) -> bool:
@@ -133,18 +140,20 @@ class Channel:
     def judged(self, standing: Standing, replica: Replica) -> None:
         """What the statements here say of the peer, at the start and when they change."""
         before, self.standing = self.standing, standing
-        if standing is Standing.UNKNOWN:
+        if self.is_stranger:
             self._doubt()
         elif before is not standing:
             self._sample(replica.roots(self.group), replica)
             self._consider(replica)
         if standing is Standing.HOST:
             self._introduce(replica)
+        if standing is Standing.PARTED and before is not standing:
+            self.parts = True
 
     def refresh(self, replica: Replica) -> None:
         """Show where this side stands, if that has changed since."""
         roots = replica.roots(self.group)
-        if self.standing is not Standing.UNKNOWN and not self.busy and self._shown != roots:
+        if not self.is_stranger and not self.busy and self._shown != roots:
             self._show(roots)
 
     def level(self, message: Level, replica: Replica) -> None:
@@ -160,7 +169,7 @@ class Channel:
         self._consider(replica)
 
     def doubted(self, replica: Replica) -> None:
-        """The peer does not know us as a member: show why we are, once."""
+        """The peer does not know us as a member: show why we are."""
         self._introduce(replica)
 
     def compared(self) -> None:
@@ -197,7 +206,7 @@ class Channel:
 
     def arrived_untrusted(self, kind: Kind, number: int, count: int) -> None:
         """A batch came and is being verified. Raises `RemoteError`."""
-        if self.standing is Standing.UNKNOWN and kind is Kind.STATEMENTS:
+        if self.is_stranger and kind is Kind.STATEMENTS:
             self._introduced_items += count
             if self._introduced_items > limits.INTRODUCTION_STATEMENTS:
                 raise RemoteError(Reason.NOT_MEMBER, "more statements from who is no member")
@@ -235,9 +244,11 @@ class Channel:
             self.outbox.append(Unproven(self.mine))
 
     def _introduce(self, replica: Replica) -> None:
-        if not self._introduced:
-            self._introduced = True
-            self.introduction = replica.introduction(self.group)
+        """Show what says who we are to the group: all that the peer was not shown yet."""
+        statements = replica.introduction(self.group)
+        news = [signed for signed in statements if signed.hash not in self._introduced]
+        self._introduced.update(signed.hash for signed in news)
+        self.introduction = [*self.introduction, *news]
 
     def _show(self, roots: Roots, audit: Audit | None = None) -> None:
         conflicts = roots.conflicts if roots.conflicts.count else None
@@ -277,7 +288,7 @@ class Channel:
 
     def _consider(self, replica: Replica) -> None:
         """Decide what to do next, once nothing is under way."""
-        if self.busy or self.standing is Standing.UNKNOWN or self._heard is None:
+        if self.busy or self.is_stranger or self._heard is None:
             return
         # A peer that shows its level, and leads, needs ours where that differs.
         answering, self._unheeded = self._unheeded, False

@@ -17,7 +17,7 @@ from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed, decode_untrusted
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
-from peerstack.session.replica import Replica, SharedSecret
+from peerstack.session.replica import Replica, SharedSecret, Standing
 from peerstack.session.serving import Serving, batches_of
 from peerstack.session.wire import (
     Ack,
@@ -183,6 +183,7 @@ class Peer:
     def pump(self, replica: Replica) -> None:
         """Say what is due, and send what was asked for while the window is open."""
         for channel in self.channels.values():
+            self._part(channel, replica)
             self._flush(channel)
         for _ in range(_SLICES_PER_TURN):
             if not self._may_serve:
@@ -344,12 +345,21 @@ class Peer:
         return bool(self._servings) and len(self._unacked) < limits.WINDOW_BATCHES
 
     def _serve(self, serving: Serving, replica: Replica) -> None:
-        items = () if serving.finished else serving.next_batch(replica)
+        # Whoever has been removed since it asked gets no more.
+        over = serving.finished or serving.channel.standing is not Standing.MEMBER
+        items = () if over else serving.next_batch(replica)
         if items:
             self._send_packed(serving.channel, serving.kind, items)
-        if serving.finished:
+        if over or serving.finished:
             self._servings.popleft()
             self._say(Served(serving.channel.mine))
+
+    def _part(self, channel: Channel, replica: Replica) -> None:
+        """Show a peer, once, why it is in the group no more."""
+        if channel.parts and self.authenticated is not None:
+            channel.parts = False
+            why = replica.parting(channel.group, self.authenticated.user)
+            self._send_batch(channel, Kind.STATEMENTS, why)
 
     def _flush(self, channel: Channel) -> None:
         if channel.introduction:

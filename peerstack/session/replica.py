@@ -22,7 +22,9 @@ class Standing(enum.Enum):
     MEMBER = enum.auto()
     UNKNOWN = enum.auto()
     HOST = enum.auto()
-    """We are joining, and know nobody yet: the peer may show us statements, and nothing else."""
+    """We are no member (yet): the peer may show us statements, and nothing else."""
+    PARTED = enum.auto()
+    """The peer left or was removed, or its device was revoked: it gets the statements of that."""
 
 
 class SharedSecret(NamedTuple):
@@ -94,6 +96,10 @@ class Replica(Protocol):
 
     def introduction(self, group: GroupId) -> Sequence[Signed]:
         """The statements that show why this device belongs to the group, or asks to join it."""
+        ...
+
+    def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
+        """The statements that show why a peer's user or device is not in the group any more."""
         ...
 
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:

@@ -11,9 +11,20 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
-from peerstack.engine import Engine, Turn, effects, enrolling, events, joining, linking, writing
+from peerstack.engine import (
+    Engine,
+    Turn,
+    effects,
+    ending,
+    enrolling,
+    events,
+    joining,
+    linking,
+    writing,
+)
 from peerstack.engine.link_state import Ending, OpenLink
 from peerstack.engine.profile import introduce
+from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role, RoleName
 from peerstack.identity import User
 from peerstack.identity.linking import decode_untrusted_device_link, device_link_text, linked_user
@@ -221,6 +232,22 @@ class Device:
     def join(self, link: str) -> GroupId:
         """Ask to be let in. Whether one is: `role`."""
         return self.perform(lambda turn: joining.join(turn, link))[0]
+
+    def set_role(self, group: GroupId, user: UserId, role: RoleName) -> None:
+        """Give a member another role."""
+        self.perform(lambda turn: ending.set_role(turn, group, user, role))
+
+    def remove(self, group: GroupId, user: UserId) -> None:
+        """Remove a member."""
+        self.perform(lambda turn: ending.remove(turn, group, user))
+
+    def leave(self, group: GroupId) -> None:
+        """Take oneself out of a group."""
+        self.perform(lambda turn: ending.leave(turn, group))
+
+    def membership(self, group: GroupId) -> Membership:
+        """How this user stands to a group, as this device has it."""
+        return self.perform(lambda turn: turn.state(group).membership(self.user.id))
 
     def put(
         self, group: GroupId, type_name: str, value: JsonObject, *, over: Record | None = None

@@ -20,7 +20,6 @@ from peerstack.groups.statements import (
 )
 from peerstack.identity import is_identity_type
 from peerstack.ids import as_group
-from peerstack.keys import Hash
 from peerstack.record import Signed
 from tests.groups.folding import Fold, fold
 from tests.people import NOW, T0, Person, person
