@@ -11,6 +11,8 @@ import click
 from peerstack import __version__
 from peerstack.cli import (
     demo,
+    device_commands,
+    people_commands,
     profile_commands,
     record_commands,
     sharing_commands,
@@ -34,7 +36,9 @@ def cli() -> None:
 
 for _module in (
     profile_commands,
+    device_commands,
     sharing_commands,
+    people_commands,
     record_commands,
     transfer_commands,
     sync_commands,
