@@ -291,6 +291,20 @@ class GroupState:
         return self.log.with_references([grant.hash] if grant else [])
 
     def parting(self, user: UserId) -> list[Signed]:
-        """The group statements that show why the user is a member no more."""
-        ends = (each.end.by for each in self.standing_of(user) if each.end is not None)
+        """The group statements that show why a user who had been let in is a member no more.
+
+        They may have been let in by who had no right to it, or by an invite that had ended: so
+        these are the ends of all that their grants rest on.
+        """
+        grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
+        rests_on = {signed.hash for signed in self.log.with_references(grants)}
+        ends = [
+            signed.hash
+            for signed, close in self.log.closes()
+            if named(close.target) in rests_on or signed.signer == user
+        ]
         return self.log.with_references(ends)
+
+    def was_let_in(self, user: UserId) -> bool:
+        """Whether anybody ever gave the user a role, by right or not."""
+        return any(grant.user == user for grant in self.log.grants.values())
