@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from peerstack.engine.effects import Effect
+from peerstack.engine.link_state import LinkState
 from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
@@ -35,6 +36,8 @@ class Self:
     """Checked against the statements' root at each use, so other processes may write."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
+    links: LinkState = field(default_factory=LinkState)
+    """How the linking of devices stands."""
 
 
 class Turn:

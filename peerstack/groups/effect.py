@@ -12,18 +12,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from peerstack.groups.devices import Devices
 from peerstack.groups.log import Grant, StatementLog
 from peerstack.groups.seals import (
     Closing,
     End,
     Part,
     Seals,
-    end_at,
     end_of_grant,
     read_seals,
 )
 from peerstack.groups.statements import Close, Founding, Invite, named
-from peerstack.identity import Device
 from peerstack.ids import DeviceId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
@@ -66,7 +65,6 @@ class _Fold:
     def __init__(self, log: StatementLog) -> None:
         self._log = log
         self._standing: dict[Hash, Standing] = {}
-        self._device_ends: dict[tuple[UserId, DeviceId], End] = {}
         self._partings: dict[UserId, list[Closing]] = defaultdict(list)
         self._removals: dict[Consent, list[Closing]] = defaultdict(list)
         self._invite_closes: dict[Hash, list[Closing]] = defaultdict(list)
@@ -76,6 +74,7 @@ class _Fold:
             self._sort_close(signed, close)
         for signed, seal in log.seals():
             self._parts[named(seal.ends)].append((signed, seal))
+        self._devices = Devices(log, self._parts)
 
     def _sort_close(self, signed: Signed, close: Close) -> None:
         target = self._log.grants.get(named(close.target))
@@ -87,7 +86,6 @@ class _Fold:
             self._removals[target.user, target.consent].append((signed, close))
 
     def run(self) -> Effect:
-        self._end_devices()
         in_order = sorted(self._log.grants.values(), key=lambda each: each.order)
         # What a grant is under is older than it, and admins' grants depend on no others.
         for grant in [each for each in in_order if each.is_admin]:
@@ -96,51 +94,11 @@ class _Fold:
             self._settle(grant)
         return Effect(
             self._by_user(),
-            self._device_ends,
+            self._devices.ends,
             dict(self._invites()),
             {each: at_ms for each in self._removals if (at_ms := self._spent_ms(each)) is not None},
             dict(self._left()),
         )
-
-    # --- Devices. -------------------------------------------------------------------------------
-
-    def _end_devices(self) -> None:
-        """The ends of devices, each sealed by devices of its user that end later, if at all."""
-        ended = [
-            (device.end_ms, device)
-            for identity in self._log.identities.values()
-            for device in identity.devices.values()
-            if device.end_ms is not None
-        ]
-        for end_ms, device in sorted(ended, key=lambda each: each[0], reverse=True):
-            self._device_ends[device.user, device.id] = self._end_of_device(device, end_ms)
-
-    def _end_of_device(self, device: Device, end_ms: int) -> End:
-        seals = self._seals(
-            device.ends, lambda signed, _: self._may_seal_device(signed, device, end_ms)
-        )
-        revocations = self._log.identities[device.user].revocations
-        times = {each: revocations[each].at_ms for each in device.ends}
-        return end_at(times, seals.named, [each for each in device.ends if seals.cover(each)])
-
-    def _may_seal_device(self, signed: Signed, ended: Device, end_ms: int) -> bool:
-        sealing = self._device(signed)
-        if sealing is None or sealing.user != ended.user or sealing.id == ended.id:
-            return False
-        # A seal is later than the end. So who seals before their own end, ends later, and is known.
-        in_time = sealing.end_ms is None or end_ms < signed.modified < sealing.end_ms
-        return in_time and self._device_spares(signed)
-
-    def _device(self, signed: Signed) -> Device | None:
-        identity = self._log.identities.get(signed.signer)
-        return identity.devices.get(signed.device) if identity else None
-
-    def _device_spares(self, signed: Signed) -> bool:
-        """Whether the device that signed something counts, and what it signed stays."""
-        if self._device(signed) is None:
-            return False
-        end = self._device_ends.get((signed.signer, signed.device))
-        return end is None or end.spares(signed)
 
     # --- Grants. --------------------------------------------------------------------------------
 
@@ -158,7 +116,7 @@ class _Fold:
         consent, form = self._log.forms[grant.consent]
         # Once sealed it is in others' hands, and its holder cannot undo it by ending a device.
         settled = isinstance(form, Founding) or (end is not None and end.sealed)
-        if not settled and not self._device_spares(consent):
+        if not settled and not self._devices.spares(consent):
             return False
         return grant.invite is None or self._lets_in(grant, grant.invite)
 
@@ -174,7 +132,7 @@ class _Fold:
         end = standing.end
         if end is not None and signed.hash in end.named:
             return True
-        return (end is None or end.spares(signed)) and self._device_spares(signed)
+        return (end is None or end.spares(signed)) and self._devices.spares(signed)
 
     def _lets_in(self, grant: Grant, invite_hash: Hash) -> bool:
         """Whether the invite that a grant went by was open at its time, and the join not spent."""
@@ -233,7 +191,7 @@ class _Fold:
 
     def _is_kept(self, parting: Signed, seals: Seals) -> bool:
         """Whether a parting counts: once it is sealed, its author cannot undo it."""
-        return seals.cover(parting.hash) or self._device_spares(parting)
+        return seals.cover(parting.hash) or self._devices.spares(parting)
 
     def _seals_by(self, may_seal: Callable[[Grant], bool], ends: Iterable[Signed]) -> Seals:
         return self._seals(
@@ -264,11 +222,15 @@ class _Fold:
         return [
             (signed, close)
             for signed, close in self._removals.get((grant.user, grant.consent), ())
-            if self._log.grants[named(close.target)].role <= grant.role
-            and signed.modified > grant.since_ms
+            if self._is_aimed(signed, close, grant)
             and self._log.may_end(self._log.grants[named(close.under)], grant)
             and self._acts(signed, close)
         ]
+
+    def _is_aimed(self, signed: Signed, close: Close, grant: Grant) -> bool:
+        target = self._log.grants[named(close.target)]
+        gives_more = target.role <= grant.role and grant.since_ms < signed.modified
+        return target.hash == grant.hash or gives_more
 
     def _partings_of(self, grant: Grant) -> list[Closing]:
         """What its holder ended it by: giving this one up, or leaving after having consented."""
