@@ -22,6 +22,7 @@ from peerstack.groups.statements import (
     Invite,
     Join,
     Role,
+    named,
 )
 from peerstack.identity import Device, Identity, Revoked
 from peerstack.ids import DeviceId, GroupId, UserId
