@@ -18,10 +18,10 @@ from peerstack.engine.writing import (
     write_new_secret,
 )
 from peerstack.errors import InvalidValue, NotAllowed, NotFound
-from peerstack.groups.effect import NO_HASHES, End, seal_root
 from peerstack.groups.log import Grant
 from peerstack.groups.membership import GroupState, Membership
 from peerstack.groups.rules import role_needed
+from peerstack.groups.seals import NO_HASHES, End, seal_root
 from peerstack.groups.statements import (
     CLOSE_TYPE,
     GRANT_TYPE,

@@ -15,8 +15,18 @@ from peerstack.record import Signed
 from peerstack.testing.device import Device
 
 
-def remove(admin: Device, group: GroupId, user: UserId, keep: Iterable[Hash] = ()) -> Hash:
-    """End all that a user may do, with a seal over what stays; the hash of the last `$close`."""
+def remove(
+    admin: Device,
+    group: GroupId,
+    user: UserId,
+    keep: Iterable[Hash] = (),
+    *,
+    sealed: bool = True,
+) -> Hash:
+    """End all that a user may do, with a seal over what stays; the hash of the last `$close`.
+
+    With `sealed` false, the seal that it commits to is not there (yet).
+    """
     hashes = sorted(keep)
 
     def act(turn: Turn) -> Hash:
@@ -29,7 +39,7 @@ def remove(admin: Device, group: GroupId, user: UserId, keep: Iterable[Hash] = (
             root = seal_root(hashes).hex()
             form = Close(by.hash.hex(), grant.hash.hex(), len(hashes), root)
             closed = sign_statement(turn, group, CLOSE_TYPE, form, stamp)
-            parts = _seals(turn, closed, by.hash, hashes)
+            parts = _seals(turn, closed, by.hash, hashes) if sealed else ()
             add_own_statements(turn, group, [closed, *parts])
             ended = closed.hash
         return ended

@@ -9,6 +9,7 @@ import pytest
 from peerstack import limits
 from peerstack.engine import Turn, writing
 from peerstack.engine.merging import merge
+from peerstack.engine.writing import secret_of
 from peerstack.groups.statements import GRANT_TYPE, GrantForm, Role
 from peerstack.ids import DeviceId, GroupId, RecordId
 from peerstack.keys import Hash
@@ -57,6 +58,12 @@ def stored(device: Device, record: Record) -> Signed:
     assert found is not None
     assert found.hash == record.hash
     return found
+
+
+def hand_over(source: Device, target: Device, group: GroupId) -> None:
+    """Give a device another's statements, all in one turn."""
+    statements = source.perform(lambda turn: turn.statements(group))
+    target.perform(lambda turn: writing.add_own_statements(turn, group, statements))
 
 
 def waits(device: Device) -> bool:
@@ -345,20 +352,62 @@ def test_a_right_that_ends_again_while_it_is_judged_is_judged_from_the_beginning
     assert live(cleo, group) == live(ana, group)
 
 
-def test_a_turn_that_knew_nothing_of_the_group_before_still_tells_what_changed(
+def test_a_turn_that_had_not_read_the_group_before_still_knows_what_changed(
     family: Family,
 ) -> None:
-    world, group, ana, ben, _ = family
+    world, group, ana, ben, cleo = family
+    apart(world, ana, [ben, cleo])
     mine = ben.put(group, "note", {"title": "mine"})
     world.settle()
-    ana.restart()
-    ana.engine.me.states.clear()
-
+    cleo.go_offline()
     remove(ana, group, ben.user.id)
-    ana.engine.me.states.clear()
+    cleo.engine.me.states.clear()
+
+    hand_over(ana, cleo, group)
+    world.run(1_000)
+
+    assert cleo.get(group, mine.id) is None
+
+
+def test_what_fell_before_the_seal_came_is_named_by_an_admin_who_had_it(family: Family) -> None:
+    world, group, ana, ben, cleo = family
+    ana.set_role(group, cleo.user.id, "admin")
+    world.settle()
+    apart(world, ana, [ben, cleo])
+    world.run(60_000)
+    closed = remove(ana, group, ben.user.id, keep=[Hash(bytes(32))], sealed=False)
+    world.run(60_000)
+    # Later than the end, and before cleo has heard of it.
+    mine = ben.put(group, "note", {"title": "mine"})
+    world.settle()
+    together(world, ben)
+    assert cleo.get(group, mine.id) is None
+    assert [each.why for each in aside(cleo, group)] == ["no-role"]
+
+    spare(ana, group, closed, [Hash(bytes(32))])
     world.settle()
 
-    assert ana.get(group, mine.id) is None
+    assert cleo.get(group, mine.id) == ana.get(group, mine.id) == mine
+
+
+def test_a_withdrawn_secret_has_devices_meet_by_the_one_before(family: Family) -> None:
+    world, group, ana, ben, cleo = family
+    ana.set_role(group, ben.user.id, "admin")
+    world.settle()
+    before = ana.perform(lambda turn: secret_of(turn, group))
+    apart(world, ana, [ben, cleo])
+    ben.perform(lambda turn: writing.write_new_secret(turn, group))
+    world.settle()
+    assert cleo.perform(lambda turn: secret_of(turn, group)) != before
+    ben.go_offline()
+    remove(ana, group, ben.user.id)
+    world.heal()
+
+    hand_over(ana, cleo, group)
+    world.settle()
+
+    assert cleo.perform(lambda turn: secret_of(turn, group)) == before
+    assert cleo.is_level(group)
 
 
 def test_nobody_is_judged_again_where_no_right_has_changed(family: Family) -> None:
