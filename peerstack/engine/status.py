@@ -125,6 +125,9 @@ class Standings(NamedTuple):
     """The names of users of whom two recoveries with one phrase are known."""
     changed_keys: Sequence[tuple[UserId, str]]
     """Users, and what they call themselves, whose keys are not those that were compared."""
+    former: Sequence[FormerGroup]
+    revoked: bool
+    """Whether this device is known to be revoked."""
 
 
 def standings(turn: Turn) -> Standings:
@@ -132,7 +135,13 @@ def standings(turn: Turn) -> Standings:
     groups = [standing(turn, row.id) for row in turn.tx.groups()]
     mine = [each for each in groups if each.role != "none"]
     return Standings(
-        mine, waiting_joins(turn), keeping(turn), forked_users(turn), changed_keys(turn)
+        mine,
+        waiting_joins(turn),
+        keeping(turn),
+        forked_users(turn),
+        changed_keys(turn),
+        former_groups(turn),
+        turn.is_revoked,
     )
 
 

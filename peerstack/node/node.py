@@ -56,7 +56,14 @@ from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import Recovery
 from peerstack.node.shell import Shell
-from peerstack.node.status import Status, advice, broken_identities, key_changes, problems
+from peerstack.node.status import (
+    Status,
+    advice,
+    broken_identities,
+    endings,
+    key_changes,
+    problems,
+)
 from peerstack.record import Record
 from peerstack.store import LoggedChange, Snapshot
 
@@ -427,6 +434,7 @@ class Node:
             self._network.servers() if self._network else (),
             self._shell.connections,
             now.groups,
+            now.former,
             now.waiting_joins,
             self._engine.refusals(),
             (),
@@ -434,6 +442,7 @@ class Node:
         )
         names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
         found = [
+            *endings(now.former, revoked=now.revoked),
             *broken_identities(now.keeping, now.forked),
             *key_changes(names),
             *self._hindrances(shown),
