@@ -13,6 +13,7 @@ from peerstack.cli import (
     demo,
     profile_commands,
     record_commands,
+    recovery_commands,
     sharing_commands,
     sync_commands,
     transfer_commands,
@@ -38,6 +39,7 @@ for _module in (
     record_commands,
     transfer_commands,
     sync_commands,
+    recovery_commands,
     demo,
 ):
     for _command in _module.COMMANDS:

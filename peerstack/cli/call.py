@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -34,6 +34,8 @@ class Call:
     output: Output
     servers: tuple[str, ...] = ()
     """Signaling servers to remember, from now on."""
+    asked: list[str] = field(default_factory=list, repr=False)
+    """The passphrase, once it was asked for."""
 
     @asynccontextmanager
     async def open(
@@ -67,7 +69,7 @@ class Call:
     async def _enter(
         self, stack: AsyncExitStack, name: str | None, network: bool, passphrase: str | None
     ) -> peerstack.Node:
-        given = passphrase or os.environ.get("PEERSTACK_PASSPHRASE") or None
+        given = passphrase or os.environ.get("PEERSTACK_PASSPHRASE") or next(iter(self.asked), None)
 
         def opening(passphrase: str | None) -> Any:
             return peerstack.open(self.path, name, self.servers, passphrase, network=network)
@@ -80,7 +82,9 @@ class Call:
             if not sys.stdin.isatty():
                 raise peerstack.ProfileLocked(f"{error} in PEERSTACK_PASSPHRASE") from error
         asked = click.prompt("Passphrase", hide_input=True, err=True)
-        return await stack.enter_async_context(opening(asked))
+        node: peerstack.Node = await stack.enter_async_context(opening(asked))
+        self.asked.append(asked)
+        return node
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -198,6 +202,15 @@ def profile_path(text: str) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("peerstack", appauthor=False) / f"{text}.db"
+
+
+def new_passphrase() -> str:
+    """The passphrase to seal new keys under: from the environment, or asked for twice."""
+    given = os.environ.get("PEERSTACK_PASSPHRASE")
+    if given:
+        return given
+    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
 
 
 def login_name() -> str:
