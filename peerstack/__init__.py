@@ -43,9 +43,11 @@ if TYPE_CHECKING:
     from peerstack.node.blocking import SyncGroup, SyncNode, open_sync, recover_sync
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
+    from peerstack.node.invites import InviteInfo
     from peerstack.node.node import Node, Preview, open
     from peerstack.node.people import DeviceInfo, Member
     from peerstack.node.qr import QrCode, qr
+    from peerstack.node.quarantine import QuarantinedRecord
     from peerstack.node.recovery import read_kit
     from peerstack.node.restore import recover
     from peerstack.node.status import Status
@@ -65,6 +67,7 @@ __all__ = [
     "InvalidPhrase",
     "InvalidQuery",
     "InvalidValue",
+    "InviteInfo",
     "JoinPending",
     "Kit",
     "LocalError",
@@ -79,6 +82,7 @@ __all__ = [
     "ProfileInUse",
     "ProfileLocked",
     "QrCode",
+    "QuarantinedRecord",
     "Reason",
     "Record",
     "RemoteError",
@@ -113,7 +117,9 @@ _HOMES = {
     "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync", "recover_sync"),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),
+    "peerstack.node.quarantine": ("QuarantinedRecord",),
     "peerstack.node.node": ("Node", "Preview", "open"),
+    "peerstack.node.invites": ("InviteInfo",),
     "peerstack.node.people": ("DeviceInfo", "Member"),
     "peerstack.node.qr": ("QrCode", "qr"),
     "peerstack.node.recovery": ("read_kit",),

@@ -12,6 +12,8 @@
     │   ├── NotFound                no such record or group on this device
     │   ├── NotAllowed              the user's role in the group does not permit the write
     │   ├── JoinPending             a join is stored and waits for a member to come online
+    │   ├── LinkPending             a device is not linked (yet): the other one was not met
+    │   ├── LinkEnded               a link to a new device leads no device in any more
     │   ├── NotSynced               `wait_synced` ended before the groups were level
     │   ├── ProfileInUse            another process holds this profile's network
     │   ├── ProfileLocked           the profile's secrets need a passphrase, or another one
@@ -101,6 +103,14 @@ class NotAllowed(LocalError):
 
 class JoinPending(LocalError):
     """The join is stored; it completes when a member of the group can be reached."""
+
+
+class LinkPending(LocalError):
+    """The device is not linked yet: the other one was not met, or has to be met again."""
+
+
+class LinkEnded(LocalError):
+    """The link to a new device is used, refused, or over: it leads no device in any more."""
 
 
 class NotSynced(LocalError):

@@ -153,7 +153,11 @@ def _status_text(call: Call, found: peerstack.Status, in_use: str) -> str:
 def _standing_text(group: Any) -> str:
     more = "".join(
         f", {count} {word}"
-        for word, count in (("held", group.held), ("refused", sum(group.refused.values())))
+        for word, count in (
+            ("held", group.held),
+            ("quarantined", group.quarantined),
+            ("refused", sum(group.refused.values())),
+        )
         if count
     )
     members = plural(group.members, "member")

@@ -12,7 +12,16 @@ from functools import partial
 from typing import Final, TypeVar
 
 from peerstack import limits
-from peerstack.engine import joining, records, sealing, statements
+from peerstack.engine import (
+    enrolling,
+    joining,
+    judging,
+    link_messages,
+    linking,
+    records,
+    sealing,
+    statements,
+)
 from peerstack.engine.effects import (
     Changed,
     Effect,
@@ -59,6 +68,8 @@ _REFRESH_MS: Final = 50
 
 _SWEEP_MS: Final = 60 * 60 * 1000
 _SWEEP_ROWS: Final = 500
+_RETRY_MS: Final = 10_000
+"""When judging goes on after a turn that failed."""
 
 
 class Engine:
@@ -75,6 +86,7 @@ class Engine:
         self._refresh_at: dict[GroupId, int] = {}
         self._due_ms: int | None = None
         self._sweep_at_ms: int | None = None
+        self._judge_at_ms: int | None = None
         self._busy = False
         self._unsealed: set[GroupId] = set()
         """Groups with ends that this device may still have to seal."""
@@ -87,8 +99,10 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
+        enrolling.resume(turn)
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
+        self._go_on_judging(turn)
         for row in turn.tx.groups():
             self._unsealed.add(row.id)
             self._release_waiting(turn, row.id)
@@ -122,6 +136,8 @@ class Engine:
     def abandon_peers(self, now: Instant) -> list[Effect]:
         """Hang up on everyone: what they were told may not have been stored."""
         effects: list[Effect] = []
+        # A slice may have been judged in the turn that failed, and is to be judged once more.
+        self._judge_at_ms = now.mono_ms + _RETRY_MS
         for link in list(self.peers):
             self._forget(link)
             effects += [Hangup(link, "the database failed"), *self._meeting.forget(link, now)]
@@ -135,7 +151,13 @@ class Engine:
             times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
         if self._busy or any(peer.wants_another_turn for peer in self.peers.values()):
             times.append(now.mono_ms)
-        times.extend(t for t in (self._sweep_at_ms, self._meeting.next_wake_ms) if t is not None)
+        others = (
+            self._sweep_at_ms,
+            self._judge_at_ms,
+            self._meeting.next_wake_ms,
+            linking.next_wake_ms(self._me.links),
+        )
+        times.extend(time for time in others if time is not None)
         return min(times, default=None)
 
     # --- Events. --------------------------------------------------------------------------------
@@ -178,6 +200,7 @@ class Engine:
             peer.receive_untrusted(data, self._replica(turn, link), turn.now)
             if known is None and peer.authenticated is not None:
                 self._meeting.check_untrusted(link, peer.authenticated)
+            link_messages.received_untrusted(turn, link, peer)
         except RemoteError as error:
             self._hang_up(turn, link, error)
             return
@@ -212,6 +235,7 @@ class Engine:
 
     def _forget(self, link: Link) -> None:
         """Let go of a connection; what it sent and is being checked is still taken in."""
+        link_messages.gone(self._me.links, link)
         if self.peers.pop(link, None) is not None:
             for ticket, (source, number, arrival) in self._arrivals.items():
                 if source == link:
@@ -230,7 +254,9 @@ class Engine:
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
         self._meeting.wake(turn)
+        linking.wake(turn)
         self._release_due(turn)
+        self._judge(turn)
         self._sweep(turn)
 
     def _release_due(self, turn: Turn) -> None:
@@ -238,6 +264,16 @@ class Engine:
             more = records.release_due(turn, limits.SLICE_RECORDS)
             self._busy = self._busy or more
             self._due_ms = turn.tx.next_due_ms()
+
+    def _judge(self, turn: Turn) -> None:
+        if self._judge_at_ms is not None and self._judge_at_ms <= turn.now.mono_ms:
+            more = judging.judge_slice(turn)
+            self._judge_at_ms = turn.now.mono_ms if more else None
+
+    def _go_on_judging(self, turn: Turn) -> None:
+        """Judge what another process, or this one before it ended, has left to be judged."""
+        if turn.tx.next_judging() is not None:
+            self._judge_at_ms = turn.now.mono_ms
 
     def _sweep(self, turn: Turn) -> None:
         if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
@@ -249,6 +285,7 @@ class Engine:
         turn.effects.extend([Changed(), GroupsChanged()])
         turn.meet_anew()
         self._due_ms = turn.tx.next_due_ms()
+        self._go_on_judging(turn)
         for row in turn.tx.groups():
             self._refresh_at.setdefault(row.id, turn.now.mono_ms)
             for link, peer in self.peers.items():
@@ -333,10 +370,13 @@ class Engine:
         """All that a turn's changes bring about, before it is committed."""
         self._seal(turn)
         self._rejudge_changed(turn)
+        if judging.queue_changed(turn):
+            self._judge_at_ms = turn.now.mono_ms
         for group, origin, items in turn.news:
             self._push(group, origin, items)
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+        link_messages.follow(turn, self.peers)
         if turn.secrets_changed:
             joining.settle_joins(turn)
             self._meet_anew(turn)
@@ -417,7 +457,7 @@ class Engine:
         return {**self._meeting.refused, **self._me.refusals}
 
     def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for those of former members, and of strangers with an invite."""
+        """The group's channels, but for former members', and those of strangers by an invite."""
         found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
             channel

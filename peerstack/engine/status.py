@@ -53,6 +53,7 @@ class GroupStanding(msgspec.Struct, frozen=True):
     held: int
     history: int
     refused: Mapping[str, int]
+    quarantined: int
 
 
 def connections(peers: Sequence[Peer]) -> tuple[Connection, ...]:
@@ -87,6 +88,7 @@ def standing(turn: Turn, group: GroupId) -> GroupStanding:
         counts.held,
         counts.history,
         counts.refused,
+        counts.quarantined,
     )
 
 

@@ -6,11 +6,12 @@ Nothing that it caches outlives it, but for group states, which are checked agai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from peerstack.engine.effects import Effect
+from peerstack.engine.link_state import LinkState
 from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
@@ -35,6 +36,8 @@ class Self:
     """Checked against the statements' root at each use, so other processes may write."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
+    links: LinkState = field(default_factory=LinkState)
+    """How the linking of devices stands."""
 
 
 class Turn:
@@ -58,6 +61,7 @@ class Turn:
         self.held_anything = False
         """Whether a record was held until a time comes."""
         self._rows: dict[GroupId, GroupRow | None] = {}
+        self._superseded: dict[GroupId, tuple[bytes, GroupState]] = {}
 
     def row(self, group: GroupId) -> GroupRow | None:
         """The group's row, read once until something of the group changes in this turn."""
@@ -82,10 +86,30 @@ class Turn:
             return GroupState.of(group)
         cached = self.me.states.get(group)
         if cached is None or cached[0] != row.statements_root:
+            if cached is not None:
+                self._superseded.setdefault(group, cached)
             known = cached[1] if cached else None
             state = GroupState.of(group, self.statements(group), known)
             cached = self.me.states[group] = (row.statements_root, state)
         return cached[1]
+
+    def changed_states(self) -> Iterator[tuple[GroupState, GroupState]]:
+        """Of each group whose statements have changed in this turn: what they said, and now say.
+
+        Whoever added them, and though they be of a user who is in the group rather than its own.
+        """
+        for group, root in list(self.tx.roots_before.items()):
+            # Whoever added a statement of a user's need not know in which groups it counts.
+            self._rows.pop(group, None)
+            after = self.state(group)
+            known = (self._superseded.get(group), self.me.states.get(group))
+            before = next((each for at, each in filter(None, known) if at == root), None)
+            yield before or self._read_before(group, after), after
+
+    def _read_before(self, group: GroupId, known: GroupState) -> GroupState:
+        fresh = self.tx.counting_now
+        earlier = (each for each in self.statements(group) if each.hash not in fresh)
+        return GroupState.of(group, earlier, known)
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""

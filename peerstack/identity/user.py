@@ -77,14 +77,14 @@ class User:
         root key has certified: with its key and time, it is the same device. Raises `NotAllowed`
         where this device has not the present root key.
         """
-        root = self._present_root(identity)
+        root = self.present_root(identity)
         return signing.sign_certificate(root, self.id, identity.head, key, name, modified, entropy)
 
     def sign_revocation(
         self, identity: Identity, device: DeviceId, modified: int, entropy: Entropy
     ) -> Signed:
         """A `$revoke` of a device from `modified` on. Raises as `sign_certificate`."""
-        root = self._present_root(identity)
+        root = self.present_root(identity)
         return signing.sign_revocation(root, self.id, identity.head, device, modified, entropy)
 
     def sign_rotation(
@@ -107,7 +107,8 @@ class User:
             root, self.id, identity.head, next_key, keeps, modified, entropy
         )
 
-    def _present_root(self, identity: Identity) -> Signer:
+    def present_root(self, identity: Identity) -> Signer:
+        """The root key of the present. Raises `NotAllowed` where this device has not got it."""
         if self.root is None:
             raise NotAllowed(
                 "this device was linked without the root key; do this on a device that has it, or "

@@ -18,9 +18,11 @@ from peerstack.identity import Fingerprint, User
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Where
+from peerstack.node.invites import InviteInfo
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
 from peerstack.node.people import AddressBook, DeviceInfo, Member
+from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
@@ -326,6 +328,16 @@ class SyncGroup:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
 
+    def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """As `Group.quarantine`."""
+        return self._loop.wait(self._group.quarantine(limit=limit, after=after))
+
+    def readmit(self, records: Sequence[QuarantinedRecord]) -> None:
+        """As `Group.readmit`."""
+        self._loop.wait(self._group.readmit(records))
+
     def invite(
         self,
         role: RoleName = "writer",
@@ -335,6 +347,30 @@ class SyncGroup:
     ) -> str:
         """As `Group.invite`."""
         return self._loop.wait(self._group.invite(role, expires=expires, uses=uses))
+
+    def invites(self) -> list[InviteInfo]:
+        """As `Group.invites`."""
+        return self._loop.wait(self._group.invites())
+
+    def end_invite(self, id: str) -> None:
+        """As `Group.end_invite`."""
+        self._loop.wait(self._group.end_invite(id))
+
+    def set_role(self, user: str, role: RoleName) -> None:
+        """As `Group.set_role`."""
+        self._loop.wait(self._group.set_role(user, role))
+
+    def remove(self, user: str) -> None:
+        """As `Group.remove`."""
+        self._loop.wait(self._group.remove(user))
+
+    def leave(self) -> None:
+        """As `Group.leave`."""
+        self._loop.wait(self._group.leave())
+
+    def membership(self) -> str:
+        """As `Group.membership`."""
+        return self._loop.wait(self._group.membership())
 
     def members(self) -> list[Member]:
         """As `Group.members`."""

@@ -31,7 +31,7 @@ from peerstack.store.rows import (
 )
 from peerstack.store.values import Change, Head, VersionState, item_of, key_of
 
-_INSERT = f"INSERT INTO records ({SIGNED}, seq, plain) VALUES ({marks(12)})"  # noqa: S608
+INSERT = f"INSERT INTO records ({SIGNED}, seq, plain) VALUES ({marks(12)})"  # noqa: S608
 _KEEP = (
     f"INSERT INTO versions ({SIGNED}, seq, state, since_ms) "  # noqa: S608 -- names of columns
     f"SELECT {SIGNED}, seq, '{VersionState.HISTORY}', ? "
@@ -39,7 +39,7 @@ _KEEP = (
     "ON CONFLICT (hash) DO UPDATE SET state = excluded.state, seq = excluded.seq, "
     "since_ms = excluded.since_ms, until_ms = NULL, waits_for = NULL"
 )
-_DELETE = "DELETE FROM records WHERE group_id = ? AND id = ? AND hash = ?"
+DELETE = "DELETE FROM records WHERE group_id = ? AND id = ? AND hash = ?"
 
 
 class RecordReads(Rows):
@@ -125,11 +125,8 @@ class RecordWrites(RecordReads):
     def _apply_turn(self, changes: Sequence[Change], now_ms: int) -> list[int]:
         seqs = log_changes(self._connection, changes)
         self._retire([change for change in changes if change.previous is not None], now_ms)
-        rows = [
-            (*row_of(change.record), seq, _plain(change.record))
-            for change, seq in zip(changes, seqs, strict=True)
-        ]
-        run_many(self._connection, _INSERT, rows)
+        rows = [live_row(change.record, seq) for change, seq in zip(changes, seqs, strict=True)]
+        run_many(self._connection, INSERT, rows)
         by_group = defaultdict[GroupId, list[Change]](list)
         for change in changes:
             by_group[change.record.group].append(change)
@@ -148,7 +145,7 @@ class RecordWrites(RecordReads):
             if change.previous is not None
         ]
         run_many(self._connection, _KEEP, [(now_ms, *row) for row in replaced])
-        if run_many(self._connection, _DELETE, replaced) != len(replaced):
+        if run_many(self._connection, DELETE, replaced) != len(replaced):
             raise StoreError("a change replaces a version that is not live; read it anew")
 
 
@@ -170,6 +167,11 @@ def _item_before(change: Change) -> Iterator[Item]:
     if change.previous is not None:
         key = key_of(change.previous.modified, change.record.id)
         yield Item(key, change.previous.hash)
+
+
+def live_row(record: Signed, seq: int) -> tuple[Any, ...]:
+    """The parameters of `INSERT`, for a version of which the change `seq` tells."""
+    return (*row_of(record), seq, _plain(record))
 
 
 def _plain(record: Signed) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Table, and_, or_, select
+from sqlalchemy import ColumnElement, Select, Table, and_, or_, select
 
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
@@ -34,7 +34,8 @@ class SignerReads(Rows):
     ) -> set[Hash]:
         """The hashes of a signer's admitted versions: live, or lost and still kept.
 
-        Of one device of theirs, where it is named; and only what was here at a moment.
+        Of one device of theirs, where it is named; and only what was here at a moment, even if it
+        was withdrawn since.
         """
         live, kept = schema.records, schema.versions
         chosen_live = select(live.c.hash).where(_by(live, group, signer, device))
@@ -45,7 +46,23 @@ class SignerReads(Rows):
             unlogged = and_(kept.c.seq.is_(None), kept.c.since_ms <= until.wall_ms)
             chosen_live = chosen_live.where(live.c.seq <= until.seq)
             chosen_kept = chosen_kept.where(or_(kept.c.seq <= until.seq, unlogged))
-        return {row.hash for query in (chosen_live, chosen_kept) for row in self._all(query)}
+        queries = [chosen_live, chosen_kept]
+        if until is not None:
+            queries.append(_withdrawn_since(until, group, signer, device))
+        return {row.hash for query in queries for row in self._all(query)}
+
+
+def _withdrawn_since(
+    until: Moment, group: GroupId, signer: UserId, device: DeviceId | None
+) -> Select[tuple[Hash]]:
+    kept, log = schema.versions, schema.changes
+    withdrawals = and_(log.c.seq > until.seq, log.c.group_id == group, log.c.withdrawn)
+    return select(kept.c.hash).where(
+        _by(kept, group, signer, device),
+        kept.c.state == VersionState.QUARANTINED.value,
+        kept.c.seq <= until.seq,
+        kept.c.hash.in_(select(log.c.hash).where(withdrawals)),
+    )
 
 
 def _by(

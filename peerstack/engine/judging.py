@@ -1,0 +1,154 @@
+"""Judge records again whose signers' rights have changed, slice by slice.
+
+Who is to be judged stands in the store, from the turn on in which the statements changed: so any
+process of the profile goes on with it, after a restart too. What it costs grows with the versions
+of those signers, not with the group.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from peerstack import limits
+from peerstack.engine.effects import Changed
+from peerstack.engine.merging import mark_conflicts, merge
+from peerstack.engine.turn import Turn
+from peerstack.errors import Reason
+from peerstack.groups.membership import GroupState
+from peerstack.groups.rules import Admitted, Quarantined, Refused, judge_record
+from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.record import PROFILE_TYPE, SECRET_TYPE, Signed
+from peerstack.store import Judging, KeptVersion, VersionState, Withdrawal
+
+_LIVE: Final = "live"
+_KEPT: Final = "kept"
+_MET_BY: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
+
+
+def queue_changed(turn: Turn) -> bool:
+    """Queue all whose rights are others than before this turn; whether there was anybody."""
+    queued = False
+    for before, after in turn.changed_states():
+        users = [user for user in after.identities if before.rights(user) != after.rights(user)]
+        queue(turn, after.group, users)
+        queued = queued or bool(users)
+    return queued
+
+
+def queue(turn: Turn, group: GroupId, users: Iterable[UserId]) -> None:
+    """Have all that these users signed in a group judged again.
+
+    What was refused of them may be asked for from now on: nothing of it is here.
+    """
+    users = list(users)
+    turn.tx.forget(group, users)
+    turn.tx.queue_judging(group, users)
+
+
+def judge_slice(turn: Turn) -> bool:
+    """Judge the next versions of whoever waits longest; whether there is more to be judged."""
+    waiting = turn.tx.next_judging()
+    if waiting is None:
+        return False
+    cursor = _judge_from(turn, waiting)
+    if cursor is None:
+        turn.tx.end_judging(waiting)
+    else:
+        turn.tx.note_judging(msgspec.structs.replace(waiting, cursor=cursor))
+    return turn.tx.next_judging() is not None
+
+
+def _judge_from(turn: Turn, waiting: Judging) -> str | None:
+    """Judge a slice of one signer's versions: live ones first, then the others.
+
+    Returns from where to go on; None behind the last one. What becomes live or is replaced
+    meanwhile is judged by the same statements, so nothing is missed by going on from there.
+    """
+    group, signer = waiting.group, waiting.signer
+    stage, _, place = waiting.cursor.partition(":")
+    state, room = turn.state(group), limits.SLICE_RECORDS
+    if stage != _KEPT:
+        live = turn.tx.live_by(group, signer, place, room)
+        _judge_live(turn, state, live)
+        room -= len(live)
+        if not room:
+            return f"{_LIVE}:{live[-1].id}"
+        place = ""
+    kept = turn.tx.kept_by(group, signer, bytes.fromhex(place), room)
+    _judge_kept(turn, state, kept)
+    return f"{_KEPT}:{kept[-1].record.hash.hex()}" if len(kept) == room else None
+
+
+def _judge_live(turn: Turn, state: GroupState, live: Sequence[Signed]) -> None:
+    """Withdraw what is not admitted; the best of history that is, is live again in its place."""
+    fallen = {record.id: why for record in live if (why := _why_not(state, record)) is not None}
+    if not fallen:
+        return
+    lost = turn.tx.lost(state.group, fallen)
+    gone = [
+        Withdrawal(record, fallen[record.id], _heir(state, lost.get(record.id, ())))
+        for record in live
+        if record.id in fallen
+    ]
+    turn.tx.withdraw(gone, turn.now.wall_ms)
+    # Others may have kept a better one than is kept here.
+    turn.tx.forget_pruned(state.group, fallen)
+    mark_conflicts(turn, state.group, fallen)
+    turn.effects.append(Changed())
+    types = {each.type for one in gone for each in (one.record, one.heir) if each is not None}
+    if types & _MET_BY:
+        turn.meet_anew()
+
+
+def _heir(state: GroupState, newest_first: Iterable[Signed]) -> Signed | None:
+    return next((each for each in newest_first if _why_not(state, each) is None), None)
+
+
+def _judge_kept(turn: Turn, state: GroupState, kept: Sequence[KeptVersion]) -> None:
+    """Quarantine lost versions that are not admitted, and merge quarantined ones that are."""
+    aside: list[tuple[Signed, str]] = []
+    lost: list[Signed] = []
+    back: list[Signed] = []
+    for each in kept:
+        why, is_aside = _why_not(state, each.record), each.state is VersionState.QUARANTINED
+        if why is None:
+            back.extend([each.record] if is_aside else [])
+            continue
+        lost.extend([] if is_aside else [each.record])
+        if why != each.why:
+            aside.append((each.record, why))
+    turn.tx.set_aside(aside, turn.now.wall_ms)
+    if lost:
+        mark_conflicts(turn, state.group, {each.id for each in lost})
+    _let_back(turn, state.group, back)
+
+
+def _let_back(turn: Turn, group: GroupId, records: Sequence[Signed]) -> None:
+    turn.tx.readmit(records)
+    # They come from their authors' devices, as far as anybody knows who reads the log.
+    by_device = defaultdict[DeviceId, list[Signed]](list)
+    for record in records:
+        by_device[record.device].append(record)
+    for device, theirs in by_device.items():
+        merge(turn, group, theirs, device)
+
+
+def _why_not(state: GroupState, record: Signed) -> str | None:
+    """Why a version is not admitted, as `SetAside.why` says it; None where it is.
+
+    No clock decides: what was admitted once was not from too far ahead, or its time has come.
+    """
+    match judge_record(state, record, limits.TIME_MS_MAX):
+        case Admitted():
+            return None
+        case Quarantined(ends=ends):
+            return ends.hex()
+        case Refused(reason=reason):
+            return reason.value
+        case _:
+            # Its device stood under a key of its user's that is disputed now.
+            return Reason.UNKNOWN_DEVICE.value
