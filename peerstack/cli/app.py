@@ -15,7 +15,11 @@ from peerstack.cli import (
     people_commands,
     profile_commands,
     record_commands,
+<<<<<<< HEAD
     role_commands,
+=======
+    recovery_commands,
+>>>>>>> life-recover
     sharing_commands,
     sync_commands,
     transfer_commands,
@@ -44,6 +48,7 @@ for _module in (
     record_commands,
     transfer_commands,
     sync_commands,
+    recovery_commands,
     demo,
 ):
     for _command in _module.COMMANDS:

@@ -34,8 +34,13 @@ class Call:
     output: Output
     servers: tuple[str, ...] = ()
     """Signaling servers to remember, from now on."""
+<<<<<<< HEAD
     _typed: list[str] = field(default_factory=list, repr=False)
     """The passphrase that was typed, so that nobody is asked for it twice."""
+=======
+    asked: list[str] = field(default_factory=list, repr=False)
+    """The passphrase, once it was asked for."""
+>>>>>>> life-recover
 
     @asynccontextmanager
     async def open(
@@ -69,8 +74,12 @@ class Call:
     async def _enter(
         self, stack: AsyncExitStack, name: str | None, network: bool, passphrase: str | None
     ) -> peerstack.Node:
+<<<<<<< HEAD
         given = passphrase or os.environ.get("PEERSTACK_PASSPHRASE") or None
         given = self._typed[-1] if self._typed else given
+=======
+        given = passphrase or os.environ.get("PEERSTACK_PASSPHRASE") or next(iter(self.asked), None)
+>>>>>>> life-recover
 
         def opening(passphrase: str | None) -> Any:
             return peerstack.open(self.path, name, self.servers, passphrase, network=network)
@@ -82,9 +91,15 @@ class Call:
                 raise
             if not sys.stdin.isatty():
                 raise peerstack.ProfileLocked(f"{error} in PEERSTACK_PASSPHRASE") from error
+<<<<<<< HEAD
         asked: str = click.prompt("Passphrase", hide_input=True, err=True)
         node: peerstack.Node = await stack.enter_async_context(opening(asked))
         self._typed.append(asked)
+=======
+        asked = click.prompt("Passphrase", hide_input=True, err=True)
+        node: peerstack.Node = await stack.enter_async_context(opening(asked))
+        self.asked.append(asked)
+>>>>>>> life-recover
         return node
 
 
@@ -241,6 +256,15 @@ def profile_path(text: str) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("peerstack", appauthor=False) / f"{text}.db"
+
+
+def new_passphrase() -> str:
+    """The passphrase to seal new keys under: from the environment, or asked for twice."""
+    given = os.environ.get("PEERSTACK_PASSPHRASE")
+    if given:
+        return given
+    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
 
 
 def login_name() -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
 import peerstack
+<<<<<<< HEAD
 from peerstack.cli.call import Call, Command, run, server_option
 from peerstack.cli.output import printable
+=======
+from peerstack.cli.call import Call, Command, new_passphrase, run, server_option
+>>>>>>> life-recover
 
 
 @click.command(cls=Command)
@@ -22,7 +25,7 @@ def init(call: Call, name: str | None, seal: bool) -> None:
     """Make a profile: your identity, and a database for what you write."""
     if call.exists():
         raise peerstack.LocalError(f"there is a profile at {call.path} already")
-    passphrase = _new_passphrase() if seal else None
+    passphrase = new_passphrase() if seal else None
 
     async def make() -> None:
         async with call.open(create=True, name=name, passphrase=passphrase) as node:
@@ -44,6 +47,7 @@ def whoami(call: Call) -> None:
     call.output.next_step("`peerstack groups` shows what you share, `peerstack status` how it is")
 
 
+<<<<<<< HEAD
 @click.command(cls=Command)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def wipe(call: Call, yes: bool) -> None:
@@ -68,6 +72,8 @@ def _new_passphrase() -> str:
     return asked
 
 
+=======
+>>>>>>> life-recover
 def _show_user(call: Call, node: peerstack.Node) -> None:
     document: dict[str, Any] = {
         "name": node.user.name,
