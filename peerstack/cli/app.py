@@ -15,11 +15,8 @@ from peerstack.cli import (
     people_commands,
     profile_commands,
     record_commands,
-<<<<<<< HEAD
-    role_commands,
-=======
     recovery_commands,
->>>>>>> life-recover
+    role_commands,
     sharing_commands,
     sync_commands,
     transfer_commands,

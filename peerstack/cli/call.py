@@ -34,13 +34,8 @@ class Call:
     output: Output
     servers: tuple[str, ...] = ()
     """Signaling servers to remember, from now on."""
-<<<<<<< HEAD
     _typed: list[str] = field(default_factory=list, repr=False)
     """The passphrase that was typed, so that nobody is asked for it twice."""
-=======
-    asked: list[str] = field(default_factory=list, repr=False)
-    """The passphrase, once it was asked for."""
->>>>>>> life-recover
 
     @asynccontextmanager
     async def open(
@@ -74,12 +69,8 @@ class Call:
     async def _enter(
         self, stack: AsyncExitStack, name: str | None, network: bool, passphrase: str | None
     ) -> peerstack.Node:
-<<<<<<< HEAD
         given = passphrase or os.environ.get("PEERSTACK_PASSPHRASE") or None
         given = self._typed[-1] if self._typed else given
-=======
-        given = passphrase or os.environ.get("PEERSTACK_PASSPHRASE") or next(iter(self.asked), None)
->>>>>>> life-recover
 
         def opening(passphrase: str | None) -> Any:
             return peerstack.open(self.path, name, self.servers, passphrase, network=network)
@@ -91,15 +82,9 @@ class Call:
                 raise
             if not sys.stdin.isatty():
                 raise peerstack.ProfileLocked(f"{error} in PEERSTACK_PASSPHRASE") from error
-<<<<<<< HEAD
         asked: str = click.prompt("Passphrase", hide_input=True, err=True)
         node: peerstack.Node = await stack.enter_async_context(opening(asked))
         self._typed.append(asked)
-=======
-        asked = click.prompt("Passphrase", hide_input=True, err=True)
-        node: peerstack.Node = await stack.enter_async_context(opening(asked))
-        self.asked.append(asked)
->>>>>>> life-recover
         return node
 
 

@@ -7,12 +7,8 @@ from typing import Any
 import click
 
 import peerstack
-<<<<<<< HEAD
-from peerstack.cli.call import Call, Command, run, server_option
-from peerstack.cli.output import printable
-=======
 from peerstack.cli.call import Call, Command, new_passphrase, run, server_option
->>>>>>> life-recover
+from peerstack.cli.output import printable
 
 
 @click.command(cls=Command)
@@ -47,7 +43,6 @@ def whoami(call: Call) -> None:
     call.output.next_step("`peerstack groups` shows what you share, `peerstack status` how it is")
 
 
-<<<<<<< HEAD
 @click.command(cls=Command)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def wipe(call: Call, yes: bool) -> None:
@@ -64,16 +59,6 @@ def wipe(call: Call, yes: bool) -> None:
     call.output.next_step("`peerstack init` makes a new profile")
 
 
-def _new_passphrase() -> str:
-    given = os.environ.get("PEERSTACK_PASSPHRASE")
-    if given:
-        return given
-    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
-    return asked
-
-
-=======
->>>>>>> life-recover
 def _show_user(call: Call, node: peerstack.Node) -> None:
     document: dict[str, Any] = {
         "name": node.user.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli.person import Person, befriend, hashes
+from tests.cli.person import Person
 from tests.server_process import ServerProcess
 
 
