@@ -41,6 +41,12 @@ class Running:
     def until_event(self, kind: str, **fields: Any) -> Json:
         return self.until(lambda found: found["event"] == kind and fields.items() <= found.items())
 
+    def type(self, line: str) -> None:
+        """Answer a question."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
         return self.process.wait(LIMIT_S)
@@ -87,7 +93,7 @@ class Person:
         path = os.pathsep.join(str(ROOT / folder) for folder in ("", "server"))
         return subprocess.Popen(
             [sys.executable, "-m", "peerstack", *words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
