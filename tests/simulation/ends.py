@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from peerstack import limits
 from peerstack.engine import Turn
+from peerstack.engine.merging import merge
 from peerstack.engine.writing import add_own_statements, sign_statement, stamp_for_statement
 from peerstack.groups.effect import seal_root
 from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Role, Seal
-from peerstack.ids import GroupId, UserId
+from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
 from peerstack.testing.device import Device
@@ -68,3 +69,23 @@ def _seals(turn: Turn, closed: Signed, under: Hash, hashes: list[Hash]) -> Itera
         names = [each.hex() for each in hashes[start : start + size]]
         form = Seal(under.hex(), closed.hash.hex(), len(hashes), root, part, names)
         yield sign_statement(turn, closed.group, SEAL_TYPE, form, stamp)
+
+
+def give(device: Device, *records: Signed) -> None:
+    """Have a device hold records as if it had received them."""
+
+    def act(turn: Turn) -> None:
+        merge(turn, records[0].group, records, DeviceId(records[0].device))
+
+    device.perform(act)
+
+
+def hand_over(
+    source: Device, target: Device, group: GroupId, ids: Sequence[RecordId] | None = None
+) -> None:
+    """Give a device another's statements, all in one turn; or some live records of its."""
+    if ids is not None:
+        give(target, *source.read(lambda snapshot: snapshot.live(group, ids)).values())
+        return
+    statements = source.perform(lambda turn: turn.statements(group))
+    target.perform(lambda turn: add_own_statements(turn, group, statements))
