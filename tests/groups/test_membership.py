@@ -20,7 +20,6 @@ from peerstack.groups.statements import (
 )
 from peerstack.identity import is_identity_type
 from peerstack.ids import as_group
-from peerstack.keys import Hash
 from peerstack.record import Signed
 from tests.groups.folding import Fold, fold
 from tests.people import NOW, T0, Person, person
@@ -231,7 +230,6 @@ def test_the_invites_of_a_state_are_those_that_stand() -> None:
     assert EXPECTED.state.invite(FOUNDING.hash) is None
     assert EXPECTED.state.join(INVITE.hash) is None
     assert EXPECTED.state.join(JOIN.hash) is not None
-
 
 
 def test_a_group_is_personal_where_its_id_is_a_users() -> None:

@@ -10,9 +10,9 @@ from peerstack.engine.merging import merge
 from peerstack.engine.writing import add_own_statements, sign_statement, stamp_for_statement
 from peerstack.groups.effect import seal_root
 from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Role, Seal
-from peerstack.ids import DeviceId, GroupId, RecordId, UserId
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
-from peerstack.record import Signed
+from peerstack.record import Record, Signed
 from peerstack.testing.device import Device
 
 
@@ -80,12 +80,13 @@ def give(device: Device, *records: Signed) -> None:
     device.perform(act)
 
 
-def hand_over(
-    source: Device, target: Device, group: GroupId, ids: Sequence[RecordId] | None = None
-) -> None:
-    """Give a device another's statements, all in one turn; or some live records of its."""
-    if ids is not None:
-        give(target, *source.read(lambda snapshot: snapshot.live(group, ids)).values())
-        return
+def pass_on(source: Device, target: Device, records: Sequence[Record]) -> None:
+    """Give a device live records of another's."""
+    group, ids = records[0].group, [record.id for record in records]
+    give(target, *source.read(lambda snapshot: snapshot.live(group, ids)).values())
+
+
+def hand_over(source: Device, target: Device, group: GroupId) -> None:
+    """Give a device another's statements, all in one turn."""
     statements = source.perform(lambda turn: turn.statements(group))
     target.perform(lambda turn: add_own_statements(turn, group, statements))

@@ -7,7 +7,7 @@ import pytest
 from peerstack import limits
 from peerstack.engine.events import Woke
 from peerstack.testing.world import World
-from tests.simulation.ends import hand_over, remove
+from tests.simulation.ends import hand_over, pass_on, remove
 from tests.simulation.people import family_of
 from tests.store.watching import trace
 
@@ -24,7 +24,7 @@ def statements_to_judge(others: int, judged: int = JUDGED) -> int:
     world.run(1_000)
     notes = ben.put_many(group, "note", [{"by": "ben", "n": n} for n in range(judged)])
     remove(ana, group, ben.user.id)
-    hand_over(ben, cleo, group, [note.id for note in notes])
+    pass_on(ben, cleo, notes)
     ran = trace(cleo.store._writer)
 
     hand_over(ana, cleo, group)
