@@ -96,7 +96,7 @@ def ids() -> Vector:
 
 def _derived_ids() -> Iterator[Vector]:
     ana, group = person("ana"), person("ana").founds(T0 + 100)
-    root, name = ana.user.root.public, ana.user.name
+    root, name = ana.root.public, ana.user.name
     next_hash = bytes.fromhex(ana.user.statements[0].value["next"])
     device_key = ana.user.device_key.public
     for what, label, parts, fields, time_ms in (

@@ -12,7 +12,16 @@ from functools import partial
 from typing import Final, TypeVar
 
 from peerstack import limits
-from peerstack.engine import joining, judging, records, sealing, statements
+from peerstack.engine import (
+    enrolling,
+    joining,
+    judging,
+    link_messages,
+    linking,
+    records,
+    sealing,
+    statements,
+)
 from peerstack.engine.effects import (
     Changed,
     Effect,
@@ -90,6 +99,7 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
+        enrolling.resume(turn)
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
         self._go_on_judging(turn)
@@ -141,7 +151,12 @@ class Engine:
             times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
         if self._busy or any(peer.wants_another_turn for peer in self.peers.values()):
             times.append(now.mono_ms)
-        others = (self._sweep_at_ms, self._judge_at_ms, self._meeting.next_wake_ms)
+        others = (
+            self._sweep_at_ms,
+            self._judge_at_ms,
+            self._meeting.next_wake_ms,
+            linking.next_wake_ms(self._me.links),
+        )
         times.extend(time for time in others if time is not None)
         return min(times, default=None)
 
@@ -185,6 +200,7 @@ class Engine:
             peer.receive_untrusted(data, self._replica(turn, link), turn.now)
             if known is None and peer.authenticated is not None:
                 self._meeting.check_untrusted(link, peer.authenticated)
+            link_messages.received_untrusted(turn, link, peer)
         except RemoteError as error:
             self._hang_up(turn, link, error)
             return
@@ -219,6 +235,7 @@ class Engine:
 
     def _forget(self, link: Link) -> None:
         """Let go of a connection; what it sent and is being checked is still taken in."""
+        link_messages.gone(self._me.links, link)
         if self.peers.pop(link, None) is not None:
             for ticket, (source, number, arrival) in self._arrivals.items():
                 if source == link:
@@ -237,6 +254,7 @@ class Engine:
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
         self._meeting.wake(turn)
+        linking.wake(turn)
         self._release_due(turn)
         self._judge(turn)
         self._sweep(turn)
@@ -358,6 +376,7 @@ class Engine:
             self._push(group, origin, items)
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+        link_messages.follow(turn, self.peers)
         if turn.secrets_changed:
             joining.settle_joins(turn)
             self._meet_anew(turn)

@@ -6,7 +6,7 @@ Everything is a few statements signed in one turn; what they bring about is for 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from peerstack.engine.sealing import all_by, seal_parts
 from peerstack.engine.turn import Turn
@@ -18,9 +18,10 @@ from peerstack.engine.writing import (
     write_new_secret,
 )
 from peerstack.errors import InvalidValue, NotAllowed, NotFound
-from peerstack.groups.effect import NO_HASHES, seal_root
 from peerstack.groups.log import Grant
 from peerstack.groups.membership import GroupState, Membership
+from peerstack.groups.rules import role_needed
+from peerstack.groups.seals import NO_HASHES, End, seal_root
 from peerstack.groups.statements import (
     CLOSE_TYPE,
     GRANT_TYPE,
@@ -118,29 +119,27 @@ def end_invite(turn: Turn, group: GroupId, invite: Hash) -> None:
         )
 
 
-def readmit(turn: Turn, group: GroupId, records: Sequence[Signed]) -> None:
-    """Let quarantined records back in, by a seal that names them.
+def readmit(turn: Turn, group: GroupId, hashes: Collection[Hash]) -> None:
+    """Let quarantined records back in, by seals that name them.
 
-    Raises `NotAllowed` for who is no admin, or where a revoked device signed one: then another
-    device of its user can.
+    Raises `NotFound` where one is not in quarantine, `NotAllowed` for who is no admin, or where a
+    revoked device signed one: then another device of its user can.
     """
     state = turn.own_state(group)
-    grant = state.grant_for(_me(turn), Role.ADMIN)
-    by_end: dict[tuple[Hash, Hash], set[Hash]] = defaultdict(set)
-    for record in records:
-        ends, under = _end_to_seal(turn, state, record, grant)
-        by_end[ends, under].add(record.hash)
-    for (ends, under), hashes in by_end.items():
-        ended_ms = max(state.forms[ends][0].modified if ends in state.forms else 0, 0)
-        after_ms = max(ended_ms, state.log.grants[under].since_ms, _device_end_ms(state, records))
-        stamp = stamp_for_statement(turn, state, after_ms)
-        add_own_statements(turn, group, seal_parts(turn, group, under, ends, hashes, stamp))
+    found = [each.record for each in turn.tx.quarantined_by_hash(group, hashes)]
+    if len(found) < len(set(hashes)):
+        raise NotFound("some of these records are in quarantine no more; list them again")
+    by_end: dict[tuple[End, Hash], set[Hash]] = defaultdict(set)
+    for record in found:
+        by_end[_seal_for(turn, state, record)].add(record.hash)
+    for (end, under), named_by_it in by_end.items():
+        stamp = stamp_for_statement(turn, state, max(end.at_ms, state.log.grants[under].since_ms))
+        parts = seal_parts(turn, group, under, end.by, named_by_it, stamp)
+        add_own_statements(turn, group, parts)
 
 
-def _end_to_seal(
-    turn: Turn, state: GroupState, record: Signed, grant: Grant | None
-) -> tuple[Hash, Hash]:
-    """The end that keeps a record out, and the grant to seal it under."""
+def _seal_for(turn: Turn, state: GroupState, record: Signed) -> tuple[End, Hash]:
+    """The end that keeps a record out, and the grant under which to seal it."""
     end = state.device_end(record.signer, record.device)
     if end is not None and not end.spares(record):
         mine = state.grant_for(_me(turn), Role.READER)
@@ -149,20 +148,18 @@ def _end_to_seal(
                 f"record {record.id} was signed by a revoked device of {record.signer}; only "
                 "another device of theirs can let it back in"
             )
-        return end.by, mine.hash
+        return end, mine.hash
+    grant = state.grant_for(_me(turn), Role.ADMIN)
     if grant is None:
         raise NotAllowed(f"admins may let records back into {_label(turn, state.group)}")
     for standing in state.standing_of(record.signer):
-        if standing.records_end is not None and standing.grant.since_ms < record.modified:
-            return standing.records_end.by, grant.hash
+        ended, given = standing.records_end, standing.grant
+        early = record.modified <= given.since_ms
+        if ended is not None and given.role >= role_needed(record.type) and not early:
+            return ended, grant.hash
     raise NotAllowed(
         f"{record.signer} had no right to write {record.id} at its time; give them a role first"
     )
-
-
-def _device_end_ms(state: GroupState, records: Iterable[Signed]) -> int:
-    ends = (state.device_end(record.signer, record.device) for record in records)
-    return max((end.at_ms for end in ends if end is not None), default=0)
 
 
 def _grant(turn: Turn, state: GroupState, user: UserId, role: RoleName) -> Hash:

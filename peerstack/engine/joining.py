@@ -139,7 +139,11 @@ def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:
     Who is in lacks the group's secret at first: until it is here, only the link's meeting place
     leads to others. And who let it in may prove to have had no right to.
     """
-    return {group: join for group, join in _joins(turn).items() if not _is_inside(turn, group)}
+    return {
+        group: join
+        for group, join in _joins(turn).items()
+        if not (_is_inside(turn, group) or _is_over(turn, group, join))
+    }
 
 
 def _is_inside(turn: Turn, group: GroupId) -> bool:
@@ -201,7 +205,7 @@ def let_in(turn: Turn, group: GroupId, user: UserId, device: DeviceId) -> Reason
     newcomer is a member already, or this device's user is none.
     """
     state = turn.state(group)
-    if state.role(user) is not None or state.role(turn.me.user.id) is None:
+    if state.role(user) is not None or state.role(turn.me.user.id) is None or turn.is_revoked:
         return None
     reason = None
     for joined, form in state.joins_of(user, device):

@@ -50,8 +50,7 @@ class TurnReplica:
         active = state.is_active(user, device)
         if active and state.role(user) is not None:
             return Standing.MEMBER
-        parted = state.membership(user) in (Membership.LEFT, Membership.REMOVED)
-        return Standing.PARTED if parted or not active else Standing.UNKNOWN
+        return Standing.PARTED if state.was_let_in(user) or not active else Standing.UNKNOWN
 
     def roots(self, group: GroupId) -> Roots:
         """See `Replica`."""

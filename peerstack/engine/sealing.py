@@ -21,8 +21,8 @@ from peerstack.engine.writing import (
     stamp_for_statement,
     write_new_secret,
 )
-from peerstack.groups.effect import End, seal_root
 from peerstack.groups.membership import GroupState
+from peerstack.groups.seals import End, seal_root
 from peerstack.groups.statements import SEAL_TYPE, Close, Role, Seal
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
@@ -111,16 +111,15 @@ def write_seals(turn: Turn, group: GroupId, is_level: Callable[[], bool]) -> boo
 def _to_seal(turn: Turn, state: GroupState) -> Iterator[_Ended]:
     """The ends that this device may have something to say about."""
     me = turn.me.user
-    if state.role(me.id) is None or not state.is_active(me.id, me.device):
+    if state.role(me.id) is None or turn.is_revoked:
         return
     for (user, device), end in state.effect.device_ends.items():
         if user == me.id and device != me.device:
             yield _Ended(end.by, user, device, end)
     if state.role(me.id) is Role.ADMIN:
-        for standing in state.effect.standing.values():
-            if standing.records_end is not None and standing.grant.user != me.id:
-                end = standing.records_end
-                yield _Ended(end.by, standing.grant.user, None, end)
+        for user, held in state.effect.standing.items():
+            ends = (standing.records_end for standing in held) if user != me.id else ()
+            yield from (_Ended(end.by, user, None, end) for end in ends if end is not None)
 
 
 def _add_seal(turn: Turn, group: GroupId, ended: _Ended, until: Moment | None) -> bool:

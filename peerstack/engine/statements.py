@@ -159,6 +159,14 @@ def _add_identities(
     return list(added.values())
 
 
+def add_own_identity(turn: Turn, statements: Sequence[Signed]) -> None:
+    """Add identity statements about this user that this device made, and knows to stand."""
+    user = turn.me.user.id
+    turn.tx.add_statements(statements)
+    turn.statements_changed(user)
+    _changed_elsewhere(turn, user, {user})
+
+
 def _changed_elsewhere(turn: Turn, group: GroupId, users: set[UserId]) -> None:
     """What says who a user is belongs to every group in which that user signs."""
     for row in turn.tx.groups():

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from peerstack.engine.effects import Effect
+from peerstack.engine.link_state import LinkState
 from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
@@ -35,6 +36,8 @@ class Self:
     """Checked against the statements' root at each use, so other processes may write."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
+    links: LinkState = field(default_factory=LinkState)
+    """How the linking of devices stands."""
 
 
 class Turn:
@@ -119,6 +122,14 @@ class Turn:
         if state.role(self.me.user.id) is None:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether this device is known to be revoked, or not to have been kept by a recovery."""
+        user = self.me.user
+        state = self.state(user.id)
+        known = state.certified(user.id, user.device) is not None
+        return known and not state.is_active(user.id, user.device)
 
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""

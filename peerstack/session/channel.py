@@ -94,7 +94,7 @@ class Channel:
         self._owes_close = False
         self._awaits_close = False
         self._doubted = False
-        self._introduced = False
+        self._introduced: set[Hash] = set()
         self._sampled: Roots | None = None
         self._audited = False
         self._refuted = False
@@ -146,8 +146,6 @@ class Channel:
             self._sample(replica.roots(self.group), replica)
             self._consider(replica)
         if standing is Standing.HOST:
-            # Whoever was a member until now has left: that is news to the peer.
-            self._introduced = self._introduced and before is Standing.HOST
             self._introduce(replica)
         if standing is Standing.PARTED and before is not standing:
             self.parts = True
@@ -171,7 +169,7 @@ class Channel:
         self._consider(replica)
 
     def doubted(self, replica: Replica) -> None:
-        """The peer does not know us as a member: show why we are, once."""
+        """The peer does not know us as a member: show why we are."""
         self._introduce(replica)
 
     def compared(self) -> None:
@@ -246,9 +244,11 @@ class Channel:
             self.outbox.append(Unproven(self.mine))
 
     def _introduce(self, replica: Replica) -> None:
-        if not self._introduced:
-            self._introduced = True
-            self.introduction = replica.introduction(self.group)
+        """Show what says who we are to the group: all that the peer was not shown yet."""
+        statements = replica.introduction(self.group)
+        news = [signed for signed in statements if signed.hash not in self._introduced]
+        self._introduced.update(signed.hash for signed in news)
+        self.introduction = [*self.introduction, *news]
 
     def _show(self, roots: Roots, audit: Audit | None = None) -> None:
         conflicts = roots.conflicts if roots.conflicts.count else None

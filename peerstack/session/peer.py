@@ -26,6 +26,7 @@ from peerstack.session.wire import (
     Groups,
     Kind,
     Level,
+    LinkMessage,
     Message,
     Ranges,
     Refused,
@@ -61,6 +62,8 @@ class Peer:
     ) -> None:
         self.authenticated: Authenticated | None = None
         self.channels: dict[GroupId, Channel] = {}
+        self.common: set[SharedSecret] = set()
+        """The secrets by which both sides have named a group on this connection."""
         self.received_bytes = 0
         self.sent_bytes = 0
         self.sent_messages = 0
@@ -70,6 +73,7 @@ class Peer:
         self._handshake = Handshake(me, dialled=dialled, binding=binding, entropy=entropy)
         self._out: list[bytes] = []
         self._refused_joins: list[tuple[GroupId, str]] = []
+        self._link_messages: list[LinkMessage] = []
         self._secrets: list[SharedSecret] = []
         self._their_tags: list[bytes] = []
         self._by_theirs: dict[int, Channel] = {}
@@ -100,6 +104,15 @@ class Peer:
         """Groups that the peer did not let this device into, with the reasons' names; once."""
         refused, self._refused_joins = self._refused_joins, []
         return refused
+
+    def take_link_messages(self) -> list[LinkMessage]:
+        """What the peer has said about the linking of a device; once."""
+        messages, self._link_messages = self._link_messages, []
+        return messages
+
+    def say(self, message: LinkMessage) -> None:
+        """Say something about the linking of a device."""
+        self._say(message)
 
     def receive_untrusted(self, data: bytes, replica: Replica, now: Instant) -> None:
         """Take the next message of the peer. Raises `RemoteError`: then the connection must end."""
@@ -227,7 +240,10 @@ class Peer:
             places.setdefault(tag, place)
         for mine, shared in enumerate(self._secrets):
             theirs = places.get(self._tag(shared, self.authenticated.device))
-            if theirs is not None and theirs not in self._by_theirs:
+            if theirs is None:
+                continue
+            self.common.add(shared)
+            if theirs not in self._by_theirs:
                 self._by_theirs[theirs] = self._open(shared, mine, replica)
 
     def _open(self, shared: SharedSecret, mine: int, replica: Replica) -> Channel:
@@ -261,6 +277,8 @@ class Peer:
                 self._take_want_untrusted(message)
             case Level() | Unproven() | Refused() | Ranges() | Served() | Compared():
                 self._take_for_channel_untrusted(message, replica)
+            case _ if isinstance(message, LinkMessage):
+                self._link_messages.append(message)
             case _:
                 raise RemoteError(Reason.UNEXPECTED, f"{type(message).__name__} after the proof")
 

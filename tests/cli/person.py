@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,18 @@ class Person:
             out, err = process.communicate(timeout=LIMIT_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
+    def confirm(self, *words: str, wrong: int = 0, **environment: str) -> list[Json]:
+        """Run `recovery --json` and give the words that it asks back, wrong ones first."""
+        command = ["recovery", *words, "--json"]
+        with self._popen(command, environment, subprocess.PIPE) as process:
+            assert process.stdout is not None
+            asked: Json = json.loads(process.stdout.readline())
+            right = [asked["phrase"][place - 1] for place in asked["asked"]]
+            answers = ["abandon"] * len(right) * wrong + right
+            out, err = process.communicate("\n".join([*answers, ""]), timeout=LIMIT_S)
+        assert process.returncode == 0, err
+        return [asked, *(json.loads(line) for line in out.splitlines())]
+
     @contextmanager
     def running(self, *words: str) -> Iterator[Running]:
         """A command with --json in a process of its own, killed at the end if it still runs."""
@@ -83,11 +95,16 @@ class Person:
                 process.kill()
 
     def _start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        return self._popen(words, environment, subprocess.DEVNULL)
+
+    def _popen(
+        self, words: Sequence[str], environment: Mapping[str, str], stdin: int
+    ) -> subprocess.Popen[str]:
         ours = {k: v for k, v in os.environ.items() if not k.startswith("PEERSTACK_")}
         path = os.pathsep.join(str(ROOT / folder) for folder in ("", "server"))
         return subprocess.Popen(
             [sys.executable, "-m", "peerstack", *words],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

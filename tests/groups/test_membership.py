@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerstack.errors import Reason
-from peerstack.groups.effect import NO_HASHES
 from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import ADMITTED, Refused, judge_record
+from peerstack.groups.seals import NO_HASHES
 from peerstack.groups.statements import (
     CLOSE_TYPE,
     GROUP_TYPE,
