@@ -108,9 +108,7 @@ def test_a_user_never_shows_a_secret() -> None:
 
 def test_nobody_claims_a_user_id_with_other_keys() -> None:
     """The problem of hijacked ids, which the original left open."""
-    theirs = Inception(
-        MALLORY.root.public.hex(), next_key_hash(signer("next").public).hex(), "ana"
-    )
+    theirs = Inception(MALLORY.root.public.hex(), next_key_hash(signer("next").public).hex(), "ana")
     body = ANA.body(ANA.id, USER_TYPE, T0, msgspec.to_builtins(theirs), id=ANA.id)
     claim = compose(MALLORY.root, msgspec.structs.replace(body, device=msgspec.UNSET))
 

@@ -16,6 +16,8 @@ from peerstack.cli import (
     people_commands,
     profile_commands,
     record_commands,
+    recovery_commands,
+    role_commands,
     sharing_commands,
     sync_commands,
     transfer_commands,
@@ -41,9 +43,11 @@ for _module in (
     link_commands,
     sharing_commands,
     people_commands,
+    role_commands,
     record_commands,
     transfer_commands,
     sync_commands,
+    recovery_commands,
     demo,
 ):
     for _command in _module.COMMANDS:

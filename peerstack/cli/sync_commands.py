@@ -145,6 +145,7 @@ def _status_text(call: Call, found: peerstack.Status, in_use: str) -> str:
         *(f"joining  {each}: waits for a member" for each in found.waiting_joins),
         *(f"refused  {reason}: {count}" for reason, count in found.refusals.items()),
         *(f"problem  {each}" for each in found.problems),
+        *(f"advice   {each}" for each in found.advice),
     ]
     return "\n".join(map(printable, lines))
 

@@ -113,8 +113,10 @@ class Turn:
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""
-        signers = {signed.signer for signed in self.tx.statements([group])}
-        return self.tx.statements([group, *signers])
+        own = self.tx.statements(group)
+        identities = self.tx.identities({signed.signer for signed in own})
+        both = {signed.hash: signed for signed in (*own, *identities)}
+        return sorted(both.values(), key=lambda signed: signed.order)
 
     def own_state(self, group: GroupId) -> GroupState:
         """As `state`, for a group that this device is in. Raises `NotFound` for another."""
@@ -122,6 +124,14 @@ class Turn:
         if state.role(self.me.user.id) is None:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether this device is known to be revoked, or not to have been kept by a recovery."""
+        user = self.me.user
+        state = self.state(user.id)
+        known = state.certified(user.id, user.device) is not None
+        return known and not state.is_active(user.id, user.device)
 
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""

@@ -23,6 +23,7 @@ from peerstack.ports import Entropy
 from peerstack.record import Signed, UlidText, decode_untrusted
 
 _VERSION: Final = 1
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 _Url = Annotated[str, Meta(min_length=1, max_length=512)]
 _Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
@@ -112,7 +113,7 @@ def is_kit(data: bytes) -> bool:
     """Whether this is a kit file, by its outside."""
     try:
         msgspec.json.decode(data, type=_File)
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return False
     return True
 
@@ -139,7 +140,7 @@ def _content_untrusted(data: bytes, kit_key: Secret) -> _Content:
         raise InvalidKit(f"a recovery kit has at most {limits.KIT_BYTES:,} bytes")
     try:
         file = msgspec.json.decode(data, type=_File)
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise InvalidKit("this file is no recovery kit, or is damaged") from error
     if file.version != _VERSION:
         raise InvalidKit(f"this kit is of version {file.version}; it needs a newer peerstack")
@@ -149,7 +150,7 @@ def _content_untrusted(data: bytes, kit_key: Secret) -> _Content:
         raise InvalidKit(
             "this kit belongs to another phrase: use the one that was current when it was written"
         ) from error
-    except msgspec.MsgspecError as error:
+    except _UNREADABLE as error:
         raise InvalidKit("the content of this kit is not what a kit holds") from error
 
 

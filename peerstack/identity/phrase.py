@@ -34,7 +34,7 @@ def decode_untrusted_phrase(phrase: str | Sequence[str]) -> Secret:
     Raises `InvalidPhrase`, which names a word that is in no phrase, and none that may be.
     """
     words = _plain(phrase if isinstance(phrase, str) else " ".join(phrase))
-    known = _places()
+    known = _known()
     for place, word in enumerate(words[:WORDS], start=1):
         if word not in known:
             raise InvalidPhrase(f"word {place} is in no recovery phrase: {word[:_WORD_CHARS]!r}")
@@ -47,6 +47,11 @@ def decode_untrusted_phrase(phrase: str | Sequence[str]) -> Secret:
         raise InvalidPhrase(
             "these words belong to no phrase together: one of them is wrong, or two changed places"
         ) from None
+
+
+def is_word(word: str) -> bool:
+    """Whether a word can stand in a phrase."""
+    return _plain(word) != [] and _known().issuperset(_plain(word))
 
 
 def check_words(seed: Secret, words: Mapping[int, str]) -> None:
@@ -76,5 +81,5 @@ def _list() -> Mnemonic:
 
 
 @cache
-def _places() -> frozenset[str]:
+def _known() -> frozenset[str]:
     return frozenset(_list().wordlist)

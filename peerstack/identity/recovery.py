@@ -111,11 +111,11 @@ def _recoverable(seed: Secret, statements: Sequence[Signed]) -> Identity:
 def _kept(
     identity: Identity, keep: Collection[DeviceId] | None, revoke: Collection[DeviceId]
 ) -> list[Device]:
-    """The devices that go on to count; those with an end last, since the first are kept best."""
+    """The devices that go on to count, the oldest first. Raises `NotFound` for one unknown."""
     named = {*revoke, *(keep or ())}
     unknown = sorted(named - identity.devices.keys())
     if unknown:
         raise NotFound(f"{identity.name} has no device {', '.join(unknown)} by this kit")
     chosen = identity.devices.keys() if keep is None else named
     devices = [identity.devices[each] for each in chosen]
-    return sorted(devices, key=lambda each: (each.end_ms is not None, each.since_ms, each.id))
+    return sorted(devices, key=lambda each: (each.since_ms, each.id))

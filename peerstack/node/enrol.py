@@ -127,7 +127,7 @@ def _is_certified(path: Path, user: User) -> bool:
     store = Store.open(path)
     try:
         with store.snapshot() as snapshot:
-            state = GroupState.of(user.id, snapshot.statements([user.id]))
+            state = GroupState.of(user.id, snapshot.identities([user.id]))
             return state.device(user.id, user.device) is not None
     finally:
         store.close()

@@ -19,6 +19,7 @@ from peerstack.engine import (
     enrolling,
     joining,
     linking,
+    parting,
     profile,
     recovering,
     revoking,
@@ -56,7 +57,14 @@ from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import Recovery
 from peerstack.node.shell import Shell
-from peerstack.node.status import Status, advice, broken_identities, key_changes, problems
+from peerstack.node.status import (
+    Status,
+    advice,
+    broken_identities,
+    endings,
+    key_changes,
+    problems,
+)
 from peerstack.record import Record
 from peerstack.store import LoggedChange, Snapshot
 
@@ -427,6 +435,7 @@ class Node:
             self._network.servers() if self._network else (),
             self._shell.connections,
             now.groups,
+            now.former,
             now.waiting_joins,
             self._engine.refusals(),
             (),
@@ -434,6 +443,7 @@ class Node:
         )
         names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
         found = [
+            *endings(now.former, revoked=now.revoked),
             *broken_identities(now.keeping, now.forked),
             *key_changes(names),
             *self._hindrances(shown),
@@ -612,12 +622,16 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     """Of each group that is to be level: what is missing, in words. Empty if nothing is."""
     wanted = [only] if only else [row.id for row in turn.tx.groups()]
     shared = [group for group in wanted if _is_shared(turn, group)]
-    if not shared:
+    left = [group for group in wanted if group in parting.untold(turn)]
+    if not shared and not left:
         return ["no group has another member or device yet; invite somebody"]
     return [
-        f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
-        for group in shared
-        if not engine.is_level(turn, group)
+        *(f"{writing.name_of(turn, group)}: nobody there knows that you left" for group in left),
+        *(
+            f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
+            for group in shared
+            if not engine.is_level(turn, group)
+        ),
     ]
 
 

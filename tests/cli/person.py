@@ -79,6 +79,17 @@ class Person:
             out, err = process.communicate(timeout=LIMIT_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
+    def confirm(self, *words: str, wrong: int = 0, **environment: str) -> list[Json]:
+        """Run `recovery --json` and give the words that it asks back, wrong ones first."""
+        with self._start("recovery", *words, "--json", **environment) as process:
+            assert process.stdout is not None
+            asked: Json = json.loads(process.stdout.readline())
+            right = [asked["phrase"][place - 1] for place in asked["asked"]]
+            answers = ["abandon"] * len(right) * wrong + right
+            out, err = process.communicate("\n".join([*answers, ""]), timeout=LIMIT_S)
+        assert process.returncode == 0, err
+        return [asked, *(json.loads(line) for line in out.splitlines())]
+
     @contextmanager
     def running(self, *words: str) -> Iterator[Running]:
         """A command with --json in a process of its own, killed at the end if it still runs."""

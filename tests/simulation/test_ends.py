@@ -284,8 +284,8 @@ def test_an_ended_invite_lets_nobody_in() -> None:
     link = ana.invite(family)
     invites = ana.perform(lambda turn: [signed for signed, _ in turn.state(family).invites()])
     latest = max(invites, key=lambda signed: signed.order)
+    world.settle()
     with pytest.raises(NotAllowed, match="admins may end invites"):
-        world.settle()
         ben.perform(lambda turn: ending.end_invite(turn, family, latest.hash))
     ana.perform(lambda turn: ending.end_invite(turn, family, latest.hash))
     world.settle()
@@ -295,3 +295,18 @@ def test_an_ended_invite_lets_nobody_in() -> None:
 
     assert di.role(family) is None
     assert di.refused_joins == [(family, "invite-ended")]
+
+
+def test_who_leaves_while_nobody_is_there_tells_the_first_member_that_it_meets() -> None:
+    world = World(14)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ana.go_offline()
+    ben.leave(family)
+    ben.restart()
+    world.settle()
+    assert ben.user.id in ana.members(family)
+    ana.go_online()
+    world.settle()
+
+    assert ben.user.id not in ana.members(family)
+    assert ben.peers() == ana.peers() == []
