@@ -21,6 +21,8 @@ from peerstack.errors import (
     InvalidQuery,
     InvalidValue,
     JoinPending,
+    LinkEnded,
+    LinkPending,
     LocalError,
     NodeClosed,
     NotAllowed,
@@ -40,10 +42,19 @@ from peerstack.errors import (
 
 if TYPE_CHECKING:
     from peerstack.identity import Fingerprint, Kit, User
-    from peerstack.node.blocking import SyncGroup, SyncNode, open_sync, recover_sync
+    from peerstack.node.blocking import (
+        SyncGroup,
+        SyncLinking,
+        SyncNode,
+        open_linked_sync,
+        open_sync,
+        recover_sync,
+    )
+    from peerstack.node.enrol import open_linked
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
     from peerstack.node.invites import InviteInfo
+    from peerstack.node.linking import Linking
     from peerstack.node.node import Node, Preview, open
     from peerstack.node.people import DeviceInfo, Member
     from peerstack.node.qr import QrCode, qr
@@ -70,6 +81,9 @@ __all__ = [
     "InviteInfo",
     "JoinPending",
     "Kit",
+    "LinkEnded",
+    "LinkPending",
+    "Linking",
     "LocalError",
     "Member",
     "Node",
@@ -92,6 +106,7 @@ __all__ = [
     "StoreFull",
     "StoreTooNew",
     "SyncGroup",
+    "SyncLinking",
     "SyncNode",
     "UnsupportedStore",
     "User",
@@ -102,6 +117,8 @@ __all__ = [
     "lt",
     "one_of",
     "open",
+    "open_linked",
+    "open_linked_sync",
     "open_sync",
     "prefix",
     "qr",
@@ -114,10 +131,19 @@ __all__ = [
 # The signaling server shares a module of this package, and must not load a database for it.
 _HOMES = {
     "peerstack.identity": ("Fingerprint", "Kit", "User"),
-    "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync", "recover_sync"),
+    "peerstack.node.blocking": (
+        "SyncGroup",
+        "SyncLinking",
+        "SyncNode",
+        "open_linked_sync",
+        "open_sync",
+        "recover_sync",
+    ),
+    "peerstack.node.enrol": ("open_linked",),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),
     "peerstack.node.quarantine": ("QuarantinedRecord",),
+    "peerstack.node.linking": ("Linking",),
     "peerstack.node.node": ("Node", "Preview", "open"),
     "peerstack.node.invites": ("InviteInfo",),
     "peerstack.node.people": ("DeviceInfo", "Member"),

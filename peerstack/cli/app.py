@@ -11,9 +11,12 @@ import click
 from peerstack import __version__
 from peerstack.cli import (
     demo,
+    device_commands,
+    people_commands,
     profile_commands,
     record_commands,
     recovery_commands,
+    role_commands,
     sharing_commands,
     sync_commands,
     transfer_commands,
@@ -35,7 +38,10 @@ def cli() -> None:
 
 for _module in (
     profile_commands,
+    device_commands,
     sharing_commands,
+    people_commands,
+    role_commands,
     record_commands,
     transfer_commands,
     sync_commands,

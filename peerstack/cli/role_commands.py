@@ -8,12 +8,19 @@ from typing import Any, Final
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, chosen_group, chosen_member, group_label, run
+from peerstack.cli.call import (
+    Call,
+    Command,
+    chosen_group,
+    chosen_member,
+    group_label,
+    group_option,
+    run,
+)
 from peerstack.cli.output import plural, printable
 
 _SHOWN: Final = 1_000
-
-group_option = click.option("-g", "--group", help="The group's name or id.")
+_ID_CHARS: Final = 26
 
 
 @click.command(cls=Command)
@@ -128,12 +135,9 @@ def _confirm(question: str) -> None:
 
 async def _user_of(shared: peerstack.Group, user: str) -> str:
     """The id of somebody in a group, or of who was in it: those have an id but no name here."""
-    try:
-        return (await chosen_member([shared], user)).user
-    except peerstack.NotFound:
-        if peerstack.is_ulid(user):
-            return user
-        raise
+    members = {member.user for member in await shared.members()}
+    looks_like_id = len(user) == _ID_CHARS and user not in members
+    return user if looks_like_id else (await chosen_member([shared], user)).user
 
 
 def _chosen_invite(found: list[peerstack.InviteInfo], text: str) -> str:

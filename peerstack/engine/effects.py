@@ -60,6 +60,7 @@ class KeepKeys:
 
     root: Secret | None = field(repr=False)
     """The seed of the root key, where this device is to have that."""
+    kit_key: Secret | None = field(repr=False)
     name: str
     """What others see of the user."""
     statements: tuple[Signed, ...] = field(repr=False)

@@ -15,6 +15,7 @@ import msgspec
 from peerstack import limits
 from peerstack.engine.effects import KeepKeys
 from peerstack.engine.link_state import Ending, Handed, PendingLink
+from peerstack.engine.profile import claim
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import secret_of
 from peerstack.errors import LinkPending, Reason, RemoteError
@@ -59,7 +60,7 @@ def begin(turn: Turn, link_text: str, device_name: str) -> None:
     if not is_certified(turn):
         if (user.id, user.device) != (link.user, link.device_of(user.device_key.public)):
             raise LinkPending("this profile was begun with another link to a new device")
-        turn.tx.add_group(user.id, turn.now.wall_ms)
+        claim(turn)
         turn.tx.profile_set(_PENDING, msgspec.to_builtins(_Stored(link_text, device_name)))
     resume(turn)
 
@@ -149,7 +150,8 @@ def handover_untrusted(turn: Turn, connection: Link, said: wire.Handover) -> Non
     pending = turn.me.links.pending
     if pending is None or connection not in pending.asked or pending.handover is not None:
         raise RemoteError(Reason.UNEXPECTED, "hands over what was not asked for")
-    pending.handover = Handed(Secret(said.root) if said.root is not None else None)
+    root, kit_key = (Secret(key) if key is not None else None for key in (said.root, said.kit_key))
+    pending.handover = Handed(root, kit_key if root is not None else None)
 
 
 # --- What follows. --------------------------------------------------------------------------------
@@ -172,7 +174,8 @@ def follow(turn: Turn, peers: Mapping[Link, Peer]) -> None:
         said_of_us = turn.tx.statements([turn.me.user.id])
         mine = tuple(each for each in said_of_us if is_identity_type(each.type))
         name = turn.state(turn.me.user.id).identities[turn.me.user.id].name
-        turn.effects.append(KeepKeys(pending.handover.root, name, mine))
+        root, kit_key = pending.handover.root, pending.handover.kit_key
+        turn.effects.append(KeepKeys(root, kit_key, name, mine))
 
 
 def _commit(turn: Turn, pending: PendingLink, peers: Mapping[Link, Peer]) -> None:

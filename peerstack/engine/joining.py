@@ -205,7 +205,7 @@ def let_in(turn: Turn, group: GroupId, user: UserId, device: DeviceId) -> Reason
     newcomer is a member already, or this device's user is none.
     """
     state = turn.state(group)
-    if state.role(user) is not None or state.role(turn.me.user.id) is None:
+    if state.role(user) is not None or state.role(turn.me.user.id) is None or turn.is_revoked:
         return None
     reason = None
     for joined, form in state.joins_of(user, device):

@@ -46,6 +46,7 @@ class OpenLink:
     """A link that this device made."""
 
     link: DeviceLink
+    text: str
     full: bool
     """Whether the new device is to have the root key too."""
     ends_ms: int
@@ -93,6 +94,8 @@ class Handed:
     """What the old device handed over."""
 
     root: Secret | None = field(repr=False)
+    """The seed of the root key, where this device is to have that."""
+    kit_key: Secret | None = field(repr=False)
 
 
 @dataclass(slots=True)

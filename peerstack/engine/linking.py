@@ -14,12 +14,13 @@ import msgspec
 from msgspec import Meta
 
 from peerstack import limits
+from peerstack.engine.effects import StatusChanged
 from peerstack.engine.link_state import Candidate, Ending, LinkState, OpenLink
 from peerstack.engine.statements import add_own_identity
 from peerstack.engine.turn import Turn
 from peerstack.errors import InvalidValue, LinkEnded, LinkPending, NotAllowed, Reason, RemoteError
 from peerstack.identity import Identity
-from peerstack.identity.linking import make_device_link
+from peerstack.identity.linking import device_link_text, make_device_link
 from peerstack.ids import DeviceId
 from peerstack.keys import KEY_BYTES, Secret
 from peerstack.session import wire
@@ -66,7 +67,8 @@ def open_link(turn: Turn, servers: Sequence[str], *, full: bool) -> OpenLink:
     made_ms = max(turn.now.wall_ms, _head_ms(turn, identity) + 1)
     seed = Secret(turn.me.entropy.draw(KEY_BYTES))
     link = make_device_link(seed, user.id, made_ms, user.name, servers)
-    state.open = OpenLink(link, full, turn.now.mono_ms + limits.LINK_MS)
+    text = device_link_text(link)
+    state.open = OpenLink(link, text, full, turn.now.mono_ms + limits.LINK_MS)
     turn.meet_anew()
     return state.open
 
@@ -76,7 +78,7 @@ def confirm(turn: Turn, opened: OpenLink, shown: Candidate) -> DeviceId:
 
     Raises `LinkEnded`, and `LinkPending` where that device is no longer the one that shows digits.
     """
-    _check_open(opened)
+    check_open(opened)
     if opened.candidate is not shown:
         raise LinkPending(
             "the new device was cut off meanwhile, and shows other digits when it is back: "
@@ -113,7 +115,8 @@ def is_complete(turn: Turn, device: DeviceId) -> bool:
     return device not in owed(turn)
 
 
-def _check_open(opened: OpenLink) -> None:
+def check_open(opened: OpenLink) -> None:
+    """Raise `LinkEnded` for a link that has."""
     if opened.ending is not None:
         raise LinkEnded(f"the link has ended ({opened.ending.value}); make another one")
 
@@ -191,10 +194,14 @@ def enrolled_untrusted(turn: Turn, connection: Link, peer: Peer, said: wire.Enro
         raise RemoteError(Reason.UNEXPECTED, "asks twice on one connection")
     else:
         state.handed.add(connection)
-        root = turn.me.user.root
-        given = root is not None and mine.full and root.public == _own_identity(turn).root
-        seed = root.seed if root is not None and given else None
-        state.outbox.append((connection, wire.Handover(seed)))
+        state.outbox.append((connection, _handover(turn, full=mine.full)))
+
+
+def _handover(turn: Turn, *, full: bool) -> wire.Handover:
+    user, present = turn.me.user, _own_identity(turn).root
+    if not full or user.root is None or user.root.public != present:
+        return wire.Handover(None, None)
+    return wire.Handover(user.root.seed, user.kit_key)
 
 
 # --- What time and connections bring. -------------------------------------------------------------
@@ -219,9 +226,11 @@ def wake(turn: Turn) -> None:
         return
     if opened.ends_ms <= now_ms:
         end(turn, opened, Ending.EXPIRED)
+        turn.effects.append(StatusChanged())
     elif (reveal_by_ms := _reveal_by_ms(opened)) is not None and reveal_by_ms <= now_ms:
         _tell_candidate(state, opened, _ENDED)
         _lose_candidate(state, opened)
+        turn.effects.append(StatusChanged())
 
 
 def next_wake_ms(state: LinkState) -> int | None:

@@ -61,8 +61,7 @@ def verify(turn: Turn, user: UserId, compared: Fingerprint | None) -> None:
 
 def unverify(turn: Turn, user: UserId) -> None:
     """Take that mark back; without effect where there is none."""
-    if user in compared_keys(turn):
-        write_data(turn, VERIFIED_TYPE, user, None)
+    write_data(turn, VERIFIED_TYPE, user, None)
 
 
 def fingerprint(turn: Turn, user: UserId) -> Fingerprint:

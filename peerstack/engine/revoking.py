@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peerstack.engine.statements import add_own_identity
 from peerstack.engine.turn import Turn
+from peerstack.engine.writing import write_new_secret
 from peerstack.errors import NotAllowed, NotFound
 from peerstack.ids import DeviceId
 
@@ -30,3 +31,6 @@ def revoke_device(turn: Turn, device: DeviceId, *, force: bool) -> None:
     (head,) = turn.tx.statements_by_hash([identity.head])
     stamp = max(turn.now.wall_ms, head.modified + 1, found.since_ms + 1)
     add_own_identity(turn, [user.sign_revocation(identity, device, stamp, turn.me.entropy)])
+    if device != user.device:
+        # Who has the old secret can no longer tell where one's devices meet.
+        write_new_secret(turn, user.id)

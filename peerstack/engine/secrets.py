@@ -21,6 +21,9 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     Those of devices that are being linked first, since somebody is waiting; then the members', the
     user's own group's before all; then those of invites.
     """
+    if turn.is_revoked:
+        # Nobody has anything for this device any more.
+        return ()
     if turn.secrets is None:
         found = [
             *meeting_secrets(turn),

@@ -56,6 +56,29 @@ class GroupStanding(msgspec.Struct, frozen=True):
     quarantined: int
 
 
+class FormerGroup(msgspec.Struct, frozen=True):
+    """A group that this user is not in any more. What was here of it still is."""
+
+    group: GroupId
+    name: str
+    membership: str
+    """ "removed" or "left"."""
+    since_ms: int
+    """When that was (Unix milliseconds)."""
+
+
+def former_groups(turn: Turn) -> list[FormerGroup]:
+    """The groups on this device that this user was removed from, or left."""
+    found = []
+    for row in turn.tx.groups():
+        state = turn.state(row.id)
+        ended_ms = state.ended_ms(turn.me.user.id)
+        if ended_ms is not None:
+            how = state.membership(turn.me.user.id).value
+            found.append(FormerGroup(row.id, name_of(turn, row.id), how, ended_ms))
+    return found
+
+
 def connections(peers: Sequence[Peer]) -> tuple[Connection, ...]:
     """The connections whose other side is proven."""
     return tuple(
@@ -102,6 +125,9 @@ class Standings(NamedTuple):
     """The names of users of whom two recoveries with one phrase are known."""
     changed_keys: Sequence[tuple[UserId, str]]
     """Users, and what they call themselves, whose keys are not those that were compared."""
+    former: Sequence[FormerGroup]
+    revoked: bool
+    """Whether this device is known to be revoked."""
 
 
 def standings(turn: Turn) -> Standings:
@@ -109,7 +135,13 @@ def standings(turn: Turn) -> Standings:
     groups = [standing(turn, row.id) for row in turn.tx.groups()]
     mine = [each for each in groups if each.role != "none"]
     return Standings(
-        mine, waiting_joins(turn), keeping(turn), forked_users(turn), changed_keys(turn)
+        mine,
+        waiting_joins(turn),
+        keeping(turn),
+        forked_users(turn),
+        changed_keys(turn),
+        former_groups(turn),
+        turn.is_revoked,
     )
 
 

@@ -123,6 +123,14 @@ class Turn:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether this device is known to be revoked, or not to have been kept by a recovery."""
+        user = self.me.user
+        state = self.state(user.id)
+        known = state.certified(user.id, user.device) is not None
+        return known and not state.is_active(user.id, user.device)
+
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""
         self._rows.pop(group, None)

@@ -156,7 +156,8 @@ def sign_statement(
     modified: int,
     statement_id: str | None = None,
 ) -> Signed:
-    """A statement by this device, signed."""
+    """A statement by this device, signed. Raises `NotAllowed` where the device was revoked."""
+    _check_not_revoked(turn)
     user = turn.me.user
     body = Body(
         id=statement_id or _new_id(turn),
@@ -186,6 +187,7 @@ def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
 
 def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     """Sign, stamp and store drafts of which no two have one id."""
+    _check_not_revoked(turn)
     state = turn.own_state(group)
     heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
     rights = {kind: _right_since(turn, state, kind) for kind in {draft.type for draft in drafts}}
@@ -199,6 +201,14 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     merge(turn, group, signed, None)
     turn.news.append((group, None, signed))
     return [Record.of(each) for each in signed]
+
+
+def _check_not_revoked(turn: Turn) -> None:
+    if turn.is_revoked:
+        raise NotAllowed(
+            "this device was revoked, by another device of yours or by a recovery: nobody accepts "
+            "what it writes. Link it anew from one of your other devices, as a new profile"
+        )
 
 
 def _sign(turn: Turn, group: GroupId, draft: Draft, modified: int) -> Signed:

@@ -7,21 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
 from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.node.enrol import LINK_S, open_linked
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Where
 from peerstack.node.invites import InviteInfo
+from peerstack.node.linking import Linking
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
 from peerstack.node.people import AddressBook, DeviceInfo, Member
+from peerstack.node.qr import QrCode
 from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.node.restore import recover
 from peerstack.node.status import Status
@@ -97,6 +108,36 @@ def open_sync(
         server,
         passphrase,
         network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def open_linked_sync(
+    path: str | Path,
+    link: str,
+    on_digits: Callable[[str], None],
+    device_name: str | None = None,
+    passphrase: str | None = None,
+    *,
+    timeout: float = LINK_S,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
+) -> Iterator[SyncNode]:
+    """As `peerstack.open_linked`, as an ordinary context manager.
+
+    `on_digits` is called in the thread in which the node runs.
+    """
+    opening = open_linked(
+        path,
+        link,
+        on_digits,
+        device_name,
+        passphrase,
+        timeout=timeout,
         indexes=indexes,
         address_book=address_book,
     )
@@ -207,6 +248,14 @@ class SyncNode:
         """As `Node.rename_device`."""
         self._loop.wait(self._node.rename_device(id, name))
 
+    def link_device(self, *, full: bool = True) -> SyncLinking:
+        """As `Node.link_device`."""
+        return SyncLinking(self._loop.wait(self._node.link_device(full=full)), self._loop)
+
+    def revoke_device(self, id: str, *, force: bool = False) -> None:
+        """As `Node.revoke_device`."""
+        self._loop.wait(self._node.revoke_device(id, force=force))
+
     def preview(self, link: str) -> Preview:
         """As `Node.preview`."""
         return self._node.preview(link)
@@ -250,6 +299,59 @@ class SyncNode:
     def close(self) -> None:
         """As `Node.close`."""
         self._loop.wait(self._node.close())
+
+
+class SyncLinking:
+    """As `Linking`, blocking; an ordinary context manager."""
+
+    def __init__(self, linking: Linking, loop: _Loop) -> None:
+        self._linking = linking
+        self._loop = loop
+        self.link = linking.link
+        """As `Linking.link`."""
+
+    def __repr__(self) -> str:
+        return f"Sync{self._linking!r}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def qr(self) -> QrCode:
+        """As `Linking.qr`."""
+        return self._linking.qr()
+
+    def digits(self, timeout: float | None = None) -> str:
+        """As `Linking.digits`."""
+        return self._loop.wait(self._linking.digits(timeout))
+
+    @property
+    def device_name(self) -> str:
+        """As `Linking.device_name`."""
+        return self._linking.device_name
+
+    @property
+    def turned_away(self) -> int:
+        """As `Linking.turned_away`."""
+        return self._linking.turned_away
+
+    def confirm(self) -> DeviceInfo:
+        """As `Linking.confirm`."""
+        return self._loop.wait(self._linking.confirm())
+
+    def completed(self, timeout: float | None = 30) -> None:
+        """As `Linking.completed`."""
+        self._loop.wait(self._linking.completed(timeout))
+
+    def refuse(self) -> None:
+        """As `Linking.refuse`."""
+        self._loop.wait(self._linking.refuse())
+
+    def close(self) -> None:
+        """As `Linking.close`."""
+        self._loop.wait(self._linking.close())
 
 
 class SyncGroup:

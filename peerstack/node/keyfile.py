@@ -6,7 +6,7 @@ Sealed under a passphrase, or as they are where none was given. Written whole or
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from peerstack.ids import DeviceId, as_user
 from peerstack.keys import Secret, Signer, open_with_passphrase, seal_with_passphrase
 from peerstack.node import whole
 from peerstack.ports import Entropy
-from peerstack.record import decode_untrusted
+from peerstack.record import Signed, decode_untrusted
 
 _VERSION: Final = 2
 """1 had no root-less devices, and erased no seed: what it lacks can be worked out."""
@@ -95,12 +95,38 @@ class KeyFile:
         Read and written anew, since another process may have changed it. A crash leaves the old
         file or the new one. Raises as `read`, and `StoreFull`.
         """
+        return self._rewrite(lambda keys: Keys(replace(keys.user, recovery=None)))
+
+    def enrol(
+        self,
+        name: str,
+        root: Signer | None,
+        kit_key: Secret | None,
+        statements: tuple[Signed, ...],
+    ) -> User:
+        """Keep what a device was given when it was linked; the user as the file has it then.
+
+        As `forget_recovery`: a crash leaves the old file or the new one, and it raises the same.
+        """
+        return self._rewrite(
+            lambda keys: keys._replace(
+                user=replace(
+                    keys.user,
+                    name=name,
+                    root=root or keys.user.root,
+                    kit_key=kit_key or keys.user.kit_key,
+                    statements=statements,
+                )
+            )
+        )
+
+    def _rewrite(self, change: Callable[[Keys], Keys]) -> User:
         keys, sealed = self._read()
-        user = replace(keys.user, recovery=None)
-        content = self._encoded(Keys(user), sealed=sealed)
+        changed = change(keys)
+        content = self._encoded(changed, sealed=sealed)
         with self._told():
             whole.replace(self.path, content)
-        return user
+        return changed.user
 
     def mark(self) -> Mark | None:
         """Changes whenever the file does; None while there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,28 +13,57 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from peerstack.engine import Engine, Turn, joining, profile, recovering, writing
+from peerstack.engine import (
+    Engine,
+    Turn,
+    enrolling,
+    joining,
+    linking,
+    profile,
+    recovering,
+    revoking,
+    writing,
+)
 from peerstack.engine import people as known_people
 from peerstack.engine import status as standings
-from peerstack.engine.effects import Changed, Effect, GroupsChanged, JoinRefused, StatusChanged
+from peerstack.engine.effects import (
+    Changed,
+    Effect,
+    GroupsChanged,
+    JoinRefused,
+    KeepKeys,
+    StatusChanged,
+)
 from peerstack.errors import (
+    InvalidValue,
     JoinPending,
+    LocalError,
     NotFound,
     NotSynced,
+    StoreError,
 )
 from peerstack.groups.invites import decode_untrusted_link
 from peerstack.groups.statements import RoleName
-from peerstack.identity import Fingerprint, User, Whereabouts
+from peerstack.identity import Fingerprint, User
 from peerstack.ids import DeviceId, GroupId, UserId, is_ulid
+from peerstack.keys import Signer
 from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
+from peerstack.node.linking import Linking
 from peerstack.node.lock import NetworkLock
 from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import Recovery
 from peerstack.node.shell import Shell
-from peerstack.node.status import Status, advice, broken_identities, key_changes, problems
+from peerstack.node.status import (
+    Status,
+    advice,
+    broken_identities,
+    endings,
+    key_changes,
+    problems,
+)
 from peerstack.record import Record
 from peerstack.store import LoggedChange, Snapshot
 
@@ -42,6 +72,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_log = logging.getLogger("peerstack")
 
 _JOIN_S: Final = 30.0
 _READERS: Final = 2
@@ -93,13 +124,20 @@ async def open(
 
 
 async def start_node(
-    open_or_make: Callable[[], Files], servers: Sequence[str], address_book: AddressBook | None
+    open_or_make: Callable[[], Files],
+    servers: Sequence[str],
+    address_book: AddressBook | None,
+    introduce: Callable[[Turn], None] | None = None,
 ) -> Node:
-    """The node of a profile that is opened here. For the framework's own use."""
+    """The node of a profile that is opened here. For the framework's own use.
+
+    `introduce` is what begins in the store, where that is not what begins with any profile.
+    """
     files = await asyncio.to_thread(open_or_make)
     node = Node(files, address_book)
+    restores = files.keys.restores
     try:
-        await node._start(servers, files.keys.restores)
+        await node._start(servers, introduce or (lambda turn: profile.introduce(turn, restores)))
     except BaseException:
         await node.close()
         raise
@@ -119,6 +157,7 @@ class Node:
         self._stirred = feed.Bell()
         self._engine = Engine(files.store, files.keys.user, SystemEntropy())
         self._shell = Shell(self._engine, files.store, self._on_effect)
+        self._key_file = files.key_file
         self._recovery = Recovery(files.key_file, self._engine, self._shell)
         self._readers = ThreadPoolExecutor(_READERS, "peerstack-read")
         self._network: Network | None = None
@@ -127,8 +166,8 @@ class Node:
         self.personal = Group(self, self._user.id, "")
         """The group of one's own devices alone."""
 
-    async def _start(self, urls: Sequence[str], restores: Whereabouts | None) -> None:
-        await self._shell.perform(lambda turn: profile.introduce(turn, restores))
+    async def _start(self, urls: Sequence[str], introduce: Callable[[Turn], None]) -> None:
+        await self._shell.perform(introduce)
         await self._add_servers(urls)
         if self._lock is not None:
             # Loads aiortc and socket.io, which takes a while: only where they are used.
@@ -165,6 +204,11 @@ class Node:
         self._store.close()
         if self._lock is not None:
             self._lock.release()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called. For the framework's own use."""
+        return self._shell.closed
 
     async def wipe(self) -> None:
         """Close the node and remove its profile from this machine: keys, records, everything.
@@ -258,6 +302,32 @@ class Node:
         not one's own.
         """
         await self.perform(lambda turn: known_people.rename_device(turn, DeviceId(id), name))
+
+    async def link_device(self, *, full: bool = True) -> Linking:
+        """Make a link by which a new device becomes one of one's own; see `Linking`.
+
+        The new device opens it with `peerstack.open_linked`, and both show six digits: where they
+        are the same, confirm. A `full` device is given the root key, and can itself link and revoke
+        devices; another one can only use the groups. The link ends after 15 minutes, with its
+        `close`, or with this node.
+
+        Raises `NotAllowed` on a device without the present root key or while a link is open, and
+        `InvalidValue` without a network or a signaling server to meet by.
+        """
+        if self._network is None:
+            raise InvalidValue("this node was opened without the network, so no device can meet it")
+        servers = self._server_urls
+        opened = await self.perform(lambda turn: linking.open_link(turn, servers, full=full))
+        return Linking(self, opened)
+
+    async def revoke_device(self, id: str, *, force: bool = False) -> None:
+        """End a device of one's own: what it signs from now on counts nowhere.
+
+        Others refuse it once they have heard of this. Revoking this very device takes `force`.
+        Without effect on one that is revoked already. Raises `NotFound` for a device that is not
+        one's own, `NotAllowed` on a device without the present root key.
+        """
+        await self.perform(lambda turn: revoking.revoke_device(turn, DeviceId(id), force=force))
 
     def shown(self, member: Member) -> Member:
         """A member by the name that the app has for them, and with who is online."""
@@ -364,6 +434,7 @@ class Node:
             self._network.servers() if self._network else (),
             self._shell.connections,
             now.groups,
+            now.former,
             now.waiting_joins,
             self._engine.refusals(),
             (),
@@ -371,6 +442,7 @@ class Node:
         )
         names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
         found = [
+            *endings(now.former, revoked=now.revoked),
             *broken_identities(now.keeping, now.forked),
             *key_changes(names),
             *self._hindrances(shown),
@@ -433,6 +505,34 @@ class Node:
         """Do something in one transaction on the engine's thread. For the framework's own use."""
         return await self._shell.perform(action)
 
+    async def until(self, look: Callable[[Turn], T | None], timeout_s: float | None) -> T:
+        """What `look` finds, once it finds anything. For the framework's own use.
+
+        Raises `TimeoutError`, and what `look` raises.
+        """
+        stirred = self._stirred.subscribe()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (found := await self.perform(look)) is None:
+                    await stirred.wait()
+                return found
+        finally:
+            stirred.end()
+
+    def hindrances(self) -> list[str]:
+        """What keeps this device from others. For the framework's own use."""
+        network = self._network
+        if network is None:
+            return ["this node was opened without the network"]
+        only_loopback = network.only_loopback
+        return problems(
+            network.servers(),
+            self._shell.connections,
+            (),
+            network.failures,
+            only_loopback=only_loopback,
+        )
+
     async def read(self, question: Callable[[Snapshot], T]) -> T:
         """Ask the store without waiting for the engine; what was awaited before is visible."""
         self._shell.check_usable()
@@ -480,6 +580,8 @@ class Node:
                 self._shell.hand_in(self._recovery.refresh)
             case StatusChanged():
                 self._stirred.ring()
+            case KeepKeys() if self._network is not None:
+                self._network.spawn(self._keep(effect))
             case _:
                 if self._network is not None:
                     self._network.carry_out(effect)
@@ -488,6 +590,19 @@ class Node:
         """Meet by servers too that another process of this profile was told of."""
         if self._network is not None:
             self._network.spawn(self._add_servers(()))
+
+    async def _keep(self, given: KeepKeys) -> None:
+        """Write what this device was given when it was linked to disk, and only then say so."""
+        root = Signer(given.root) if given.root is not None else None
+        try:
+            user = await asyncio.to_thread(
+                self._key_file.enrol, given.name, root, given.kit_key, given.statements
+            )
+        except (LocalError, StoreError) as error:
+            _log.warning("the keys of this new device could not be kept: %s", error)
+            await self.perform(enrolling.not_kept)
+        else:
+            await self.perform(lambda turn: enrolling.kept(turn, user))
 
     def _look(self) -> standings.Standings:
         self._recovery.refresh()

@@ -10,7 +10,7 @@ import msgspec
 
 from peerstack import limits
 from peerstack.engine.recovering import Keeping
-from peerstack.engine.status import Connection, GroupStanding
+from peerstack.engine.status import Connection, FormerGroup, GroupStanding
 from peerstack.identity import FORKED, Device
 from peerstack.ids import DeviceId, GroupId, UserId
 
@@ -37,6 +37,8 @@ class Status(msgspec.Struct, frozen=True):
     servers: Sequence[ServerStatus]
     connections: Sequence[Connection]
     groups: Sequence[GroupStanding]
+    former_groups: Sequence[FormerGroup]
+    """Groups that one was removed from, or left; what was here of them still is."""
     waiting_joins: Sequence[GroupId]
     refusals: Mapping[str, int]
     """What peers and servers sent since the start that was refused, by reason."""
@@ -139,6 +141,21 @@ def key_changes(names: Sequence[str]) -> list[str]:
         "identity, or somebody else has taken it; compare fingerprints again (`verify`)"
         for name in names
     ]
+
+
+def endings(former: Sequence[FormerGroup], *, revoked: bool) -> Iterable[str]:
+    """That this device, or its user, is cut off from something."""
+    if revoked:
+        yield (
+            "this device was revoked: nobody accepts what it writes, and nothing new reaches it; "
+            "`peerstack wipe` removes what is here, and it can be linked anew"
+        )
+    for group in former:
+        if group.membership == "removed":
+            yield (
+                f"you were removed from {group.name or group.group!r}: what you had of it stays on "
+                "this device, and nothing new reaches it; an admin can let you back in"
+            )
 
 
 def _clock(connections: Sequence[Connection]) -> Iterable[str]:

@@ -203,9 +203,12 @@ class Enrolled(_Message, tag=17, frozen=True):
 
 
 class Handover(_Message, tag=18, frozen=True):
-    """What a new device is given besides: the seed of the root key, where it is to have that."""
+    """What a new device is given besides, where it is to have the root key."""
 
     root: Key | None
+    """The seed of the root key."""
+    kit_key: Key | None
+    """What recovery kits are sealed under."""
 
 
 LinkMessage = LinkCommit | LinkNonce | LinkReveal | LinkEnded | Enrolled | Handover

@@ -27,7 +27,7 @@ from peerstack.engine.profile import introduce
 from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role, RoleName
 from peerstack.identity import User
-from peerstack.identity.linking import decode_untrusted_device_link, device_link_text, linked_user
+from peerstack.identity.linking import decode_untrusted_device_link, linked_user
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Check, Signer
 from peerstack.ports import Instant
@@ -177,8 +177,7 @@ class Device:
 
     def link_device(self, *, full: bool = True) -> str:
         """Make a link to a new device; hand it to `World.device`."""
-        opened = self.perform(lambda turn: linking.open_link(turn, [URL], full=full))
-        return device_link_text(opened.link)
+        return self.perform(lambda turn: linking.open_link(turn, [URL], full=full)).text
 
     @property
     def digits(self) -> str | None:
@@ -394,10 +393,8 @@ class Device:
                 self._soon(wait_ms, events.Verified(ticket, holds))
             case effects.JoinRefused(group=group, reason=reason):
                 self.refused_joins.append((group, reason))
-            case effects.KeepKeys(root=root, name=name, statements=statements):
-                seed = Signer(root) if root is not None else None
-                user = replace(self.user, name=name, root=seed, statements=statements)
-                self.user = user
+            case effects.KeepKeys():
+                user = self.user = _keeping(self.user, effect)
                 self._world.later(0, self._unless_restarted(lambda: self._kept(user)))
             case effects.Changed() | effects.GroupsChanged() | effects.StatusChanged():
                 pass
@@ -461,6 +458,12 @@ class Device:
             del self._ends[link]
             self._world.note(f"{self.name} lost a connection: {reason}")
             self.handle(events.PeerGone(link, reason))
+
+
+def _keeping(user: User, given: effects.KeepKeys) -> User:
+    root = Signer(given.root) if given.root is not None else user.root
+    kit_key = given.kit_key or user.kit_key
+    return replace(user, name=given.name, root=root, kit_key=kit_key, statements=given.statements)
 
 
 @lru_cache(maxsize=65_536)

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerstack.errors import Reason
-from peerstack.groups.seals import NO_HASHES
 from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import ADMITTED, Refused, judge_record
+from peerstack.groups.seals import NO_HASHES
 from peerstack.groups.statements import (
     CLOSE_TYPE,
     GROUP_TYPE,
@@ -230,7 +230,6 @@ def test_the_invites_of_a_state_are_those_that_stand() -> None:
     assert EXPECTED.state.invite(FOUNDING.hash) is None
     assert EXPECTED.state.join(INVITE.hash) is None
     assert EXPECTED.state.join(JOIN.hash) is not None
-
 
 
 def test_a_group_is_personal_where_its_id_is_a_users() -> None:

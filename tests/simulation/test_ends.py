@@ -284,8 +284,8 @@ def test_an_ended_invite_lets_nobody_in() -> None:
     link = ana.invite(family)
     invites = ana.perform(lambda turn: [signed for signed, _ in turn.state(family).invites()])
     latest = max(invites, key=lambda signed: signed.order)
+    world.settle()
     with pytest.raises(NotAllowed, match="admins may end invites"):
-        world.settle()
         ben.perform(lambda turn: ending.end_invite(turn, family, latest.hash))
     ana.perform(lambda turn: ending.end_invite(turn, family, latest.hash))
     world.settle()
