@@ -8,8 +8,8 @@ of those signers, not with the group.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -24,8 +24,13 @@ from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.record import PROFILE_TYPE, SECRET_TYPE, Signed
 from peerstack.store import Judging, KeptVersion, VersionState, Withdrawal
 
+T = TypeVar("T")
+
 _LIVE: Final = "live"
 _KEPT: Final = "kept"
+_MOVE_COST: Final = 5
+"""Of the versions that a slice judges, it moves no more than one in so many, since that is slow."""
+
 _MET_BY: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 
 
@@ -73,26 +78,30 @@ def _judge_from(turn: Turn, waiting: Judging) -> str | None:
     state, room = turn.state(group), limits.SLICE_RECORDS
     if stage != _KEPT:
         live = turn.tx.live_by(group, signer, place, room)
-        _judge_live(turn, state, live)
-        room -= len(live)
-        if not room:
-            return f"{_LIVE}:{live[-1].id}"
-        place = ""
+        done = _judge_live(turn, state, live)
+        if done < len(live) or done == room:
+            return f"{_LIVE}:{live[done - 1].id}"
+        place, room = "", room - done
     kept = turn.tx.kept_by(group, signer, bytes.fromhex(place), room)
-    _judge_kept(turn, state, kept)
-    return f"{_KEPT}:{kept[-1].record.hash.hex()}" if len(kept) == room else None
+    done = _judge_kept(turn, state, kept)
+    if done < len(kept) or done == room:
+        return f"{_KEPT}:{kept[done - 1].record.hash.hex()}"
+    return None
 
 
-def _judge_live(turn: Turn, state: GroupState, live: Sequence[Signed]) -> None:
-    """Withdraw what is not admitted; the best of history that is, is live again in its place."""
-    fallen = {record.id: why for record in live if (why := _why_not(state, record)) is not None}
+def _judge_live(turn: Turn, state: GroupState, live: Sequence[Signed]) -> int:
+    """Withdraw what is not admitted; the best of history that is, is live again in its place.
+
+    Returns how many were judged.
+    """
+    judged = list(_until_enough(live, lambda each: _why_not(state, each), _falls))
+    fallen = {record.id: (record, why) for record, why in judged if why is not None}
     if not fallen:
-        return
+        return len(judged)
     lost = turn.tx.lost(state.group, fallen)
     gone = [
-        Withdrawal(record, fallen[record.id], _heir(state, lost.get(record.id, ())))
-        for record in live
-        if record.id in fallen
+        Withdrawal(record, why, _heir(state, lost.get(record.id, ())))
+        for record, why in fallen.values()
     ]
     turn.tx.withdraw(gone, turn.now.wall_ms)
     # Others may have kept a better one than is kept here.
@@ -102,29 +111,49 @@ def _judge_live(turn: Turn, state: GroupState, live: Sequence[Signed]) -> None:
     types = {each.type for one in gone for each in (one.record, one.heir) if each is not None}
     if types & _MET_BY:
         turn.meet_anew()
+    return len(judged)
+
+
+def _falls(_: Signed, why: str | None) -> bool:
+    return why is not None
 
 
 def _heir(state: GroupState, newest_first: Iterable[Signed]) -> Signed | None:
     return next((each for each in newest_first if _why_not(state, each) is None), None)
 
 
-def _judge_kept(turn: Turn, state: GroupState, kept: Sequence[KeptVersion]) -> None:
-    """Quarantine lost versions that are not admitted, and merge quarantined ones that are."""
-    aside: list[tuple[Signed, str]] = []
-    lost: list[Signed] = []
-    back: list[Signed] = []
-    for each in kept:
-        why, is_aside = _why_not(state, each.record), each.state is VersionState.QUARANTINED
-        if why is None:
-            back.extend([each.record] if is_aside else [])
-            continue
-        lost.extend([] if is_aside else [each.record])
-        if why != each.why:
-            aside.append((each.record, why))
+def _judge_kept(turn: Turn, state: GroupState, kept: Sequence[KeptVersion]) -> int:
+    """Quarantine lost versions that are not admitted, and merge quarantined ones that are.
+
+    Returns how many were judged.
+    """
+    judged = list(_until_enough(kept, lambda each: _why_not(state, each.record), _changes_sides))
+    aside = [(each.record, why) for each, why in judged if why is not None and why != each.why]
     turn.tx.set_aside(aside, turn.now.wall_ms)
+    moved = [(each.record, why) for each, why in judged if _changes_sides(each, why)]
+    lost = {record.id for record, why in moved if why is not None}
     if lost:
-        mark_conflicts(turn, state.group, {each.id for each in lost})
-    _let_back(turn, state.group, back)
+        mark_conflicts(turn, state.group, lost)
+    _let_back(turn, state.group, [record for record, why in moved if why is None])
+    return len(judged)
+
+
+def _changes_sides(each: KeptVersion, why: str | None) -> bool:
+    """What is admitted leaves the quarantine, and what is not goes there."""
+    return (each.state is VersionState.QUARANTINED) is (why is None)
+
+
+def _until_enough(
+    versions: Iterable[T], judge: Callable[[T], str | None], moves: Callable[[T, str | None], bool]
+) -> Iterator[tuple[T, str | None]]:
+    """Versions, each with why it is not admitted, as long as one slice has room for its move."""
+    room = max(1, limits.SLICE_RECORDS // _MOVE_COST)
+    for each in versions:
+        why = judge(each)
+        yield each, why
+        room -= moves(each, why)
+        if not room:
+            return
 
 
 def _let_back(turn: Turn, group: GroupId, records: Sequence[Signed]) -> None:

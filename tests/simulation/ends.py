@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from peerstack import limits
 from peerstack.engine import Turn
+from peerstack.engine.merging import merge
 from peerstack.engine.writing import add_own_statements, sign_statement, stamp_for_statement
 from peerstack.groups.effect import seal_root
 from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Role, Seal
-from peerstack.ids import GroupId, UserId
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
-from peerstack.record import Signed
+from peerstack.record import Record, Signed
 from peerstack.testing.device import Device
 
 
@@ -68,3 +69,24 @@ def _seals(turn: Turn, closed: Signed, under: Hash, hashes: list[Hash]) -> Itera
         names = [each.hex() for each in hashes[start : start + size]]
         form = Seal(under.hex(), closed.hash.hex(), len(hashes), root, part, names)
         yield sign_statement(turn, closed.group, SEAL_TYPE, form, stamp)
+
+
+def give(device: Device, *records: Signed) -> None:
+    """Have a device hold records as if it had received them."""
+
+    def act(turn: Turn) -> None:
+        merge(turn, records[0].group, records, DeviceId(records[0].device))
+
+    device.perform(act)
+
+
+def pass_on(source: Device, target: Device, records: Sequence[Record]) -> None:
+    """Give a device live records of another's."""
+    group, ids = records[0].group, [record.id for record in records]
+    give(target, *source.read(lambda snapshot: snapshot.live(group, ids)).values())
+
+
+def hand_over(source: Device, target: Device, group: GroupId) -> None:
+    """Give a device another's statements, all in one turn."""
+    statements = source.perform(lambda turn: turn.statements(group))
+    target.perform(lambda turn: add_own_statements(turn, group, statements))

@@ -8,16 +8,17 @@ import pytest
 
 from peerstack import limits
 from peerstack.engine import Turn, writing
-from peerstack.engine.merging import merge
+from peerstack.engine.events import Woke
 from peerstack.engine.writing import secret_of
 from peerstack.groups.statements import GRANT_TYPE, GrantForm, Role
-from peerstack.ids import DeviceId, GroupId, RecordId
+from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
 from peerstack.record import Record, Signed
+from peerstack.signaling.rendezvous import JoinTopics
 from peerstack.store import LoggedChange, SetAside
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
-from tests.simulation.ends import remove, spare
+from tests.simulation.ends import give, hand_over, remove, spare
 from tests.simulation.people import family_of, live
 from tests.simulation.scripted import NOTE, Scripted, written_by
 from tests.simulation.scripted import secret_of as shared_secret_of
@@ -53,17 +54,15 @@ def told(device: Device, group: GroupId, record_id: RecordId) -> list[LoggedChan
     return [each for each in device.changes(group) if each.record.id == record_id]
 
 
+def conflicts(device: Device, group: GroupId) -> list[Hash]:
+    return device.read(lambda snapshot: snapshot.unseen_hashes(group))
+
+
 def stored(device: Device, record: Record) -> Signed:
     found = device.read(lambda snapshot: snapshot.get(record.group, record.id))
     assert found is not None
     assert found.hash == record.hash
     return found
-
-
-def hand_over(source: Device, target: Device, group: GroupId) -> None:
-    """Give a device another's statements, all in one turn."""
-    statements = source.perform(lambda turn: turn.statements(group))
-    target.perform(lambda turn: writing.add_own_statements(turn, group, statements))
 
 
 def waits(device: Device) -> bool:
@@ -173,9 +172,54 @@ def test_a_loser_without_the_right_is_no_conflict_any_more(family: Family) -> No
 
     together(world, ben)
 
-    assert cleo.read(lambda snapshot: snapshot.unseen_hashes(group)) == []
+    assert conflicts(cleo, group) == []
     assert [each.why for each in aside(cleo, group)] == [closed.hex()]
     assert live(cleo, group) == live(ana, group)
+    assert cleo.is_level(group)
+
+
+def test_what_a_loser_without_the_right_had_seen_is_a_conflict_again(family: Family) -> None:
+    world, group, ana, ben, cleo = family
+    note = ana.put(group, "note", {"title": "Milk"})
+    world.settle()
+    apart(world, ana, [ben, cleo])
+    edit = cleo.put(group, "note", {"title": "Soy milk"}, over=note)
+    world.settle()
+    loser = ben.put(group, "note", {"title": "mine"}, over=edit)
+    world.settle()
+    winner = ana.put(group, "note", {"title": "Oat milk"}, over=note)
+    give(cleo, stored(ana, winner))
+    assert conflicts(cleo, group) == [loser.hash]
+    remove(ana, group, ben.user.id)
+
+    together(world, ben)
+
+    assert cleo.get(group, note.id) == winner
+    assert conflicts(cleo, group) == conflicts(ana, group) == [edit.hash]
+    assert cleo.is_level(group)
+
+
+def test_what_the_fallen_had_seen_and_its_heir_had_not_is_a_conflict_again(family: Family) -> None:
+    world, group, ana, ben, cleo = family
+    note = ana.put(group, "note", {"title": "Milk"})
+    world.settle()
+    cleo.go_offline()
+    edit = ana.put(group, "note", {"title": "Soy milk"}, over=note)
+    world.settle()
+    heir = cleo.put(group, "note", {"title": "Oat milk"}, over=note)
+    cleo.go_online()
+    world.settle()
+    apart(world, ana, [ben, cleo])
+    fallen = ben.put(group, "note", {"title": "mine"}, over=edit)
+    world.settle()
+    assert cleo.get(group, note.id) == fallen
+    assert conflicts(cleo, group) == [heir.hash]
+    remove(ana, group, ben.user.id)
+
+    together(world, ben)
+
+    assert cleo.get(group, note.id) == ana.get(group, note.id) == heir
+    assert conflicts(cleo, group) == conflicts(ana, group) == [edit.hash]
     assert cleo.is_level(group)
 
 
@@ -267,7 +311,7 @@ def test_what_comes_back_and_has_been_replaced_since_goes_to_history(family: Fam
 
 def many_notes(monkeypatch: pytest.MonkeyPatch, family: Family) -> list[Record]:
     """More than fit into a few slices, on cleo's device alone; ben has been removed meanwhile."""
-    monkeypatch.setattr(limits, "SLICE_RECORDS", 4)
+    monkeypatch.setattr(limits, "SLICE_RECORDS", 20)
     world, group, ana, ben, cleo = family
     notes = ana.put_many(group, "note", [{"n": n} for n in range(20)])
     world.settle()
@@ -399,15 +443,14 @@ def test_a_withdrawn_secret_has_devices_meet_by_the_one_before(family: Family) -
     ben.perform(lambda turn: writing.write_new_secret(turn, group))
     world.settle()
     assert cleo.perform(lambda turn: secret_of(turn, group)) != before
-    ben.go_offline()
     remove(ana, group, ben.user.id)
-    world.heal()
+    statements = ana.perform(lambda turn: turn.statements(group))
+    cleo.engine.perform(lambda t: writing.add_own_statements(t, group, statements), cleo.now())
 
-    hand_over(ana, cleo, group)
-    world.settle()
+    wanted = cleo.engine.handle(Woke(), cleo.now())
 
     assert cleo.perform(lambda turn: secret_of(turn, group)) == before
-    assert cleo.is_level(group)
+    assert any(isinstance(effect, JoinTopics) for effect in wanted)
 
 
 def test_nobody_is_judged_again_where_no_right_has_changed(family: Family) -> None:
@@ -522,12 +565,3 @@ def make_writer(admin: Device, group: GroupId, member: Device) -> None:
         writing.add_own_statements(turn, group, [granted])
 
     admin.perform(act)
-
-
-def give(device: Device, *records: Signed) -> None:
-    """Have a device hold records as if it had received them, and tell others."""
-
-    def act(turn: Turn) -> None:
-        merge(turn, records[0].group, records, DeviceId(records[0].device))
-
-    device.perform(act)
