@@ -17,7 +17,7 @@ from peerstack import keys
 from peerstack.errors import Reason
 from peerstack.groups.rules import Admitted, Held, Verdict, judge_record
 from peerstack.groups.statements import group_id_fields, invite_proof_payload
-from peerstack.identity import device_id_fields, next_key_hash, user_id_fields
+from peerstack.identity import Fingerprint, device_id_fields, next_key_hash, user_id_fields
 from peerstack.ids import compose as compose_id
 from peerstack.keys import Label, Signer, sha256
 from peerstack.record import Signed
@@ -131,6 +131,15 @@ def _derived_ids() -> Iterator[Vector]:
             "salt": sha256(label.value, time_ms.to_bytes(8, "big"))[:16].hex(),
             "id": keys.derive_id(label, fields, time_ms),
         }
+
+
+def fingerprints() -> list[Vector]:
+    """What two people compare."""
+    found = (Fingerprint(each.id, each.user.root.public) for each in map(person, ("ana", "ben")))
+    return [
+        {"user": each.user, "root": each.root.hex(), "words": each.words, "digits": each.digits}
+        for each in found
+    ]
 
 
 # --- Keys. ----------------------------------------------------------------------------------------
@@ -365,6 +374,7 @@ def vectors() -> str:
         "protocol": 1,
         "labels": {label.name: label.value.hex() for label in Label},
         "ids": ids(),
+        "fingerprints": fingerprints(),
         "keys": key_vectors(),
         "bodies": bodies(),
         "statements": statements(story),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
-import nacl.pwhash.argon2id
 from mnemonic import Mnemonic
 
 from peerstack.identity import ROTATE_TYPE, Fingerprint, Rotation, next_key_hash, read_identity
@@ -37,24 +35,6 @@ def test_it_is_nine_words_or_thirty_digits() -> None:
     assert len(words.split(" ")) == 9
     assert set(words.split(" ")) <= set(WORD_LIST)
     assert re.fullmatch(r"\d{5}( \d{5}){5}", digits)
-
-
-def test_it_is_what_the_protocol_says() -> None:
-    """Worked out again, without a line of the code that is tested."""
-    label, user = b"peerstack/1 fingerprint\0", ANA.id.encode()
-    framed = b"\0\0\0\x1a" + user + b"\0\0\0\x20" + KEY
-    salt = hashlib.sha256(label + user).digest()[:16]
-    tag = nacl.pwhash.argon2id.kdf(32, label + framed, salt, opslimit=1, memlimit=16 * 2**20)
-    bits = "".join(f"{byte:08b}" for byte in tag)
-
-    words, digits = of(ANA.id, KEY)
-
-    assert words.split(" ") == [
-        WORD_LIST[int(bits[start : start + 11], 2)] for start in range(0, 99, 11)
-    ]
-    assert digits.split(" ") == [
-        f"{int(bits[start : start + 40], 2) % 100_000:05}" for start in range(0, 240, 40)
-    ]
 
 
 def test_another_user_or_another_key_has_another_one_in_both_forms() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import nacl.bindings
 import nacl.pwhash.argon2id
 import pytest
+from mnemonic import Mnemonic
 
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
@@ -104,6 +105,23 @@ def test_a_derived_id_is_80_bits_of_argon2id(vector: Vector) -> None:
     assert framed([bytes.fromhex(part) for part in vector["parts"]]) == fields
     assert hashlib.sha256(label + time_ms.to_bytes(8, "big")).digest()[:16] == salt
     assert in_base_32(time_ms << 80 | int.from_bytes(tag[:10], "big")) == vector["id"]
+
+
+@pytest.mark.parametrize("vector", ALL["fingerprints"], ids=lambda v: v["user"])
+def test_a_fingerprint_is_99_bits_of_argon2id_as_words_and_as_digits(vector: Vector) -> None:
+    label = bytes.fromhex(ALL["labels"]["FINGERPRINT"])
+    user, root = vector["user"].encode(), bytes.fromhex(vector["root"])
+    salt = hashlib.sha256(label + user).digest()[:16]
+    kdf = nacl.pwhash.argon2id.kdf
+    tag = kdf(32, label + framed([user, root]), salt, opslimit=1, memlimit=16 * 1024 * 1024)
+    bits = "".join(f"{byte:08b}" for byte in tag)
+    word_list = Mnemonic("english").wordlist
+
+    places = [int(bits[start : start + 11], 2) for start in range(0, 9 * 11, 11)]
+    groups = [int.from_bytes(tag[start : start + 5], "big") for start in range(0, 6 * 5, 5)]
+
+    assert [word_list[place] for place in places] == vector["words"].split(" ")
+    assert [f"{group % 100_000:05}" for group in groups] == vector["digits"].split(" ")
 
 
 @pytest.mark.parametrize("vector", KEYS["ed25519"], ids=lambda v: v["seed"][:8])

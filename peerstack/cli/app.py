@@ -12,6 +12,7 @@ from peerstack import __version__
 from peerstack.cli import (
     demo,
     device_commands,
+    link_commands,
     people_commands,
     profile_commands,
     record_commands,
@@ -39,6 +40,7 @@ def cli() -> None:
 for _module in (
     profile_commands,
     device_commands,
+    link_commands,
     sharing_commands,
     people_commands,
     role_commands,

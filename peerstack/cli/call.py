@@ -245,11 +245,16 @@ def profile_path(text: str) -> Path:
 
 def new_passphrase() -> str:
     """The passphrase to seal new keys under: from the environment, or asked for twice."""
-    given = os.environ.get("PEERSTACK_PASSPHRASE")
+    given = given_passphrase()
     if given:
         return given
     asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
     return asked
+
+
+def given_passphrase() -> str | None:
+    """The passphrase that the environment gives."""
+    return os.environ.get("PEERSTACK_PASSPHRASE") or None
 
 
 def login_name() -> str:

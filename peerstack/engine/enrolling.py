@@ -171,7 +171,7 @@ def follow(turn: Turn, peers: Mapping[Link, Peer]) -> None:
             turn.me.links.outbox.append((connection, wire.Enrolled(complete=False)))
     if pending.handover is not None and not pending.keeping and _is_usable(turn, pending.handover):
         pending.keeping = True
-        said_of_us = turn.tx.statements([turn.me.user.id])
+        said_of_us = turn.tx.identities([turn.me.user.id])
         mine = tuple(each for each in said_of_us if is_identity_type(each.type))
         name = turn.state(turn.me.user.id).identities[turn.me.user.id].name
         root, kit_key = pending.handover.root, pending.handover.kit_key

@@ -20,7 +20,6 @@ from peerstack.identity import (
     Device,
     Identity,
     Whereabouts,
-    is_identity_type,
     next_key_hash,
     read_identity,
 )
@@ -84,7 +83,7 @@ def kit_content(turn: Turn) -> KitContent:
             "you have recovered since, and have another phrase now; write the kit on the device on "
             "which you did"
         )
-    about = [each for each in turn.tx.statements([user.id]) if is_identity_type(each.type)]
+    about = turn.tx.identities([user.id])
     servers = profile.servers(turn)[-limits.KIT_SERVERS :]
     groups = tuple(known_groups(turn).values())
     return KitContent(user.kit_key, about, Whereabouts(tuple(servers), groups))

@@ -132,7 +132,7 @@ class TurnReplica:
         pending = pending_joins(self._turn).get(group)
         if state.role(me.id) is None and pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
-            return [*self._turn.tx.statements([me.id]), join]
+            return [*self._turn.tx.identities([me.id]), join]
         left = state.membership(me.id) is Membership.LEFT
         return self._introduced_by(state.parting(me.id) if left else state.vouching(me.id), me.id)
 
@@ -143,7 +143,7 @@ class TurnReplica:
     def _introduced_by(self, chain: Sequence[Signed], user: UserId) -> Sequence[Signed]:
         """Some statements of a group, behind what says who a user and their signers are."""
         signers = {signed.signer for signed in chain} | {user}
-        return [*self._turn.tx.statements(signers), *chain]
+        return [*self._turn.tx.identities(signers), *chain]
 
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:
         """See `Replica`."""

@@ -123,7 +123,7 @@ def _state(turn: Turn, group: GroupId, items: Sequence[Signed]) -> GroupState:
     newcomers = {item.signer for item in items} - turn.state(group).identities.keys()
     if not newcomers:
         return turn.state(group)
-    return GroupState.of(group, [*turn.statements(group), *turn.tx.statements(newcomers)])
+    return GroupState.of(group, [*turn.statements(group), *turn.tx.identities(newcomers)])
 
 
 def _checks_untrusted(

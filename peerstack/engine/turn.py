@@ -113,8 +113,10 @@ class Turn:
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""
-        signers = {signed.signer for signed in self.tx.statements([group])}
-        return self.tx.statements([group, *signers])
+        own = self.tx.statements(group)
+        identities = self.tx.identities({signed.signer for signed in own})
+        both = {signed.hash: signed for signed in (*own, *identities)}
+        return sorted(both.values(), key=lambda signed: signed.order)
 
     def own_state(self, group: GroupId) -> GroupState:
         """As `state`, for a group that this device is in. Raises `NotFound` for another."""

@@ -124,12 +124,13 @@ def open_linked_sync(
     passphrase: str | None = None,
     *,
     timeout: float = LINK_S,
+    on_problem: Callable[[str], None] | None = None,
     indexes: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.open_linked`, as an ordinary context manager.
 
-    `on_digits` is called in the thread in which the node runs.
+    `on_digits` and `on_problem` are called in the thread in which the node runs.
     """
     opening = open_linked(
         path,
@@ -138,6 +139,7 @@ def open_linked_sync(
         device_name,
         passphrase,
         timeout=timeout,
+        on_problem=on_problem,
         indexes=indexes,
         address_book=address_book,
     )
@@ -331,6 +333,11 @@ class SyncLinking:
     def device_name(self) -> str:
         """As `Linking.device_name`."""
         return self._linking.device_name
+
+    @property
+    def is_current(self) -> bool:
+        """As `Linking.is_current`."""
+        return self._linking.is_current
 
     @property
     def turned_away(self) -> int:

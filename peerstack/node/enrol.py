@@ -35,6 +35,9 @@ LINK_S: Final = limits.LINK_MS / 1000
 _HANDOVER_S: Final = 10.0
 """How long a certified device waits for what else it is given; it comes later where it must."""
 
+_TELL_AFTER_S: Final = 0.5
+"""A problem is told once it has lasted this long: some are over at once."""
+
 _AGAIN: Final = "make another link on the other device, and link this one by that"
 _ENDED: Final = {
     Ending.REFUSED: "the other device refused: its owner said that the digits differ. If they did, "
@@ -54,6 +57,7 @@ async def open_linked(
     passphrase: str | None = None,
     *,
     timeout: float = LINK_S,
+    on_problem: Callable[[str], None] | None = None,
     indexes: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> AsyncIterator[Node]:
@@ -63,7 +67,8 @@ async def open_linked(
     `on_digits` is called on the event loop with six digits, such as "123 456", which that device
     shows too; again with others where the two were cut off. The block is entered once its owner
     has confirmed there that they are the same. `device_name` is what the user's devices call this
-    one (by default, what the machine is called); what follows is as in `open`.
+    one (by default, what the machine is called). `on_problem` is called, on the event loop too,
+    with whatever keeps this device from the other one for longer. What follows is as in `open`.
 
     Cut short, this may be repeated with the same link while that lasts, or with a new one.
 
@@ -91,7 +96,8 @@ async def open_linked(
         lambda turn: enrolling.begin(turn, link, name),
     )
     try:
-        await _until_linked(node, on_digits, timeout)
+        async with _told(node, on_problem):
+            await _until_linked(node, on_digits, timeout)
         yield node
     finally:
         await node.close()
@@ -121,7 +127,7 @@ def _is_certified(path: Path, user: User) -> bool:
     store = Store.open(path)
     try:
         with store.snapshot() as snapshot:
-            state = GroupState.of(user.id, snapshot.statements([user.id]))
+            state = GroupState.of(user.id, snapshot.identities([user.id]))
             return state.device(user.id, user.device) is not None
     finally:
         store.close()
@@ -150,6 +156,32 @@ async def _until_linked(node: Node, on_digits: Callable[[str], None], timeout_s:
     except TimeoutError:
         if not known.certified:
             raise LinkPending(_why_pending(node, shown)) from None
+
+
+@asynccontextmanager
+async def _told(node: Node, on_problem: Callable[[str], None] | None) -> AsyncIterator[None]:
+    """Meanwhile, tell of each problem that lasts, once."""
+    if on_problem is None:
+        yield
+        return
+    telling = asyncio.get_running_loop().create_task(_tell(node, on_problem))
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait({telling})
+
+
+async def _tell(node: Node, on_problem: Callable[[str], None]) -> None:
+    before: set[str] = set()
+    told: set[str] = set()
+    while True:
+        now = set(node.hindrances())
+        for problem in sorted((now & before) - told):
+            told.add(problem)
+            on_problem(problem)
+        before = now
+        await asyncio.sleep(_TELL_AFTER_S)
 
 
 def _why_pending(node: Node, shown: str | None) -> str:

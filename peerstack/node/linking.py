@@ -71,6 +71,11 @@ class Linking:
         return self._shown.side.name if self._shown is not None else ""
 
     @property
+    def is_current(self) -> bool:
+        """Whether the digits that were given last are still those of the moment."""
+        return self._shown is not None and self._opened.candidate is self._shown
+
+    @property
     def turned_away(self) -> int:
         """How many devices came while another was being linked: others have the link, then."""
         return self._opened.turned_away

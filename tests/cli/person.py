@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,12 @@ class Running:
 
     def until_event(self, kind: str, **fields: Any) -> Json:
         return self.until(lambda found: found["event"] == kind and fields.items() <= found.items())
+
+    def type(self, line: str) -> None:
+        """Answer a question."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
 
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
@@ -75,8 +81,7 @@ class Person:
 
     def confirm(self, *words: str, wrong: int = 0, **environment: str) -> list[Json]:
         """Run `recovery --json` and give the words that it asks back, wrong ones first."""
-        command = ["recovery", *words, "--json"]
-        with self._popen(command, environment, subprocess.PIPE) as process:
+        with self._start("recovery", *words, "--json", **environment) as process:
             assert process.stdout is not None
             asked: Json = json.loads(process.stdout.readline())
             right = [asked["phrase"][place - 1] for place in asked["asked"]]
@@ -95,16 +100,11 @@ class Person:
                 process.kill()
 
     def _start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        return self._popen(words, environment, subprocess.DEVNULL)
-
-    def _popen(
-        self, words: Sequence[str], environment: Mapping[str, str], stdin: int
-    ) -> subprocess.Popen[str]:
         ours = {k: v for k, v in os.environ.items() if not k.startswith("PEERSTACK_")}
         path = os.pathsep.join(str(ROOT / folder) for folder in ("", "server"))
         return subprocess.Popen(
             [sys.executable, "-m", "peerstack", *words],
-            stdin=stdin,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

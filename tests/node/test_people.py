@@ -135,6 +135,17 @@ async def test_a_change_of_keys_shows_until_they_are_compared_again(tmp_path: Pa
         assert node.status().problems == []
 
 
+async def test_a_change_of_keys_is_no_reason_why_nothing_is_level(tmp_path: Path) -> None:
+    async with ana_and_ben(tmp_path) as (node, family):
+        await node.verify(BEN.id)
+        await rotate(node, family.id, BEN)
+
+        with pytest.raises(peerstack.NotSynced) as caught:
+            await node.wait_synced(0)
+
+        assert "keys" not in str(caught.value)
+
+
 async def test_a_change_of_keys_of_somebody_never_compared_is_no_problem(tmp_path: Path) -> None:
     async with ana_and_ben(tmp_path) as (node, family):
         await rotate(node, family.id, BEN)
