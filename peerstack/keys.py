@@ -65,6 +65,7 @@ class Label(enum.Enum):
     TOPIC = b"peerstack/1 topic\0"
     TAG = b"peerstack/1 tag\0"
     BOX = b"peerstack/1 box\0"
+    AUDIT = b"peerstack/1 audit\0"
 
 
 def sha256(*parts: bytes) -> Hash:
