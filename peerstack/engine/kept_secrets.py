@@ -50,7 +50,7 @@ def secret_id(group: GroupId) -> RecordId:
 def secret_of(turn: Turn, group: GroupId) -> Secret | None:
     """The discovery secret of a group, where its record is here and well formed."""
     live = turn.tx.get(group, secret_id(group))
-    return _secret_in(live.value) if live else None
+    return secret_in(live.value) if live else None
 
 
 def remember(turn: Turn, group: GroupId, secrets: Iterable[Secret]) -> None:
@@ -75,7 +75,7 @@ def remember(turn: Turn, group: GroupId, secrets: Iterable[Secret]) -> None:
 def remember_versions(turn: Turn, group: GroupId, versions: Iterable[Signed]) -> None:
     """Take up what admitted versions of a `$secret` say; even a loser may have been live once."""
     in_order = sorted(versions, key=lambda each: each.order)
-    found = (_secret_in(each.value) for each in in_order)
+    found = (secret_in(each.value) for each in in_order)
     remember(turn, group, [secret for secret in found if secret is not None])
 
 
@@ -83,7 +83,7 @@ def secrets_of(turn: Turn, group: GroupId) -> GroupSecrets:
     """The secrets of a group, as they are now."""
     kept = _load(turn, group)
     live = turn.tx.get(group, secret_id(group))
-    present = _secret_in(live.value) if live else None
+    present = secret_in(live.value) if live else None
     holders = {turn.me.user.device}
     if live is not None and present is not None:
         kept = _with_present(kept, present)
@@ -133,7 +133,8 @@ def _with_present(kept: Sequence[_Kept], present: Secret) -> list[_Kept]:
     return [*(each for each in kept if each.text != text), _Kept(text)]
 
 
-def _secret_in(value: JsonObject) -> Secret | None:
+def secret_in(value: JsonObject) -> Secret | None:
+    """The secret in the value of a `$secret` or `$data.group`, where it is well formed."""
     text = value.get("secret")
     try:
         decoded = bytes.fromhex(text) if isinstance(text, str) else b""

@@ -9,6 +9,8 @@ from itertools import zip_longest
 from peerstack import limits
 from peerstack.engine.joining import meeting_invites, pending_joins
 from peerstack.engine.kept_secrets import GroupSecrets, secrets_of
+from peerstack.engine.link_messages import meeting_secrets
+from peerstack.engine.parting import removed_lately, untold
 from peerstack.engine.turn import Turn
 from peerstack.errors import RemoteError
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
@@ -23,12 +25,17 @@ from peerstack.session.replica import SecretKind, SharedSecret
 def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     """All by which a peer may recognise a group of this device, or see a newcomer in it.
 
-    The members' secrets first, the user's own group's before all; then those of invites and of
-    pairs; then those that groups had before, the newest of each group first.
+    Those of devices that are being linked first, since somebody is waiting; then the members', the
+    user's own group's before all; then those of invites and of pairs; then those that groups had
+    before, the newest of each group first.
     """
+    if turn.is_revoked:
+        # Nobody has anything for this device any more.
+        return ()
     if turn.secrets is None:
         kept = {group: secrets_of(turn, group) for group in _looked_for(turn)}
         found = [
+            *meeting_secrets(turn),
             *_present(kept),
             *_of_pending_joins(turn),
             *_of_invites(turn),
@@ -45,9 +52,11 @@ def _groups(turn: Turn) -> Iterator[GroupState]:
 
 
 def _looked_for(turn: Turn) -> Iterator[GroupId]:
-    """The groups that the user is in, as far as is known: not those that they were in."""
+    """The groups that the user is in, as far as is known, and those to hear of their end in."""
+    ended = {*untold(turn), *removed_lately(turn)}
     for state in _groups(turn):
-        if state.membership(turn.me.user.id) in (Membership.MEMBER, Membership.NONE):
+        within = state.membership(turn.me.user.id) in (Membership.MEMBER, Membership.NONE)
+        if within or state.group in ended:
             yield state.group
 
 
@@ -85,10 +94,11 @@ def _of_pairs(turn: Turn, kept: _Kept) -> Iterator[SharedSecret]:
 
 def _admin_devices(state: GroupState) -> Iterator[Device]:
     """The devices of everybody who is or was an admin."""
-    for user in {each.grant.user for each in state.effect.standing.values() if each.grant.is_admin}:
-        for device in state.identities[user].devices.values():
-            if state.is_active(user, device.id):
-                yield device
+    for user, standings in state.effect.standing.items():
+        if any(each.grant.is_admin for each in standings):
+            for device in state.identities[user].devices.values():
+                if state.is_active(user, device.id):
+                    yield device
 
 
 def _pair(turn: Turn, group: GroupId, device: Device) -> Iterator[SharedSecret]:

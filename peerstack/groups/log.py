@@ -54,6 +54,11 @@ class Grant:
         """Whether its holder may grant and end."""
         return self.role is Role.ADMIN
 
+    @property
+    def order(self) -> tuple[int, Hash]:
+        """Grants in the order of their times; of one time, in that of their hashes."""
+        return (self.since_ms, self.hash)
+
 
 @dataclass(frozen=True, slots=True)
 class StatementLog:
@@ -130,11 +135,14 @@ class StatementLog:
         return grant.is_admin and (not target.is_admin or self.is_above(grant.hash, target))
 
     def may_end_invite(self, grant: Grant, invite: Invite) -> bool:
-        """Whether the holder of a grant has the authority to end an invite: as what it gives."""
+        """Whether the holder of a grant has the authority to end an invite.
+
+        Any admin; where it makes admins, who made it and those above them.
+        """
         maker = self.grants[named(invite.under)]
-        if invite.role != Role.ADMIN.label:
+        if not grant.is_admin or invite.role != Role.ADMIN.label:
             return grant.is_admin
-        return grant.hash == maker.hash or self.is_above(grant.hash, maker)
+        return grant.user == maker.user or self.is_above(grant.hash, maker)
 
     def with_references(self, statements: Iterable[Hash]) -> list[Signed]:
         """Some statements and all that they name, by whatever steps, of this group."""

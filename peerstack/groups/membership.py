@@ -6,25 +6,25 @@ The same statements give the same `GroupState` on every device, in whatever orde
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self
 
 from msgspec import UNSET
 
-from peerstack.groups.effect import Effect, End, Standing, effect_of
+from peerstack.groups.effect import Effect, Standing, effect_of
 from peerstack.groups.log import Entry, Grant, StatementLog
+from peerstack.groups.seals import End
 from peerstack.groups.statements import (
     GROUP_TYPE,
     JOIN_TYPE,
-    Admit,
     Invite,
     Join,
     Role,
     named,
 )
-from peerstack.identity import Device, Identity
+from peerstack.identity import Device, Identity, Revoked
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
@@ -48,6 +48,10 @@ class Rights:
 
     grants: tuple[tuple[Role, int, End | None], ...]
     devices: tuple[tuple[DeviceId, int, End | None], ...]
+    """Those that count."""
+    certified: frozenset[DeviceId]
+    """Those that do not count as well."""
+    forked: bool
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,25 @@ class GroupState:
         """Where a device that counts ends, and what of it stays in this group."""
         return self.effect.device_ends.get((user, device))
 
+    def spares(self, signed: Signed) -> bool:
+        """Whether the device that signed something counts, and what it signed stays."""
+        if self.device(signed.signer, signed.device) is None:
+            return False
+        end = self.device_end(signed.signer, signed.device)
+        return end is None or end.spares(signed)
+
+    def revocation(self, revoke: Hash) -> tuple[UserId, Revoked] | None:
+        """What a `$revoke` says, and of whose device."""
+        return self._revocations.get(revoke)
+
+    @cached_property
+    def _revocations(self) -> Mapping[Hash, tuple[UserId, Revoked]]:
+        return {
+            revoke: (user, revoked)
+            for user, identity in self.identities.items()
+            for revoke, revoked in identity.revocations.items()
+        }
+
     def is_active(self, user: UserId, device: DeviceId) -> bool:
         """Whether a device counts, and was not revoked."""
         found = self.device(user, device)
@@ -117,14 +140,24 @@ class GroupState:
 
     # --- Roles. ---------------------------------------------------------------------------------
 
-    def standing_of(self, user: UserId) -> Iterator[Standing]:
-        """Every grant of the user that stands, ended or not."""
-        return (each for each in self.effect.standing.values() if each.grant.user == user)
+    def grants_of(self, user: UserId) -> Sequence[Grant]:
+        """Every grant that was made to the user, whether it stands or not."""
+        return self._grants_by_user.get(user, ())
+
+    @cached_property
+    def _grants_by_user(self) -> Mapping[UserId, Sequence[Grant]]:
+        found: dict[UserId, list[Grant]] = {}
+        for grant in self.log.grants.values():
+            found.setdefault(grant.user, []).append(grant)
+        return found
+
+    def standing_of(self, user: UserId) -> Sequence[Standing]:
+        """Every grant of the user that stands, ended or not, the oldest first."""
+        return self.effect.standing.get(user, ())
 
     def open_grants(self, user: UserId) -> list[Grant]:
         """Every grant that the user holds now, the oldest first."""
-        held = [each.grant for each in self.standing_of(user) if each.end is None]
-        return sorted(held, key=lambda grant: (grant.since_ms, grant.hash))
+        return [each.grant for each in self.standing_of(user) if each.end is None]
 
     def role_at(self, user: UserId, time_ms: int) -> Role | None:
         """The highest role that the user held at a moment; None for somebody who was no member."""
@@ -145,72 +178,78 @@ class GroupState:
 
     def members(self) -> Mapping[UserId, Role]:
         """The role of every member."""
-        roles: dict[UserId, Role] = {}
-        for each in self.effect.standing.values():
-            if each.end is None:
-                grant = each.grant
-                roles[grant.user] = max(grant.role, roles.get(grant.user, grant.role))
-        return roles
+        roles = ((user, self.role(user)) for user in self.effect.standing)
+        return {user: role for user, role in roles if role is not None}
 
     def membership(self, user: UserId) -> Membership:
         """How a user stands to the group."""
         if self.role(user) is not None:
             return Membership.MEMBER
-        ends = [each.end for each in self.standing_of(user) if each.end is not None]
-        if not ends:
+        latest = self._latest_end(user)
+        if latest is None:
             return Membership.NONE
-        latest = max(ends, key=lambda end: (end.at_ms, end.by))
         by, _ = self.forms[latest.by]
         return Membership.LEFT if by.signer == user else Membership.REMOVED
 
+    def ended_ms(self, user: UserId) -> int | None:
+        """When the last right of a former member ended; None for members, and who never was one."""
+        latest = self._latest_end(user) if self.role(user) is None else None
+        return latest.at_ms if latest is not None else None
+
+    def _latest_end(self, user: UserId) -> End | None:
+        ends = (each.end for each in self.standing_of(user) if each.end is not None)
+        return max(ends, key=lambda end: (end.at_ms, end.by), default=None)
+
     def rights(self, user: UserId) -> Rights:
         """All that decides which records of the user are admitted."""
-        grants = sorted(
-            self.standing_of(user), key=lambda each: (each.grant.since_ms, each.grant.hash)
-        )
         identity = self.identities.get(user)
-        devices = sorted(identity.devices.values(), key=lambda each: each.id) if identity else ()
+        counting = sorted(identity.devices.values(), key=lambda each: each.id) if identity else ()
         return Rights(
-            tuple((each.grant.role, each.grant.since_ms, each.records_end) for each in grants),
-            tuple((each.id, each.since_ms, self.device_end(user, each.id)) for each in devices),
+            tuple(
+                (each.grant.role, each.grant.since_ms, each.records_end)
+                for each in self.standing_of(user)
+            ),
+            tuple((each.id, each.since_ms, self.device_end(user, each.id)) for each in counting),
+            frozenset(identity.certified) if identity else frozenset(),
+            identity is not None and identity.forked,
         )
 
     # --- Invites and joins. ---------------------------------------------------------------------
 
     def invites(self) -> Iterator[tuple[Signed, Invite]]:
         """Every invite whose maker had the right to it, ended or not."""
-        for signed, form in self.forms.values():
-            if isinstance(form, Invite):
-                maker = self.effect.standing.get(named(form.under))
-                if maker is not None and maker.gives(signed):
-                    yield signed, form
+        for invite in self.effect.invites:
+            signed, form = self.forms[invite]
+            assert isinstance(form, Invite)
+            yield signed, form
 
     def invite(self, invite: Hash) -> Invite | None:
         """The invite of a hash."""
         return self.log.invite(invite)
 
     def invite_closed_ms(self, invite: Hash) -> int | None:
-        """When an invite was ended, itself or with its maker's right; None where it was not."""
-        form = self.log.invite(invite)
-        maker = self.effect.standing.get(named(form.under)) if form else None
-        ends = [self.effect.closed_invites.get(invite)]
-        ends.append(maker.end.at_ms if maker is not None and maker.end is not None else None)
-        return min((end for end in ends if end is not None), default=None)
+        """When an invite was ended, itself or with its maker's right; None where it was not.
+
+        One that was made without the right to it was never open: 0.
+        """
+        return self.effect.invites.get(invite, 0)
 
     def uses_of(self, invite: Hash) -> int:
         """How many joins were let in by an invite."""
-        return len({form.join for _, form in self._admits_by(invite)})
+        return len({grant.consent for grant in self._let_in_by.get(invite, ())})
 
     def latest_use_ms(self, invite: Hash) -> int | None:
         """When somebody was last let in by an invite (Unix milliseconds)."""
-        return max((signed.modified for signed, _ in self._admits_by(invite)), default=None)
+        return max((grant.since_ms for grant in self._let_in_by.get(invite, ())), default=None)
 
-    def _admits_by(self, invite: Hash) -> Iterator[tuple[Signed, Admit]]:
-        for signed, form in self.forms.values():
-            if isinstance(form, Admit):
-                join = self.join(named(form.join))
-                if join is not None and join[1].invite == invite.hex():
-                    yield signed, form
+    @cached_property
+    def _let_in_by(self) -> Mapping[Hash, Sequence[Grant]]:
+        found: dict[Hash, list[Grant]] = {}
+        for of_user in self.effect.standing.values():
+            for grant in (each.grant for each in of_user):
+                if grant.invite is not None:
+                    found.setdefault(grant.invite, []).append(grant)
+        return found
 
     def join(self, join: Hash) -> tuple[Signed, Join] | None:
         """The join of a hash."""
@@ -219,22 +258,33 @@ class GroupState:
     def joins_of(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
         """The joins by invite that a device of a user made and that may still let it in."""
         left_ms = self.effect.left.get(user, -1)
-        for signed, form in self.forms.values():
-            if not isinstance(form, Join) or form.invite is UNSET:
+        removed_ms = self.effect.removed.get(user, -1)
+        for signed in self._consents_by_user.get(user, ()):
+            join = self.log.join(signed.hash)
+            if join is None or join[1].invite is UNSET or signed.device != device:
                 continue
-            usable = signed.modified > left_ms and signed.hash not in self.effect.spent
-            if usable and (signed.signer, signed.device) == (user, device):
-                yield signed, form
+            invite, _ = self.forms[named(join[1].invite)]
+            again = signed.hash in self.effect.spent or invite.modified < removed_ms
+            if signed.modified > left_ms and not again and self.spares(signed):
+                yield join
 
     def consent_of(self, user: UserId) -> Hash | None:
         """The latest statement by which the user agreed to be in the group, if it still counts."""
         after_ms = self.effect.left.get(user, -1)
         consents = [
             (signed.modified, signed.hash)
-            for signed, _ in self.forms.values()
-            if signed.signer == user and signed.type in _CONSENTS and signed.modified > after_ms
+            for signed in self._consents_by_user.get(user, ())
+            if signed.modified > after_ms and self.spares(signed)
         ]
         return max(consents, default=(0, None))[1]
+
+    @cached_property
+    def _consents_by_user(self) -> Mapping[UserId, Sequence[Signed]]:
+        found: dict[UserId, list[Signed]] = {}
+        for signed, _ in self.forms.values():
+            if signed.type in _CONSENTS:
+                found.setdefault(signed.signer, []).append(signed)
+        return found
 
     # --- To be shown to others. -----------------------------------------------------------------
 
@@ -244,6 +294,20 @@ class GroupState:
         return self.log.with_references([grant.hash] if grant else [])
 
     def parting(self, user: UserId) -> list[Signed]:
-        """The group statements that show why the user is a member no more."""
-        ends = (each.end.by for each in self.standing_of(user) if each.end is not None)
+        """The group statements that show why a user who had been let in is a member no more.
+
+        They may have been let in by who had no right to it, or by an invite that had ended: so
+        these are the ends of all that their grants rest on.
+        """
+        grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
+        rests_on = {signed.hash for signed in self.log.with_references(grants)}
+        ends = [
+            signed.hash
+            for signed, close in self.log.closes()
+            if named(close.target) in rests_on or signed.signer == user
+        ]
         return self.log.with_references(ends)
+
+    def was_let_in(self, user: UserId) -> bool:
+        """Whether anybody ever gave the user a role, by right or not."""
+        return any(grant.user == user for grant in self.log.grants.values())

@@ -13,7 +13,6 @@ from msgspec import UNSET
 
 from peerstack import limits
 from peerstack.errors import Reason
-from peerstack.groups.effect import End
 from peerstack.groups.log import Grant
 from peerstack.groups.membership import GroupState
 from peerstack.groups.statements import (
@@ -30,7 +29,6 @@ from peerstack.groups.statements import (
     invite_proof_check,
     named,
 )
-from peerstack.identity import Revoked
 from peerstack.keys import Check, DerivedIdCheck, Hash, Label
 from peerstack.record import PROFILE_TYPE, SECRET_TYPE, Signed
 
@@ -88,42 +86,35 @@ def judge_record(state: GroupState, record: Signed, now_ms: int) -> RecordVerdic
         return Refused(Reason.WRONG_GROUP)
     if record.modified > now_ms + limits.FUTURE_MS:
         return Held(record.modified - limits.FUTURE_MS)
-    identity = state.identities.get(record.signer)
-    device = state.device(record.signer, record.device)
-    if identity is None or (device is None and identity.forked):
+    certified = state.certified(record.signer, record.device)
+    if certified is None:
         return MISSING
-    if device is None:
-        unknown = record.device not in identity.certified
-        return MISSING if unknown else Refused(Reason.DEVICE_ENDED)
-    if record.modified <= device.since_ms:
+    if record.modified <= certified.since_ms:
         return Refused(Reason.NO_ROLE)
-    end = state.device_end(record.signer, record.device)
-    if end is not None and not end.spares(record):
-        return _left_out(end, record) or Refused(Reason.DEVICE_ENDED)
-    return _judge_role(state, record)
-
-
-def _judge_role(state: GroupState, record: Signed) -> RecordVerdict:
-    """Whether any grant of the signer gives what the record needs."""
     needed = role_needed(record.type)
-    outside: Quarantined | None = None
-    for standing in state.standing_of(record.signer):
-        grant, end = standing.grant, standing.records_end
-        if grant.role < needed or record.modified <= grant.since_ms:
-            continue
-        if end is None or end.spares(record):
-            return ADMITTED
-        outside = _earliest(outside, _left_out(end, record))
-    return outside or Refused(Reason.NO_ROLE)
+    rights = [
+        each.records_end
+        for each in state.standing_of(record.signer)
+        if each.grant.role >= needed and each.grant.since_ms < record.modified
+    ]
+    if any(end is not None and record.hash in end.named for end in rights):
+        return ADMITTED  # Whatever becomes of its device, since others saw fit to keep it.
+    if not any(end is None or end.spares(record) for end in rights):
+        left_out = [end.by for end in rights if end is not None and end.leaves_out(record)]
+        # Any will do, as long as it is the same on every device.
+        return Quarantined(min(left_out)) if left_out else Refused(Reason.NO_ROLE)
+    return _judge_device(state, record)
 
 
-def _left_out(end: End, record: Signed) -> Quarantined | None:
-    return Quarantined(end.by) if end.leaves_out(record) else None
-
-
-def _earliest(one: Quarantined | None, other: Quarantined | None) -> Quarantined | None:
-    # Any will do, as long as it is the same on every device.
-    return min((each for each in (one, other) if each), key=lambda each: each.ends, default=None)
+def _judge_device(state: GroupState, record: Signed) -> RecordVerdict:
+    """Whether the device that signed a record counts, and what it signed stays."""
+    if state.device(record.signer, record.device) is None:
+        forked = state.identities[record.signer].forked
+        return MISSING if forked else Refused(Reason.DEVICE_ENDED)
+    end = state.device_end(record.signer, record.device)
+    if end is None or end.spares(record):
+        return ADMITTED
+    return Quarantined(end.by) if end.leaves_out(record) else Refused(Reason.DEVICE_ENDED)
 
 
 def statement_checks_untrusted(state: GroupState, signed: Signed) -> Sequence[Check] | None:
@@ -245,11 +236,9 @@ def _judge_close(state: GroupState, signed: Signed, close: Close) -> Verdict:
     verdict = _judge_under(state, signed, close.under, Role.READER)
     if verdict is not ADMITTED:
         return verdict
-    target = state.forms.get(named(close.target))
-    if target is None:
+    if named(close.target) not in state.forms:
         return MISSING
-    if target[0].modified >= signed.modified:
-        return _NO
+    # It may be later than its own end: else a right dated into the future could never be ended.
     return ADMITTED if _may_close(state, signed, close) else _NO
 
 
@@ -271,23 +260,18 @@ def _judge_seal(state: GroupState, signed: Signed, seal: Seal) -> Verdict:
     verdict = _judge_under(state, signed, seal.under, Role.READER)
     if verdict is not ADMITTED:
         return verdict
-    ends, revoked = state.forms.get(named(seal.ends)), _revoked(state, named(seal.ends))
-    if ends is None and revoked is None:
-        return MISSING
+    revoked = state.revocation(named(seal.ends))
     if revoked is not None:
-        own = state.certified(signed.signer, revoked.device) is not None
-        other = revoked.device != signed.device
-        return ADMITTED if own and other and revoked.at_ms < signed.modified else _NO
-    assert ends is not None
+        user, revocation = revoked
+        own = user == signed.signer and revocation.device != signed.device
+        return ADMITTED if own and revocation.at_ms < signed.modified else _NO
+    ends = state.forms.get(named(seal.ends))
+    if ends is None:
+        return MISSING
     closed, form = ends
     closes_grant = isinstance(form, Close) and named(form.target) in state.log.grants
     is_admin = state.log.grants[named(seal.under)].is_admin
     return ADMITTED if closes_grant and is_admin and closed.modified < signed.modified else _NO
-
-
-def _revoked(state: GroupState, revoke: Hash) -> Revoked | None:
-    found = (identity.revocations.get(revoke) for identity in state.identities.values())
-    return next((each for each in found if each is not None), None)
 
 
 def _judge_bystander(state: GroupState, signed: Signed) -> Verdict:
@@ -296,6 +280,5 @@ def _judge_bystander(state: GroupState, signed: Signed) -> Verdict:
     They name no grant of their signer's for certain, and an earlier one may still arrive, so where
     there is none they are held, never refused.
     """
-    granted = state.log.grants.values()
-    known = any(_gives(grant, signed, Role.READER) for grant in granted)
+    known = any(_gives(grant, signed, Role.READER) for grant in state.grants_of(signed.signer))
     return ADMITTED if known else MISSING

@@ -183,8 +183,8 @@ class _Reader:
         certificates: Sequence[tuple[Device, Hash]],
         revocations: Sequence[tuple[Signed, Revocation]],
     ) -> Device:
-        """The device with its end, where a root key ended it and no later rotation kept it."""
-        mine = {each.certificate for each, _ in certificates if each.id == device.id}
+        """The device with its end, where a root key ended it and no later one stood by it."""
+        mine = {each.certificate: under for each, under in certificates if each.id == device.id}
         ends = [
             signed
             for signed, form in revocations
@@ -195,11 +195,18 @@ class _Reader:
         end_ms = min(signed.modified for signed in ends)
         return replace(device, end_ms=end_ms, ends=frozenset(signed.hash for signed in ends))
 
-    def _has_effect(self, under: Hash, certificates: set[Hash]) -> bool:
+    def _has_effect(self, under: Hash, certificates: Mapping[Hash, Hash]) -> bool:
+        """Whether no later root key kept the device, or certified it: an older one may be stolen.
+
+        `certificates`: those of the device, and what each is under.
+        """
         place = self._place(under)
         if place is None:
             return False
-        return all(certificates.isdisjoint(root.keeps) for root in self._chain[place + 1 :])
+        return all(
+            root.keeps.isdisjoint(certificates) and root.names.isdisjoint(certificates.values())
+            for root in self._chain[place + 1 :]
+        )
 
 
 def _by_device(devices: Iterable[Device]) -> dict[DeviceId, Device]:

@@ -75,6 +75,15 @@ class Naming:
                 self._common.setdefault(group, set()).add(secret)
                 yield Match(group, mine, theirs)
 
+    @property
+    def common(self) -> Collection[SharedSecret]:
+        """The secrets by which both sides have named a group."""
+        return {
+            SharedSecret(group, each, self._secrets[group, each])
+            for group, secrets in self._common.items()
+            for each in secrets
+        }
+
     def kind(self, group: GroupId) -> SecretKind:
         """What the best of the secrets says by which a common group is known."""
         return min(self._secrets[group, each] for each in self._common[group])

@@ -7,7 +7,7 @@ Anything that a peer may not say raises `RemoteError`, and the connection ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from peerstack import limits
@@ -18,7 +18,7 @@ from peerstack.record import Signed, decode_untrusted
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me
 from peerstack.session.naming import Naming
-from peerstack.session.replica import Replica, Standing
+from peerstack.session.replica import Replica, SharedSecret, Standing
 from peerstack.session.serving import Serving, batches_of
 from peerstack.session.wire import (
     Ack,
@@ -27,6 +27,7 @@ from peerstack.session.wire import (
     Groups,
     Kind,
     Level,
+    LinkMessage,
     Message,
     Ranges,
     Refused,
@@ -71,6 +72,7 @@ class Peer:
         self._handshake = Handshake(me, dialled=dialled, binding=binding, entropy=entropy)
         self._out: list[bytes] = []
         self._refused_joins: list[tuple[GroupId, str]] = []
+        self._link_messages: list[LinkMessage] = []
         self._naming: Naming | None = None
         self._by_theirs: dict[int, Channel] = {}
         self._servings: deque[Serving] = deque()
@@ -100,6 +102,15 @@ class Peer:
         """Groups that the peer did not let this device into, with the reasons' names; once."""
         refused, self._refused_joins = self._refused_joins, []
         return refused
+
+    def take_link_messages(self) -> list[LinkMessage]:
+        """What the peer has said about the linking of a device; once."""
+        messages, self._link_messages = self._link_messages, []
+        return messages
+
+    def say(self, message: LinkMessage) -> None:
+        """Say something about the linking of a device."""
+        self._say(message)
 
     def receive_untrusted(self, data: bytes, replica: Replica, now: Instant) -> None:
         """Take the next message of the peer. Raises `RemoteError`: then the connection must end."""
@@ -169,11 +180,17 @@ class Peer:
     def pump(self, replica: Replica) -> None:
         """Say what is due, and send what was asked for while the window is open."""
         for channel in self.channels.values():
+            self._part(channel, replica)
             self._flush(channel)
         for _ in range(_SLICES_PER_TURN):
             if not self._may_serve:
                 break
             self._serve(self._servings[0], replica)
+
+    @property
+    def common(self) -> Collection[SharedSecret]:
+        """The secrets by which both sides have named a group on this connection."""
+        return self._naming.common if self._naming is not None else ()
 
     @property
     def wants_another_turn(self) -> bool:
@@ -186,6 +203,12 @@ class Peer:
         return not (self._servings or self._unacked or self._arriving) and not any(
             channel.busy for channel in self.channels.values()
         )
+
+    @property
+    def has_parted(self) -> bool:
+        """Whether the peer was in groups of this device, and is in none of them any more."""
+        channels = self.channels.values()
+        return bool(channels) and all(each.standing is Standing.PARTED for each in channels)
 
     def deadline_ms(self) -> int | None:
         """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""
@@ -251,6 +274,8 @@ class Peer:
                 self._take_want_untrusted(message)
             case Level() | Unproven() | Refused() | Ranges() | Served() | Compared():
                 self._take_for_channel_untrusted(message, replica)
+            case _ if isinstance(message, LinkMessage):
+                self._link_messages.append(message)
             case _:
                 raise RemoteError(Reason.UNEXPECTED, f"{type(message).__name__} after the proof")
 
@@ -316,12 +341,21 @@ class Peer:
         return bool(self._servings) and len(self._unacked) < limits.WINDOW_BATCHES
 
     def _serve(self, serving: Serving, replica: Replica) -> None:
-        items = () if serving.finished else serving.next_batch(replica)
+        # Whoever has been removed since it asked gets no more.
+        over = serving.finished or serving.channel.standing is not Standing.MEMBER
+        items = () if over else serving.next_batch(replica)
         if items:
             self._send_packed(serving.channel, serving.kind, items)
-        if serving.finished:
+        if over or serving.finished:
             self._servings.popleft()
             self._say(Served(serving.channel.mine))
+
+    def _part(self, channel: Channel, replica: Replica) -> None:
+        """Show a peer, once, why it is in the group no more."""
+        if channel.parts and self.authenticated is not None:
+            channel.parts = False
+            why = replica.parting(channel.group, self.authenticated.user)
+            self._send_batch(channel, Kind.STATEMENTS, why)
 
     def _flush(self, channel: Channel) -> None:
         if channel.introduction:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from peerstack.errors import RemoteError
-from peerstack.identity import User
-from peerstack.keys import Secret
 from peerstack.session.wire import decode_untrusted
 from peerstack.testing.conditions import CALM, Conditions
 from peerstack.testing.device import Device
@@ -92,19 +90,15 @@ class World:
         skew_ms: int = 0,
         online: bool = True,
         indexes: Mapping[str, Sequence[str]] | None = None,
-        user: User | None = None,
-        secrets: Sequence[Secret] = (),
+        link: str | None = None,
     ) -> Device:
         """A new device with a new user of that name. `skew_ms`: how far ahead its clock is.
 
-        With `user` it is a further device of somebody, certified by that user's root key, who
-        knows these `secrets` of the personal group.
+        With a `link` that a device made (`Device.link_device`), a new device of that one's user.
         """
         if name in self.devices:
             raise ValueError(f"there is a device named {name!r} already")
-        device = Device(
-            self, name, skew_ms=skew_ms, indexes=indexes or {}, user=user, secrets=secrets
-        )
+        device = Device(self, name, skew_ms=skew_ms, indexes=indexes or {}, link=link)
         self.devices[name] = device
         if online:
             device.go_online()

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 
-from peerstack.engine import Turn
-from peerstack.engine.kept_secrets import secret_of, secrets_of
-from peerstack.engine.writing import (
-    add_own_statements,
-    sign_statement,
-    stamp_for_statement,
-    write_new_secret,
-)
-from peerstack.groups.effect import NO_HASHES
-from peerstack.groups.statements import CLOSE_TYPE, Close
-from peerstack.ids import GroupId, IdFactory, RecordId, UserId
+from peerstack.engine import writing
+from peerstack.engine.kept_secrets import secret_of
+from peerstack.engine.writing import write_new_secret
+from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash, Secret
+from peerstack.record import PROFILE_TYPE
 from peerstack.testing.device import Device
-from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
-from tests.people import Person
+from tests.simulation.linking import show_digits
 
 
 def family_of(world: World, *names: str, **skews_ms: int) -> tuple[GroupId, list[Device]]:
@@ -50,15 +43,12 @@ def assert_level(group: GroupId, devices: Iterable[Device]) -> None:
         assert device.is_level(group), device.engine.why_not_level(group)
 
 
-def at_another_device(world: World, device: Device, name: str, *, online: bool = True) -> Device:
-    """A further device of a device's user, as if the user had linked the two just now."""
-    user = device.user
-    person = Person(user, IdFactory(SeededEntropy(name)))
-    secret = device.perform(lambda turn: secrets_of(turn, user.id))[0]
-    assert secret is not None
-    stamp = max(world.wall_ms, user.statements[-1].modified + 1)
-    linked = person.at_new_device(name, stamp).user
-    return world.device(name, user=linked, secrets=[secret], online=online)
+def at_another_device(world: World, device: Device, name: str) -> Device:
+    """A further device of a device's user, linked just now, so that not all may have come yet."""
+    new = show_digits(world, device, name)
+    device.confirm_link()
+    world.run_until(lambda: new.is_linked)
+    return new
 
 
 def rotate(device: Device, group: GroupId) -> Secret:
@@ -69,20 +59,10 @@ def rotate(device: Device, group: GroupId) -> Secret:
     return before
 
 
-def end_right(device: Device, group: GroupId, user: UserId, *, rotates: bool = True) -> None:
-    """End the right of a user: an admin's to remove others, or one's own to leave."""
-
-    def close(turn: Turn) -> None:
-        state = turn.state(group)
-        target = state.open_grants(user)[0]
-        under = state.open_grants(turn.me.user.id)[0]
-        form = Close(under.hash.hex(), target.hash.hex(), 0, NO_HASHES.hex())
-        after_ms = max(target.since_ms, under.since_ms)
-        signed = sign_statement(
-            turn, group, CLOSE_TYPE, form, stamp_for_statement(turn, state, after_ms)
+def rename(device: Device, group: GroupId, name: str) -> None:
+    """Give a group another name."""
+    device.perform(
+        lambda turn: writing._write(
+            turn, group, [writing._reserved(turn, group, PROFILE_TYPE, {"name": name})]
         )
-        add_own_statements(turn, group, [signed])
-        if rotates:
-            write_new_secret(turn, group)
-
-    device.perform(close)
+    )

@@ -19,7 +19,7 @@ from peerstack.signaling.wire import DAY_MS
 from peerstack.store import Change, Head
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
-from tests.simulation.people import assert_level, at_another_device, end_right, family_of, rotate
+from tests.simulation.people import assert_level, at_another_device, family_of, rotate
 from tests.simulation.scripted import Scripted, stranger
 
 HOUR_MS = 60 * 60 * 1000
@@ -155,7 +155,7 @@ def test_for_a_device_that_was_removed_no_place_is_kept() -> None:
     world = World()
     family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
     cleo.go_offline()
-    end_right(ana, family, cleo.user.id)
+    ana.remove(family, cleo.user.id)
     world.settle()
     assert cleo.user.id not in ben.members(family)
     assert old_of(ana, family) == old_of(ben, family) == []
@@ -166,7 +166,7 @@ def test_whoever_was_removed_gets_nothing_by_an_old_secret() -> None:
     family, (ana, ben, cleo, dan) = family_of(world, "ana", "ben", "cleo", "dan")
     for device in (cleo, dan):
         device.go_offline()
-    end_right(ana, family, dan.user.id)
+    ana.remove(family, dan.user.id)
     note = ana.put(family, "note", {"title": "Dan is gone"})
     world.settle()
     dan.go_online()
@@ -362,8 +362,8 @@ def test_admins_who_removed_each_other_still_meet() -> None:
     for device in (ana, ben, cleo):
         device.go_offline()
     world.run(2 * limits.NEWCOMER_MS)
-    end_right(ana, family, ben.user.id)
-    end_right(ben, family, ana.user.id)
+    ana.remove(family, ben.user.id)
+    ben.remove(family, ana.user.id)
     for device in (ana, ben):
         device.restart()
         device.go_online()
