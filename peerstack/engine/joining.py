@@ -13,12 +13,12 @@ import msgspec
 from msgspec import UNSET, Meta
 
 from peerstack import limits
+from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.parting import forget_leave
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
     name_of,
-    secret_of,
     sign_statement,
     stamp_for_statement,
 )

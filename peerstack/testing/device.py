@@ -102,6 +102,7 @@ class Device:
         indexes: Mapping[str, Sequence[str]],
         link: str | None = None,
     ) -> None:
+        """`user` and `secrets`: somebody at a further device; see `profile.introduce`."""
         self.name = name
         self.skew_ms = skew_ms
         """By how much its wall clock is ahead. May be changed at any time."""

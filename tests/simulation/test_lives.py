@@ -84,7 +84,7 @@ class Lives:
         if len(mine) < DEVICES_EACH and self._is_free(device):
             device.go_online()
             name = f"{device.name}-{len(self.devices)}"
-            self.devices.append(linked(self.world, device, name))
+            self.devices.append(link(self.world, device, name))
 
     def revoke(self, roll: Roll) -> None:
         device, other = self._device(roll), self._device(roll)
