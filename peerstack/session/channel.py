@@ -250,7 +250,7 @@ class Channel:
 
     def _doubt(self) -> None:
         # Who comes by invite introduces itself without being asked.
-        if not self._doubted and self.kind is not SecretKind.INVITE:
+        if not self._doubted and self.kind < SecretKind.INVITE:
             self._doubted = True
             self.outbox.append(Unproven(self.mine))
 
