@@ -103,8 +103,8 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
-        turn.groups_to_tell.update(row.id for row in turn.tx.groups())
         enrolling.resume(turn)
+        turn.untold_groups.update(row.id for row in turn.tx.groups())
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
         self._go_on_judging(turn)
@@ -262,7 +262,7 @@ class Engine:
         for group in _take_due(self._refresh_at, turn.now):
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
-        turn.groups_to_tell.update(_take_due(self._tell_at, turn.now))
+        turn.untold_groups.update(_take_due(self._tell_at, turn.now))
         self._meeting.wake(turn)
         linking.wake(turn)
         self._release_due(turn)
@@ -428,7 +428,7 @@ class Engine:
 
     def _meet_anew(self, turn: Turn) -> None:
         """Follow up on groups and secrets, for as long as that brings about anything more."""
-        while turn.secrets_changed or turn.own_groups_changed or turn.groups_to_tell:
+        while turn.secrets_changed or turn.own_groups_changed or turn.untold_groups:
             turn.secrets_changed = False
             own_groups.follow(turn)
             joining.settle_joins(turn)
@@ -474,7 +474,7 @@ class Engine:
         return {**self._meeting.refused, **self._me.refusals}
 
     def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for former members', and for strangers without its secret."""
+        """The group's channels, but for former members', and those of strangers to it."""
         found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
             channel

@@ -197,7 +197,11 @@ def _commit(turn: Turn, pending: PendingLink, peers: Mapping[Link, Peer]) -> Non
     shared = _shared(turn, pending)
     for connection, peer in peers.items():
         who = peer.authenticated
-        if who is None or connection in pending.sides or shared not in peer.common:
+        if (
+            who is None
+            or connection in pending.sides
+            or shared.secret not in peer.common(shared.group)
+        ):
             continue
         mine = turn.me.user.device_key.public
         parties = Parties(shared.secret, who.transcript, who.key, mine, pending.name)

@@ -133,15 +133,14 @@ def commit_untrusted(turn: Turn, connection: Link, peer: Peer, said: wire.LinkCo
     Raises `RemoteError`.
     """
     state, who = turn.me.links, _proven(peer)
-    if not any(
-        each.group == turn.me.user.id and each.kind is SecretKind.INVITE for each in peer.common
-    ):
+    common = peer.common(turn.me.user.id)
+    if SecretKind.INVITE not in common.values():
         raise RemoteError(Reason.UNEXPECTED, "no link in common")
     if _is_own(turn, who):
         # Certified on a connection before this one: it will learn of it.
         return
     opened = state.open
-    if opened is None or opened.ending is not None or _shared(turn, opened) not in peer.common:
+    if opened is None or opened.ending is not None or opened.link.topic not in common:
         state.outbox.append((connection, wire.LinkEnded(_ENDED)))
         return
     if connection in opened.tried:

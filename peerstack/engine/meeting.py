@@ -57,7 +57,7 @@ class Meeting:
                     # Each is a place of its own, and not one to listen in alone: who waits there
                     # for somebody would not be heard otherwise.
                     current[group, secret] = secret
-                case SecretKind.OLD:
+                case SecretKind.OLD | SecretKind.ENDED_INVITE:
                     old.setdefault(group, []).append(secret)
         self._then(turn, self._rendezvous.set_secrets(current, old, turn.now.mono_ms))
 

@@ -45,7 +45,7 @@ def follow(turn: Turn) -> None:
     if turn.own_groups_changed:
         turn.own_groups_changed = False
         _learn(turn)
-    untold, turn.groups_to_tell = turn.groups_to_tell, set()
+    untold, turn.untold_groups = turn.untold_groups, set()
     for group in sorted(untold):
         _tell(turn, group)
 

@@ -71,5 +71,5 @@ def add_servers(turn: Turn, urls: list[str]) -> list[str]:
     fresh = [url for url in dict.fromkeys(urls) if url not in known]
     if fresh:
         turn.tx.profile_set(_SERVERS, known + fresh)
-        turn.groups_to_tell.update(row.id for row in turn.tx.groups())
+        turn.untold_groups.update(row.id for row in turn.tx.groups())
     return known + fresh

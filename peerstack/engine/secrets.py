@@ -52,11 +52,11 @@ def _groups(turn: Turn) -> Iterator[GroupState]:
 
 
 def _looked_for(turn: Turn) -> Iterator[GroupId]:
-    """The groups that the user is in, as far as is known, and those to hear of their end in."""
-    ended = {*untold(turn), *removed_lately(turn)}
+    """The groups that the user is in, as far as is known; and those where there is more to say."""
+    others = {*untold(turn), *removed_lately(turn)}
     for state in _groups(turn):
-        within = state.membership(turn.me.user.id) in (Membership.MEMBER, Membership.NONE)
-        if within or state.group in ended:
+        membership = state.membership(turn.me.user.id)
+        if membership in (Membership.MEMBER, Membership.NONE) or state.group in others:
             yield state.group
 
 
@@ -117,10 +117,10 @@ def _of_invites(turn: Turn) -> Iterator[SharedSecret]:
     for state in _groups(turn):
         if state.role(turn.me.user.id) is None:
             continue
-        newest = sorted(meeting_invites(turn, state), key=lambda each: each[0], reverse=True)
-        for _, form in newest[: limits.INVITES_MET]:
-            topic = Secret(bytes.fromhex(form.topic))
-            yield SharedSecret(state.group, topic, SecretKind.INVITE)
+        open_and_newest_first = sorted(meeting_invites(turn, state))
+        for has_ended, _, topic in open_and_newest_first[: limits.INVITES_MET]:
+            kind = SecretKind.ENDED_INVITE if has_ended else SecretKind.INVITE
+            yield SharedSecret(state.group, topic, kind)
 
 
 def _of_pending_joins(turn: Turn) -> Iterator[SharedSecret]:

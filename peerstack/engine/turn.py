@@ -61,7 +61,7 @@ class Turn:
         """What `secrets.shared_secrets` found, until it changes."""
         self.secrets_changed = False
         """Whether devices meet by other secrets now."""
-        self.groups_to_tell: set[GroupId] = set()
+        self.untold_groups: set[GroupId] = set()
         """Groups of which the user's other devices may have to be told something."""
         self.heard_groups: set[GroupId] = set()
         """The same, of what came from elsewhere, so that other devices may tell of it as well."""
@@ -162,7 +162,7 @@ class Turn:
         if SECRET_TYPE in types:
             self.meet_anew()
         if SECRET_TYPE in types or PROFILE_TYPE in types:
-            (self.groups_to_tell if by_me else self.heard_groups).add(group)
+            (self.untold_groups if by_me else self.heard_groups).add(group)
         if OWN_GROUP_TYPE in types and group == self.me.user.id:
             self.own_groups_changed = True
 

@@ -164,7 +164,7 @@ def add_own_statements(turn: Turn, group: GroupId, statements: Sequence[Signed])
     """Store statements that this device made and knows to stand."""
     turn.tx.add_statements(statements)
     turn.statements_changed(group)
-    turn.groups_to_tell.add(group)
+    turn.untold_groups.add(group)
 
 
 def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:

@@ -5,7 +5,7 @@ Pure: it looks nothing up and says nothing. What the names are worth, `SecretKin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from peerstack import limits
@@ -75,18 +75,13 @@ class Naming:
                 self._common.setdefault(group, set()).add(secret)
                 yield Match(group, mine, theirs)
 
-    @property
-    def common(self) -> Collection[SharedSecret]:
-        """The secrets by which both sides have named a group."""
-        return {
-            SharedSecret(group, each, self._secrets[group, each])
-            for group, secrets in self._common.items()
-            for each in secrets
-        }
+    def common(self, group: GroupId) -> Mapping[Secret, SecretKind]:
+        """The secrets of a group that both sides have named."""
+        return {each: self._secrets[group, each] for each in self._common.get(group, ())}
 
     def kind(self, group: GroupId) -> SecretKind:
         """What the best of the secrets says by which a common group is known."""
-        return min(self._secrets[group, each] for each in self._common[group])
+        return min(self.common(group).values())
 
     def take_news(self, group: GroupId) -> Collection[Secret]:
         """Secrets of a common group that the peer has named; each is returned once.

@@ -7,18 +7,19 @@ Anything that a peer may not say raises `RemoteError`, and the connection ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.ids import GroupId
+from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed, decode_untrusted
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me
 from peerstack.session.naming import Naming
-from peerstack.session.replica import Replica, SharedSecret, Standing
+from peerstack.session.replica import Replica, SecretKind, Standing
 from peerstack.session.serving import Serving, batches_of
 from peerstack.session.wire import (
     Ack,
@@ -188,11 +189,6 @@ class Peer:
             self._serve(self._servings[0], replica)
 
     @property
-    def common(self) -> Collection[SharedSecret]:
-        """The secrets by which both sides have named a group on this connection."""
-        return self._naming.common if self._naming is not None else ()
-
-    @property
     def wants_another_turn(self) -> bool:
         """Whether `pump` stopped only to let others have a turn."""
         return self._may_serve
@@ -233,6 +229,10 @@ class Peer:
             )
 
     # --- Recognising common groups. -------------------------------------------------------------
+
+    def common(self, group: GroupId) -> Mapping[Secret, SecretKind]:
+        """The secrets of a group that both sides have named."""
+        return self._naming.common(group) if self._naming is not None else {}
 
     def _match(self, naming: Naming, replica: Replica) -> None:
         """Open a channel for each group that both sides named."""

@@ -38,6 +38,8 @@ class SecretKind(enum.IntEnum):
     """One that the group had: whoever holds no other was a member once, and may be still."""
     INVITE = 4
     """An invite's: it shows no membership, only that one was invited."""
+    ENDED_INVITE = 5
+    """One that lets nobody in any more: like an old one, others are heard by it and no more."""
 
 
 class SharedSecret(NamedTuple):
