@@ -18,6 +18,7 @@ from peerstack.engine.events import (
 )
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
+from peerstack.engine.whereabouts import restored_secret
 from peerstack.errors import Reason, RemoteError
 from peerstack.identity import User
 from peerstack.keys import Secret
@@ -47,10 +48,13 @@ class Meeting:
     def set_secrets(self, turn: Turn) -> None:
         """Meet by the secrets that the groups have now."""
         by_place: dict[Place, list[Secret]] = {}
+        restored = restored_secret(turn)
         for shared in shared_secrets(turn):
             # An invite's is a place of its own, where members announce themselves too: a newcomer
-            # who has been waiting there would not hear of them otherwise.
-            place = (shared.group, shared.secret) if shared.by_invite else shared.group
+            # who has been waiting there would not hear of them otherwise. So is that of a recovery,
+            # whose device is the only one that knows of it.
+            alone = shared.by_invite or shared.secret == restored
+            place = (shared.group, shared.secret) if alone else shared.group
             by_place.setdefault(place, []).append(shared.secret)
         self._then(turn, self._rendezvous.set_secrets(by_place, turn.now.mono_ms))
 

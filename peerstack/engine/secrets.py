@@ -9,6 +9,7 @@ from peerstack.engine.joining import meeting_invites, pending_joins
 from peerstack.engine.link_messages import meeting_secrets
 from peerstack.engine.parting import untold
 from peerstack.engine.turn import Turn
+from peerstack.engine.whereabouts import restored_secret
 from peerstack.engine.writing import secret_of
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
 from peerstack.groups.membership import GroupState
@@ -29,6 +30,7 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
         found = [
             *meeting_secrets(turn),
             *_of_groups(turn),
+            *_restored(turn),
             *_of_pending_joins(turn),
             *_of_invites(turn),
         ]
@@ -48,6 +50,12 @@ def _of_groups(turn: Turn) -> Iterator[SharedSecret]:
         secret = secret_of(turn, group)
         if secret is not None:
             yield SharedSecret(group, secret, by_invite=False)
+
+
+def _restored(turn: Turn) -> Iterator[SharedSecret]:
+    secret = restored_secret(turn)
+    if secret is not None:
+        yield SharedSecret(turn.me.user.id, secret, by_invite=False)
 
 
 def _of_invites(turn: Turn) -> Iterator[SharedSecret]:
