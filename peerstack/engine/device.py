@@ -211,8 +211,8 @@ class Engine:
         if peer.idle:
             # Whatever it is to be shown of why, it has been shown.
             if self._is_ended(turn, peer):
-                error = RemoteError(Reason.DEVICE_ENDED, "its device was revoked")
-                self._hang_up(turn, link, error)
+                ended = RemoteError(Reason.DEVICE_ENDED, "its device was revoked")
+                self._hang_up(turn, link, ended)
             elif peer.has_parted:
                 self._hang_up(turn, link, RemoteError(Reason.NOT_MEMBER, "it is no member now"))
 

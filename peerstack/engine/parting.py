@@ -1,15 +1,17 @@
-"""Leaving a group, until somebody in it knows.
+"""What becomes of groups that this user is not in any more.
 
 Whoever has left is no member, and would meet nobody; so the group is met until a member shows that
-the leave has arrived.
+the leave has arrived. Whoever was removed looks for a while whether they were let back in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from peerstack import limits
 from peerstack.engine.turn import Turn
+from peerstack.groups.membership import Membership
 from peerstack.ids import GroupId
 from peerstack.record import Signed
 
@@ -19,6 +21,16 @@ _UNTOLD: Final = "leaves to be told"
 def untold(turn: Turn) -> dict[GroupId, str]:
     """The groups that this user left and nobody in them is known to know of; and the leaves."""
     return turn.tx.profile_get(_UNTOLD) or {}
+
+
+def removed_lately(turn: Turn) -> Iterator[GroupId]:
+    """The groups that this user was removed from not long ago: an admin may let them back in."""
+    for row in turn.tx.groups():
+        state, me = turn.state(row.id), turn.me.user.id
+        ended_ms = state.ended_ms(me)
+        lately = ended_ms is not None and turn.now.wall_ms - ended_ms < limits.NEWCOMER_MS
+        if lately and state.membership(me) is Membership.REMOVED:
+            yield row.id
 
 
 def remember_leave(turn: Turn, leave: Signed) -> None:

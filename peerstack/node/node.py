@@ -623,7 +623,7 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     wanted = [only] if only else [row.id for row in turn.tx.groups()]
     shared = [group for group in wanted if _is_shared(turn, group)]
     left = [group for group in wanted if group in parting.untold(turn)]
-    if not shared and not left:
+    if not shared and not left and not standings.former_groups(turn):
         return ["no group has another member or device yet; invite somebody"]
     return [
         *(f"{writing.name_of(turn, group)}: nobody there knows that you left" for group in left),

@@ -14,7 +14,7 @@ from peerstack import limits
 from peerstack.engine import Turn
 from peerstack.engine.merging import merge
 from peerstack.engine.writing import add_own_statements
-from peerstack.groups.effect import seal_root
+from peerstack.groups.seals import seal_root
 from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Seal
 from peerstack.identity import REVOKE_TYPE, ROTATE_TYPE, Revocation, Rotation
 from peerstack.ids import GroupId

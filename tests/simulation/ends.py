@@ -8,7 +8,7 @@ from peerstack import limits
 from peerstack.engine import Turn
 from peerstack.engine.merging import merge
 from peerstack.engine.writing import add_own_statements, sign_statement, stamp_for_statement
-from peerstack.groups.effect import seal_root
+from peerstack.groups.seals import seal_root
 from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Role, Seal
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
