@@ -89,6 +89,7 @@ async def test_what_a_new_device_was_given_is_there_when_it_is_opened_again(
     async with peerstack.open(path, network=False) as again:
         assert again.user.device == laptop.user.device
         assert again.user.root is not None
+        assert ana.user.root is not None
         assert again.user.root.public == ana.user.root.public
         assert again.user.kit_key == ana.user.kit_key
         assert again.user.recovery is None

@@ -19,6 +19,7 @@ from peerstack.identity.phrase import decode_untrusted_phrase
 from peerstack.ids import DeviceId
 from peerstack.keys import Signer
 from peerstack.node.keyfile import path_of
+from peerstack.record import Signed
 from tests.searching import found_in
 
 SERVER = "http://127.0.0.1:1"
@@ -428,7 +429,7 @@ async def test_a_device_that_the_recovery_did_not_keep_says_so_and_writes_nothin
 async def test_a_fork_is_told_to_whom_it_happened_and_to_others(
     lost: Lost, node: peerstack.Node, tmp_path: Path
 ) -> None:
-    made = []
+    made: list[Signed] = []
     for name in ("one", "two"):
         async with peerstack.recover(
             tmp_path / f"{name}.db", lost.phrase, lost.kit, network=False
@@ -444,4 +445,4 @@ async def test_a_fork_is_told_to_whom_it_happened_and_to_others(
     with pytest.raises(peerstack.NotAllowed, match="recovered twice"):
         await node.write_kit(tmp_path / "late")
     with pytest.raises(peerstack.NotAllowed, match="recovered twice"):
-        await node.keep_device(made[-1].value["device"])
+        await node.keep_device(DeviceId(made[-1].value["device"]))

@@ -1,10 +1,8 @@
-"""A device is stolen, its owner recovers, and the thief goes on with a working copy of all of it."""
+"""A device is stolen, its owner recovers, and the thief goes on with a working copy of it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-import pytest
 
 from peerstack.engine import recovering
 from peerstack.identity import User, decode_untrusted_kit, kit_key_of, recovered, seal_kit
@@ -14,8 +12,8 @@ from peerstack.record import Signed
 from peerstack.testing.device import Device
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
-from tests.simulation.people import assert_level, family_of, live
-from tests.simulation.test_linking import linked
+from tests.simulation.linking import link
+from tests.simulation.people import assert_level, live
 
 
 class Papers(NamedTuple):
@@ -61,7 +59,7 @@ def hashes(device: Device, group: GroupId) -> set[bytes]:
 def test_a_recovered_device_meets_the_others_and_has_all_that_they_have() -> None:
     world = World()
     ana = world.device("ana")
-    phone = linked(world, ana, "phone")
+    phone = link(world, ana, "phone")
     papers = papers_of(ana)
     note = ana.put(ana.user.id, "note", {"title": "Milk"})
     world.settle()
@@ -77,7 +75,7 @@ def test_a_recovered_device_meets_the_others_and_has_all_that_they_have() -> Non
 def test_what_was_written_is_not_signed_again() -> None:
     world = World()
     ana = world.device("ana")
-    phone = linked(world, ana, "phone")
+    phone = link(world, ana, "phone")
     papers = papers_of(ana)
     written = [ana.put(ana.user.id, "note", {"n": n}) for n in range(20)]
     world.settle()
@@ -100,7 +98,7 @@ def signatures(device: Device, group: GroupId) -> dict[bytes, bytes]:
 def test_the_thief_is_out_once_the_others_have_heard() -> None:
     world = World()
     ana = world.device("ana")
-    phone = linked(world, ana, "phone")
+    phone = link(world, ana, "phone")
     papers = papers_of(ana)
     thief = ana
     new = recover(world, papers, "new", thief)
