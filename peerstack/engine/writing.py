@@ -16,7 +16,7 @@ from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import role_needed
 from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
 from peerstack.ids import GroupId, RecordId, as_group
-from peerstack.keys import KEY_BYTES, Label, Secret, derive_id
+from peerstack.keys import KEY_BYTES, Label, derive_id
 from peerstack.record import (
     DATA_PREFIX,
     PROFILE_TYPE,
@@ -125,17 +125,6 @@ def data_id(type_name: str, subject: str) -> RecordId:
     return RecordId(f"{subject}:{type_name.removeprefix(DATA_PREFIX)}")
 
 
-def secret_of(turn: Turn, group: GroupId) -> Secret | None:
-    """The discovery secret of a group, where its record is here and well formed."""
-    live = turn.tx.get(group, _reserved_id(group, SECRET_TYPE))
-    secret = live.value.get("secret") if live else None
-    try:
-        decoded = bytes.fromhex(secret) if isinstance(secret, str) else b""
-    except ValueError:
-        return None
-    return Secret(decoded) if len(decoded) == KEY_BYTES else None
-
-
 def secret_since_ms(turn: Turn, group: GroupId) -> int:
     """When the group's present discovery secret was written (Unix milliseconds); -1 without one."""
     head = turn.tx.live_heads(group, [_reserved_id(group, SECRET_TYPE)])
@@ -176,6 +165,7 @@ def add_own_statements(turn: Turn, group: GroupId, statements: Sequence[Signed])
     """Store statements that this device made and knows to stand."""
     turn.tx.add_statements(statements)
     turn.statements_changed(group)
+    turn.untold_groups.add(group)
 
 
 def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
