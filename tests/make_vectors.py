@@ -137,7 +137,7 @@ def _derived_ids() -> Iterator[Vector]:
 
 def fingerprints() -> list[Vector]:
     """What two people compare."""
-    found = (Fingerprint(each.id, each.user.root.public) for each in map(person, ("ana", "ben")))
+    found = (Fingerprint(each.id, each.root.public) for each in map(person, ("ana", "ben")))
     return [
         {"user": each.user, "root": each.root.hex(), "words": each.words, "digits": each.digits}
         for each in found

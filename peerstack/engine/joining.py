@@ -18,6 +18,7 @@ from peerstack.engine.parting import forget_leave
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
+    check_not_revoked,
     name_of,
     sign_statement,
     stamp_for_statement,
@@ -119,6 +120,7 @@ def join(turn: Turn, link_text: str) -> tuple[GroupId, bool]:
 
 def _sign_join(turn: Turn, link: InviteLink) -> Signed:
     """The newcomer's consent, stamped by the invite and not by a clock that may be wrong."""
+    check_not_revoked(turn)
     user = turn.me.user
     device = turn.state(user.id).device(user.id, user.device)
     assert device is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from peerstack import limits
 from peerstack.engine.kept_secrets import remember, secret_of
 from peerstack.engine.turn import Turn
@@ -11,6 +13,10 @@ from peerstack.identity import KnownGroup, Whereabouts
 from peerstack.ids import GroupId
 from peerstack.keys import KEY_BYTES, Secret
 from peerstack.record import OWN_GROUP_TYPE, JsonObject, Signed
+
+_RESTORED: Final = "restored secret"
+_SERVERS: Final = 8
+"""What a record that tells of a group names at the most."""
 
 
 def known_groups(turn: Turn) -> dict[GroupId, KnownGroup]:
@@ -49,7 +55,9 @@ def restore(turn: Turn, whereabouts: Whereabouts) -> None:
     """
     for known in whereabouts.groups:
         if known.group == turn.me.user.id:
-            remember(turn, turn.me.user.id, [Secret(known.secret)])
+            remember(turn, known.group, [Secret(known.secret)])
+            since = {"secret": known.secret.hex(), "since": turn.now.wall_ms}
+            turn.tx.profile_set(_RESTORED, since)
         else:
             write_data(turn, OWN_GROUP_TYPE, known.id, _group_data(known, whereabouts))
 
@@ -58,5 +66,17 @@ def _group_data(known: KnownGroup, whereabouts: Whereabouts) -> JsonObject:
     return {
         "secret": known.secret.hex(),
         "name": known.name,
-        "servers": list(whereabouts.servers),
+        "servers": list(whereabouts.servers[-_SERVERS:]),
     }
+
+
+def restored_secret(turn: Turn) -> Secret | None:
+    """The personal group's secret that a kit brought, while other devices are called by it.
+
+    For longer than until all those that are known have the present one: some that the kit does not
+    know may have no other.
+    """
+    stored = turn.tx.profile_get(_RESTORED)
+    if stored is None or turn.now.wall_ms - stored["since"] > limits.RESTORED_MS:
+        return None
+    return Secret(bytes.fromhex(stored["secret"]))
