@@ -115,6 +115,9 @@ PAIRS_MET: Final = 16
 NEWCOMER_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long an invite that let somebody in stays a meeting place, though it has ended."""
 
+RESTORED_MS: Final = 180 * 24 * 60 * 60 * 1000
+"""How long a recovered device calls the user's others by the secret that its kit brought."""
+
 KIT_BYTES: Final = 4 * 1024 * 1024
 KIT_STATEMENTS: Final = 1_000
 KIT_SERVERS: Final = 256

@@ -88,9 +88,10 @@ def secrets_of(turn: Turn, group: GroupId) -> GroupSecrets:
     if live is not None and present is not None:
         kept = _with_present(kept, present)
         holders.update([live.device, *kept[-1].devices])
-        if len(kept) > 1 and _is_known_to_all(turn, group, holders):
-            kept = kept[-1:]
         _keep(turn, group, kept)
+        if len(kept) > 1 and _is_known_to_all(turn, group, holders):
+            # Not used, but kept: somebody who was removed and let back in knows no other.
+            kept = kept[-1:]
     newest_first = [each.secret for each in reversed(kept)]
     return GroupSecrets(next(iter(newest_first), None), newest_first[1:], holders)
 

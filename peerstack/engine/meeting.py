@@ -18,6 +18,7 @@ from peerstack.engine.events import (
 )
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
+from peerstack.engine.whereabouts import restored_secret
 from peerstack.errors import Reason, RemoteError
 from peerstack.identity import User
 from peerstack.keys import Secret
@@ -49,6 +50,7 @@ class Meeting:
         """Meet by the secrets that the groups have now."""
         current: dict[Place, Secret] = {}
         old: dict[Place, list[Secret]] = {}
+        restored = restored_secret(turn)
         for group, secret, kind in shared_secrets(turn):
             match kind:
                 case SecretKind.MEMBER:
@@ -56,6 +58,9 @@ class Meeting:
                 case SecretKind.INVITE | SecretKind.PAIR:
                     # Each is a place of its own, and not one to listen in alone: who waits there
                     # for somebody would not be heard otherwise.
+                    current[group, secret] = secret
+                case SecretKind.OLD if secret == restored:
+                    # The others may be where nobody else looks for them any more.
                     current[group, secret] = secret
                 case SecretKind.OLD | SecretKind.ENDED_INVITE:
                     old.setdefault(group, []).append(secret)

@@ -12,6 +12,7 @@ from peerstack.engine.kept_secrets import GroupSecrets, secrets_of
 from peerstack.engine.link_messages import meeting_secrets
 from peerstack.engine.parting import removed_lately, untold
 from peerstack.engine.turn import Turn
+from peerstack.engine.whereabouts import restored_secret
 from peerstack.errors import RemoteError
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
 from peerstack.groups.membership import GroupState, Membership
@@ -37,6 +38,7 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
         found = [
             *meeting_secrets(turn),
             *_present(kept),
+            *_restored(turn),
             *_of_pending_joins(turn),
             *_of_invites(turn),
             *_of_pairs(turn, kept),
@@ -76,6 +78,12 @@ def _old(kept: _Kept) -> Iterator[SharedSecret]:
     )
     for row in zip_longest(*by_group):
         yield from filter(None, row)
+
+
+def _restored(turn: Turn) -> Iterator[SharedSecret]:
+    secret = restored_secret(turn)
+    if secret is not None:
+        yield SharedSecret(turn.me.user.id, secret, SecretKind.OLD)
 
 
 def _of_pairs(turn: Turn, kept: _Kept) -> Iterator[SharedSecret]:

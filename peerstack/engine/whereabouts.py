@@ -15,7 +15,10 @@ from peerstack.ids import GroupId, is_ulid
 from peerstack.keys import Secret
 from peerstack.record import OWN_GROUP_TYPE, JsonObject, Signed
 
+_RESTORED: Final = "restored secret"
 _SERVERS: Final = 8
+"""What a record that tells of a group names at the most."""
+
 _URL_CHARS: Final = 512
 
 
@@ -79,5 +82,19 @@ def restore(turn: Turn, whereabouts: Whereabouts) -> None:
     for known in whereabouts.groups:
         if known.group == turn.me.user.id:
             remember(turn, known.group, [Secret(known.secret)])
+            since = {"secret": known.secret.hex(), "since": turn.now.wall_ms}
+            turn.tx.profile_set(_RESTORED, since)
         else:
             write_data(turn, OWN_GROUP_TYPE, known.id, group_data(known, whereabouts.servers))
+
+
+def restored_secret(turn: Turn) -> Secret | None:
+    """The personal group's secret that a kit brought, while other devices are called by it.
+
+    For longer than until all those that are known have the present one: some that the kit does not
+    know may have no other.
+    """
+    stored = turn.tx.profile_get(_RESTORED)
+    if stored is None or turn.now.wall_ms - stored["since"] > limits.RESTORED_MS:
+        return None
+    return Secret(bytes.fromhex(stored["secret"]))

@@ -84,6 +84,7 @@ def create_group(turn: Turn, name: str) -> GroupId:
     """Found a group with this user as its admin. Raises `InvalidValue` for a bad name."""
     if not 1 <= len(name) <= limits.NAME_CHARS:
         raise InvalidValue(f"a group's name has 1 to {limits.NAME_CHARS} characters")
+    check_not_revoked(turn)
     nonce = turn.me.entropy.draw(_NONCE_BYTES)
     stamp = turn.now.wall_ms
     identity = turn.state(turn.me.user.id)
@@ -146,7 +147,7 @@ def sign_statement(
     statement_id: str | None = None,
 ) -> Signed:
     """A statement by this device, signed. Raises `NotAllowed` where the device was revoked."""
-    _check_not_revoked(turn)
+    check_not_revoked(turn)
     user = turn.me.user
     body = Body(
         id=statement_id or _new_id(turn),
@@ -177,7 +178,7 @@ def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
 
 def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     """Sign, stamp and store drafts of which no two have one id."""
-    _check_not_revoked(turn)
+    check_not_revoked(turn)
     state = turn.own_state(group)
     heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
     rights = {kind: _right_since(turn, state, kind) for kind in {draft.type for draft in drafts}}
@@ -193,7 +194,8 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     return [Record.of(each) for each in signed]
 
 
-def _check_not_revoked(turn: Turn) -> None:
+def check_not_revoked(turn: Turn) -> None:
+    """Raise `NotAllowed` where nobody accepts what this device signs."""
     if turn.is_revoked:
         raise NotAllowed(
             "this device was revoked, by another device of yours or by a recovery: nobody accepts "

@@ -443,7 +443,7 @@ class Node:
         )
         names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
         found = [
-            *endings(now.former, revoked=now.revoked),
+            *endings(now.former, revoked=now.revoked and not now.keeping.uncounted),
             *broken_identities(now.keeping, now.forked),
             *key_changes(names),
             *self._hindrances(shown),

@@ -144,14 +144,14 @@ def test_i9_the_root_keys_are_a_chain_that_ends_where_two_rotations_are_under_on
     after = endings.rotates(ANA, T0 + 60, CERTIFICATES, under=one, root=third)
     other = endings.rotates(ANA, T0 + 70, CERTIFICATES, next_root=signer("another"))
 
-    assert identity().root == ANA.user.root.public
+    assert identity().root == ANA.root.public
     assert identity(one).root == second.public
     assert (identity(one, after).root, identity(one, after).head) == (third.public, after.hash)
     assert not identity(one, after).forked
     for arriving in itertools.permutations((one, after, other)):
         forked = identity(*arriving)
         assert forked.forked
-        assert (forked.root, forked.head) == (ANA.user.root.public, INCEPTION.hash)
+        assert (forked.root, forked.head) == (ANA.root.public, INCEPTION.hash)
     twin = endings.rotates(ANA, T0 + 80, CERTIFICATES, under=one, root=third)
     assert (identity(one, after, twin).head, identity(one, after, twin).forked) == (one.hash, True)
 
