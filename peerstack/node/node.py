@@ -184,7 +184,7 @@ class Node:
         removed. See `peerstack.wipe`.
         """
         self._shell.check_usable()
-        lock = self._lock or NetworkLock(self._path)
+        lock = self._lock or wiping.take_lock(self._path)
         # Held until all is gone, so that no other process begins to use what is being removed.
         self._lock = None
         try:

@@ -228,9 +228,8 @@ async def test_a_mark_that_makes_no_sense_marks_nobody(
     value: dict[str, object], tmp_path: Path
 ) -> None:
     async with ana_and_ben(tmp_path) as (node, family):
-        root = BEN.user.root.public.hex()
-        ids_and_values = [(f"{BEN.id}:verified", value), (f"{BEN.id}:other", {"root": root})]
-        await receive(node, [mark(ANA, *each) for each in ids_and_values])
+        elsewhere = mark(ANA, f"{BEN.id}:other", {"root": BEN.user.root.public.hex()})
+        await receive(node, [mark(ANA, f"{BEN.id}:verified", value), elsewhere])
 
         assert (await member(family, BEN.id)).verified == "no"
         assert node.status().problems == []
