@@ -60,12 +60,17 @@ class Label(enum.Enum):
     DEVICE_ID = b"peerstack/1 device id\0"
     NEXT_KEY = b"peerstack/1 next key\0"
     ROOT_KEY = b"peerstack/1 root key\0"
+    KIT = b"peerstack/1 recovery kit\0"
     INVITE_KEY = b"peerstack/1 invite key\0"
     INVITE_TOPIC = b"peerstack/1 invite topic\0"
+    LINK_TOPIC = b"peerstack/1 link topic\0"
+    LINK_COMMIT = b"peerstack/1 link commit\0"
+    LINK_DIGITS = b"peerstack/1 link digits\0"
     TOPIC = b"peerstack/1 topic\0"
     TAG = b"peerstack/1 tag\0"
     BOX = b"peerstack/1 box\0"
     FINGERPRINT = b"peerstack/1 fingerprint\0"
+    AUDIT = b"peerstack/1 audit\0"
 
 
 def sha256(*parts: bytes) -> Hash:

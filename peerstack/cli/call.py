@@ -243,6 +243,20 @@ def profile_path(text: str) -> Path:
     return user_data_path("peerstack", appauthor=False) / f"{text}.db"
 
 
+def new_passphrase() -> str:
+    """The passphrase to seal new keys under: from the environment, or asked for twice."""
+    given = given_passphrase()
+    if given:
+        return given
+    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
+
+
+def given_passphrase() -> str | None:
+    """The passphrase that the environment gives."""
+    return os.environ.get("PEERSTACK_PASSPHRASE") or None
+
+
 def login_name() -> str:
     """What the system calls whoever runs this."""
     try:

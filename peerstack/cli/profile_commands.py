@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, run, server_option
+from peerstack.cli.call import Call, Command, new_passphrase, run, server_option
 from peerstack.cli.output import printable
 
 
@@ -22,7 +21,7 @@ def init(call: Call, name: str | None, seal: bool) -> None:
     """Make a profile: your identity, and a database for what you write."""
     if call.exists():
         raise peerstack.LocalError(f"there is a profile at {call.path} already")
-    passphrase = _new_passphrase() if seal else None
+    passphrase = new_passphrase() if seal else None
 
     async def make() -> None:
         async with call.open(create=True, name=name, passphrase=passphrase) as node:
@@ -58,14 +57,6 @@ def wipe(call: Call, yes: bool) -> None:
     peerstack.wipe(call.path)
     call.output.result(printable(f"wiped {call.path}"), {"profile": str(call.path), "wiped": True})
     call.output.next_step("`peerstack init` makes a new profile")
-
-
-def _new_passphrase() -> str:
-    given = os.environ.get("PEERSTACK_PASSPHRASE")
-    if given:
-        return given
-    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
-    return asked
 
 
 def _show_user(call: Call, node: peerstack.Node) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from peerstack.engine.effects import Changed
+from peerstack.engine.kept_secrets import remember_versions
 from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
 from peerstack.record import SECRET_TYPE, Signed, had_seen, unseen_losers
@@ -37,8 +38,11 @@ def merge(
         turn.tx.apply(changes, turn.now.wall_ms)
         turn.records_changed(group)
         turn.effects.append(Changed())
-    if any(change.record.type == SECRET_TYPE for change in changes):
-        turn.meet_anew()
+    secrets = [each for each in candidates if each.type == SECRET_TYPE]
+    if secrets:
+        remember_versions(turn, group, secrets)
+    types = {change.record.type for change in changes}
+    turn.reserved_changed(group, types, by_me=origin is None)
     if losers:
         turn.news.append((group, None, losers))
     _keep_losers(turn, group, rest, origin)
@@ -46,7 +50,7 @@ def merge(
     lines.update(loser.id for loser in rest)
     if lines:
         turn.tx.prune_history(group, lines, turn.now.wall_ms)
-        _mark_conflicts(turn, group, lines)
+        mark_conflicts(turn, group, lines)
 
 
 def _best(candidates: Iterable[Signed]) -> tuple[dict[RecordId, Signed], list[Signed]]:
@@ -83,11 +87,10 @@ def _keep_losers(
         turn.effects.append(Changed())
 
 
-def _mark_conflicts(turn: Turn, group: GroupId, lines: Iterable[RecordId]) -> None:
+def mark_conflicts(turn: Turn, group: GroupId, lines: Iterable[RecordId]) -> None:
     """Work out which losers of these records nobody has seen: the third set that is compared."""
     live = turn.tx.live(group, lines)
-    for record_id, winner in live.items():
-        lost = turn.tx.history(group, record_id)
-        conflicts = unseen_losers(winner, lost)
-        turn.tx.mark_unseen([each.hash for each in lost], [each.hash for each in conflicts])
+    lost = turn.tx.lost(group, live)
+    unseen = [each.hash for line, some in lost.items() for each in unseen_losers(live[line], some)]
+    turn.tx.mark_unseen([each.hash for some in lost.values() for each in some], unseen)
     turn.records_changed(group)

@@ -6,18 +6,19 @@ Nothing that it caches outlives it, but for group states, which are checked agai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from peerstack.engine.effects import Effect
+from peerstack.engine.link_state import LinkState
 from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
 from peerstack.ports import Entropy, Instant
 from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint, hashed_fingerprint
-from peerstack.record import Signed
+from peerstack.record import OWN_GROUP_TYPE, PROFILE_TYPE, SECRET_TYPE, Signed
 from peerstack.session.replica import Roots, SharedSecret
 from peerstack.store import GroupRow, Transaction
 
@@ -35,6 +36,8 @@ class Self:
     """Checked against the statements' root at each use, so other processes may write."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
+    links: LinkState = field(default_factory=LinkState)
+    """How the linking of devices stands."""
 
 
 class Turn:
@@ -46,6 +49,8 @@ class Turn:
         self.now: Final = now
         self.effects: list[Effect] = []
         self.changed_statements: set[GroupId] = set()
+        self.waiting_statements: set[GroupId] = set()
+        """Groups whose waiting statements may have been waiting for what has come elsewhere."""
         self.changed_records: set[GroupId] = set()
         self.news: list[tuple[GroupId, DeviceId | None, list[Signed]]] = []
         """Records to be sent at once to who may have them, but not to that device."""
@@ -53,9 +58,16 @@ class Turn:
         """What `secrets.shared_secrets` found, until it changes."""
         self.secrets_changed = False
         """Whether devices meet by other secrets now."""
+        self.untold_groups: set[GroupId] = set()
+        """Groups of which the user's other devices may have to be told something."""
+        self.heard_groups: set[GroupId] = set()
+        """The same, of what came from elsewhere, so that other devices may tell of it as well."""
+        self.own_groups_changed = False
+        """Whether other devices of the user told of groups."""
         self.held_anything = False
         """Whether a record was held until a time comes."""
         self._rows: dict[GroupId, GroupRow | None] = {}
+        self._superseded: dict[GroupId, tuple[bytes, GroupState]] = {}
 
     def row(self, group: GroupId) -> GroupRow | None:
         """The group's row, read once until something of the group changes in this turn."""
@@ -77,17 +89,40 @@ class Turn:
         """What the admitted statements of a group say; empty for an unknown group."""
         row = self.row(group)
         if row is None:
-            return GroupState(group)
+            return GroupState.of(group)
         cached = self.me.states.get(group)
         if cached is None or cached[0] != row.statements_root:
-            cached = (row.statements_root, GroupState.of(group, self.statements(group)))
-            self.me.states[group] = cached
+            if cached is not None:
+                self._superseded.setdefault(group, cached)
+            known = cached[1] if cached else None
+            state = GroupState.of(group, self.statements(group), known)
+            cached = self.me.states[group] = (row.statements_root, state)
         return cached[1]
+
+    def changed_states(self) -> Iterator[tuple[GroupState, GroupState]]:
+        """Of each group whose statements have changed in this turn: what they said, and now say.
+
+        Whoever added them, and though they be of a user who is in the group rather than its own.
+        """
+        for group, root in list(self.tx.roots_before.items()):
+            # Whoever added a statement of a user's need not know in which groups it counts.
+            self._rows.pop(group, None)
+            after = self.state(group)
+            known = (self._superseded.get(group), self.me.states.get(group))
+            before = next((each for at, each in filter(None, known) if at == root), None)
+            yield before or self._read_before(group, after), after
+
+    def _read_before(self, group: GroupId, known: GroupState) -> GroupState:
+        fresh = self.tx.counting_now
+        earlier = (each for each in self.statements(group) if each.hash not in fresh)
+        return GroupState.of(group, earlier, known)
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""
-        signers = {signed.signer for signed in self.tx.statements([group])}
-        return self.tx.statements([group, *signers])
+        own = self.tx.statements(group)
+        identities = self.tx.identities({signed.signer for signed in own})
+        both = {signed.hash: signed for signed in (*own, *identities)}
+        return sorted(both.values(), key=lambda signed: signed.order)
 
     def own_state(self, group: GroupId) -> GroupState:
         """As `state`, for a group that this device is in. Raises `NotFound` for another."""
@@ -96,11 +131,37 @@ class Turn:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether this device is known to be revoked, or not to have been kept by a recovery."""
+        user = self.me.user
+        state = self.state(user.id)
+        known = state.certified(user.id, user.device) is not None
+        return known and not state.is_active(user.id, user.device)
+
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""
         self._rows.pop(group, None)
         self.changed_statements.add(group)
+        self.heard_groups.add(group)
         self.meet_anew()
+
+    def identities_changed(self, group: GroupId) -> None:
+        """Statements that say who somebody in a group is were added, under another group."""
+        self.statements_changed(group)
+        self.waiting_statements.add(group)
+
+    def reserved_changed(self, group: GroupId, types: Collection[str], *, by_me: bool) -> None:
+        """Other versions than before are live of records of these types, some maybe reserved.
+
+        `by_me`: this device has just written them.
+        """
+        if SECRET_TYPE in types:
+            self.meet_anew()
+        if SECRET_TYPE in types or PROFILE_TYPE in types:
+            (self.untold_groups if by_me else self.heard_groups).add(group)
+        if OWN_GROUP_TYPE in types and group == self.me.user.id:
+            self.own_groups_changed = True
 
     def records_changed(self, group: GroupId) -> None:
         """Records of a group were added or replaced."""

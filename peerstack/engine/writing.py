@@ -16,7 +16,7 @@ from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import role_needed
 from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
 from peerstack.ids import GroupId, RecordId, as_group
-from peerstack.keys import KEY_BYTES, Label, Secret, derive_id
+from peerstack.keys import KEY_BYTES, Label, derive_id
 from peerstack.record import (
     DATA_PREFIX,
     PROFILE_TYPE,
@@ -124,15 +124,10 @@ def data_id(type_name: str, subject: str) -> RecordId:
     return RecordId(f"{subject}:{type_name.removeprefix(DATA_PREFIX)}")
 
 
-def secret_of(turn: Turn, group: GroupId) -> Secret | None:
-    """The discovery secret of a group, where its record is here and well formed."""
-    live = turn.tx.get(group, _reserved_id(group, SECRET_TYPE))
-    secret = live.value.get("secret") if live else None
-    try:
-        decoded = bytes.fromhex(secret) if isinstance(secret, str) else b""
-    except ValueError:
-        return None
-    return Secret(decoded) if len(decoded) == KEY_BYTES else None
+def secret_since_ms(turn: Turn, group: GroupId) -> int:
+    """When the group's present discovery secret was written (Unix milliseconds); -1 without one."""
+    head = turn.tx.live_heads(group, [_reserved_id(group, SECRET_TYPE)])
+    return max((each.modified for each in head.values()), default=-1)
 
 
 def name_of(turn: Turn, group: GroupId) -> str:
@@ -150,7 +145,8 @@ def sign_statement(
     modified: int,
     statement_id: str | None = None,
 ) -> Signed:
-    """A statement by this device, signed."""
+    """A statement by this device, signed. Raises `NotAllowed` where the device was revoked."""
+    _check_not_revoked(turn)
     user = turn.me.user
     body = Body(
         id=statement_id or _new_id(turn),
@@ -168,6 +164,7 @@ def add_own_statements(turn: Turn, group: GroupId, statements: Sequence[Signed])
     """Store statements that this device made and knows to stand."""
     turn.tx.add_statements(statements)
     turn.statements_changed(group)
+    turn.untold_groups.add(group)
 
 
 def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
@@ -180,6 +177,7 @@ def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
 
 def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     """Sign, stamp and store drafts of which no two have one id."""
+    _check_not_revoked(turn)
     state = turn.own_state(group)
     heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
     rights = {kind: _right_since(turn, state, kind) for kind in {draft.type for draft in drafts}}
@@ -193,6 +191,14 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     merge(turn, group, signed, None)
     turn.news.append((group, None, signed))
     return [Record.of(each) for each in signed]
+
+
+def _check_not_revoked(turn: Turn) -> None:
+    if turn.is_revoked:
+        raise NotAllowed(
+            "this device was revoked, by another device of yours or by a recovery: nobody accepts "
+            "what it writes. Link it anew from one of your other devices, as a new profile"
+        )
 
 
 def _sign(turn: Turn, group: GroupId, draft: Draft, modified: int) -> Signed:

@@ -5,189 +5,309 @@ The same statements give the same `GroupState` on every device, in whatever orde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Self
+import enum
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Self
 
 from msgspec import UNSET
 
+from peerstack.groups.effect import Effect, Standing, effect_of
+from peerstack.groups.log import Entry, Grant, StatementLog
+from peerstack.groups.seals import End
 from peerstack.groups.statements import (
-    Admit,
-    Founding,
-    GrantForm,
-    GroupForm,
+    GROUP_TYPE,
+    JOIN_TYPE,
     Invite,
     Join,
     Role,
-    group_form_untrusted,
-    references,
+    named,
 )
-from peerstack.identity import Device, Identity, is_identity_type, read_identity
-from peerstack.ids import DeviceId, GroupId, UserId, as_user
+from peerstack.identity import Device, Identity, Revoked
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
 
+_CONSENTS: Final = frozenset({GROUP_TYPE, JOIN_TYPE})
+
+
+class Membership(enum.Enum):
+    """How somebody stands to a group."""
+
+    MEMBER = "member"
+    REMOVED = "removed"
+    LEFT = "left"
+    NONE = "none"
+    """Was never in it."""
+
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """A role for a user, from a moment on."""
+class Rights:
+    """All that decides which records of a user are admitted: where two are equal, they all are."""
 
-    hash: Hash
-    user: UserId
-    role: Role
-    since_ms: int
-    """What the user signs counts after it."""
-    under: Hash | None
-    """The grant that it was made under; None for the founder's."""
+    grants: tuple[tuple[Role, int, End | None], ...]
+    devices: tuple[tuple[DeviceId, int, End | None], ...]
+    """Those that count."""
+    certified: frozenset[DeviceId]
+    """Those that do not count as well."""
+    forked: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class GroupState:
     """What the admitted statements of one group say. A value: extending it gives another."""
 
-    group: GroupId
-    identities: Mapping[UserId, Identity] = field(default_factory=dict)
-    grants: Mapping[Hash, Grant] = field(default_factory=dict)
-    forms: Mapping[Hash, tuple[Signed, GroupForm | None]] = field(default_factory=dict)
+    log: StatementLog
 
     @classmethod
-    def of(cls, group: GroupId, statements: Iterable[Signed]) -> Self:
-        """The state that statements already admitted describe: the group's and its users'."""
-        by_user: dict[UserId, list[Signed]] = {}
-        own: list[Signed] = []
-        for signed in statements:
-            if is_identity_type(signed.type):
-                by_user.setdefault(signed.signer, []).append(signed)
-            else:
-                own.append(signed)
-        read = (read_identity(of_user) for of_user in by_user.values())
-        identities = {identity.user: identity for identity in read if identity}
-        state = cls(group, identities, _personal_grant(identities.get(as_user(group))))
-        return state.extended(own)
+    def of(
+        cls, group: GroupId, statements: Iterable[Signed] = (), known: GroupState | None = None
+    ) -> Self:
+        """The state that statements already admitted describe: the group's and its users'.
+
+        `known` is an earlier state of the group: what it has parsed is not parsed again.
+        """
+        return cls(StatementLog.of(group, statements, known.log.forms if known else {}))
 
     def extended(self, admitted: Iterable[Signed]) -> Self:
-        """This state and further group statements, each already judged to stand."""
-        forms, grants = dict(self.forms), dict(self.grants)
-        for signed in sorted(admitted, key=lambda each: each.order):
-            form = group_form_untrusted(signed)
-            forms[signed.hash] = (signed, form)
-            grant = _grant_of(signed, form, forms)
-            if grant is not None:
-                grants[signed.hash] = grant
-        return type(self)(self.group, self.identities, grants, forms)
+        """This state and further group statements, each already admitted."""
+        return type(self)(self.log.extended(admitted, {}))
+
+    @cached_property
+    def effect(self) -> Effect:
+        """What the statements bring about; worked out when it is first asked for."""
+        return effect_of(self.log)
+
+    @property
+    def group(self) -> GroupId:
+        """The group's id."""
+        return self.log.group
+
+    @property
+    def identities(self) -> Mapping[UserId, Identity]:
+        """Everyone who signed a statement here."""
+        return self.log.identities
+
+    @property
+    def forms(self) -> Mapping[Hash, Entry]:
+        """Every statement of the group itself, by hash, with its form."""
+        return self.log.forms
 
     @property
     def is_personal(self) -> bool:
         """Whether this is the group of one user's own devices."""
         return self.group in self.identities
 
+    # --- Devices. -------------------------------------------------------------------------------
+
+    def certified(self, user: UserId, device: DeviceId) -> Device | None:
+        """The device of a user, where any root key of theirs ever certified it."""
+        return self.log.certified(user, device)
+
     def device(self, user: UserId, device: DeviceId) -> Device | None:
-        """The device's certificate, where its user is known."""
+        """The device of a user, where it counts; an ended one too."""
         identity = self.identities.get(user)
         return identity.devices.get(device) if identity else None
 
-    def grants_of(self, user: UserId) -> Iterator[Grant]:
-        """Every standing grant that the user holds."""
-        return (grant for grant in self.grants.values() if grant.user == user)
+    def device_end(self, user: UserId, device: DeviceId) -> End | None:
+        """Where a device that counts ends, and what of it stays in this group."""
+        return self.effect.device_ends.get((user, device))
+
+    def spares(self, signed: Signed) -> bool:
+        """Whether the device that signed something counts, and what it signed stays."""
+        if self.device(signed.signer, signed.device) is None:
+            return False
+        end = self.device_end(signed.signer, signed.device)
+        return end is None or end.spares(signed)
+
+    def revocation(self, revoke: Hash) -> tuple[UserId, Revoked] | None:
+        """What a `$revoke` says, and of whose device."""
+        return self._revocations.get(revoke)
+
+    @cached_property
+    def _revocations(self) -> Mapping[Hash, tuple[UserId, Revoked]]:
+        return {
+            revoke: (user, revoked)
+            for user, identity in self.identities.items()
+            for revoke, revoked in identity.revocations.items()
+        }
+
+    def is_active(self, user: UserId, device: DeviceId) -> bool:
+        """Whether a device counts, and was not revoked."""
+        found = self.device(user, device)
+        return found is not None and found.end_ms is None
+
+    # --- Roles. ---------------------------------------------------------------------------------
+
+    def grants_of(self, user: UserId) -> Sequence[Grant]:
+        """Every grant that was made to the user, whether it stands or not."""
+        return self._grants_by_user.get(user, ())
+
+    @cached_property
+    def _grants_by_user(self) -> Mapping[UserId, Sequence[Grant]]:
+        found: dict[UserId, list[Grant]] = {}
+        for grant in self.log.grants.values():
+            found.setdefault(grant.user, []).append(grant)
+        return found
+
+    def standing_of(self, user: UserId) -> Sequence[Standing]:
+        """Every grant of the user that stands, ended or not, the oldest first."""
+        return self.effect.standing.get(user, ())
+
+    def open_grants(self, user: UserId) -> list[Grant]:
+        """Every grant that the user holds now, the oldest first."""
+        return [each.grant for each in self.standing_of(user) if each.end is None]
 
     def role_at(self, user: UserId, time_ms: int) -> Role | None:
-        """The highest role that the user holds at a moment; None for somebody who is no member."""
-        held = (grant.role for grant in self.grants_of(user) if grant.since_ms < time_ms)
+        """The highest role that the user held at a moment; None for somebody who was no member."""
+        held = (
+            each.grant.role
+            for each in self.standing_of(user)
+            if each.grant.since_ms < time_ms and (each.end is None or time_ms < each.end.at_ms)
+        )
         return max(held, default=None)
 
     def role(self, user: UserId) -> Role | None:
         """The highest role that the user holds by these statements."""
-        return max((grant.role for grant in self.grants_of(user)), default=None)
+        return max((grant.role for grant in self.open_grants(user)), default=None)
 
     def grant_for(self, user: UserId, role: Role) -> Grant | None:
-        """The oldest standing grant that gives the user at least `role`."""
-        fitting = (grant for grant in self.grants_of(user) if grant.role >= role)
-        return min(fitting, key=lambda grant: (grant.since_ms, grant.hash), default=None)
+        """The oldest grant that gives the user at least `role` now."""
+        return next((grant for grant in self.open_grants(user) if grant.role >= role), None)
 
     def members(self) -> Mapping[UserId, Role]:
         """The role of every member."""
-        roles: dict[UserId, Role] = {}
-        for grant in self.grants.values():
-            roles[grant.user] = max(grant.role, roles.get(grant.user, grant.role))
-        return roles
+        roles = ((user, self.role(user)) for user in self.effect.standing)
+        return {user: role for user, role in roles if role is not None}
+
+    def membership(self, user: UserId) -> Membership:
+        """How a user stands to the group."""
+        if self.role(user) is not None:
+            return Membership.MEMBER
+        latest = self._latest_end(user)
+        if latest is None:
+            return Membership.NONE
+        by, _ = self.forms[latest.by]
+        return Membership.LEFT if by.signer == user else Membership.REMOVED
+
+    def ended_ms(self, user: UserId) -> int | None:
+        """When the last right of a former member ended; None for members, and who never was one."""
+        latest = self._latest_end(user) if self.role(user) is None else None
+        return latest.at_ms if latest is not None else None
+
+    def _latest_end(self, user: UserId) -> End | None:
+        ends = (each.end for each in self.standing_of(user) if each.end is not None)
+        return max(ends, key=lambda end: (end.at_ms, end.by), default=None)
+
+    def rights(self, user: UserId) -> Rights:
+        """All that decides which records of the user are admitted."""
+        identity = self.identities.get(user)
+        counting = sorted(identity.devices.values(), key=lambda each: each.id) if identity else ()
+        return Rights(
+            tuple(
+                (each.grant.role, each.grant.since_ms, each.records_end)
+                for each in self.standing_of(user)
+            ),
+            tuple((each.id, each.since_ms, self.device_end(user, each.id)) for each in counting),
+            frozenset(identity.certified) if identity else frozenset(),
+            identity is not None and identity.forked,
+        )
+
+    # --- Invites and joins. ---------------------------------------------------------------------
 
     def invites(self) -> Iterator[tuple[Signed, Invite]]:
-        """Every invite that stands, ended or not."""
-        for signed, form in self.forms.values():
-            if isinstance(form, Invite):
-                yield signed, form
+        """Every invite whose maker had the right to it, ended or not."""
+        for invite in self.effect.invites:
+            signed, form = self.forms[invite]
+            assert isinstance(form, Invite)
+            yield signed, form
 
     def invite(self, invite: Hash) -> Invite | None:
-        """The invite of a hash, where it stands."""
-        _, form = self.forms.get(invite, (None, None))
-        return form if isinstance(form, Invite) else None
+        """The invite of a hash."""
+        return self.log.invite(invite)
+
+    def invite_closed_ms(self, invite: Hash) -> int | None:
+        """When an invite was ended, itself or with its maker's right; None where it was not.
+
+        One that was made without the right to it was never open: 0.
+        """
+        return self.effect.invites.get(invite, 0)
 
     def uses_of(self, invite: Hash) -> int:
         """How many joins were let in by an invite."""
-        return len({form.join for _, form in self._admits_by(invite)})
+        return len({grant.consent for grant in self._let_in_by.get(invite, ())})
 
     def latest_use_ms(self, invite: Hash) -> int | None:
         """When somebody was last let in by an invite (Unix milliseconds)."""
-        return max((signed.modified for signed, _ in self._admits_by(invite)), default=None)
+        return max((grant.since_ms for grant in self._let_in_by.get(invite, ())), default=None)
 
-    def _admits_by(self, invite: Hash) -> Iterator[tuple[Signed, Admit]]:
-        for signed, form in self.forms.values():
-            if isinstance(form, Admit):
-                join = self.join(Hash(bytes.fromhex(form.join)))
-                if join is not None and join[1].invite == invite.hex():
-                    yield signed, form
+    @cached_property
+    def _let_in_by(self) -> Mapping[Hash, Sequence[Grant]]:
+        found: dict[Hash, list[Grant]] = {}
+        for of_user in self.effect.standing.values():
+            for grant in (each.grant for each in of_user):
+                if grant.invite is not None:
+                    found.setdefault(grant.invite, []).append(grant)
+        return found
 
     def join(self, join: Hash) -> tuple[Signed, Join] | None:
-        """The join of a hash, where it stands."""
-        signed, form = self.forms.get(join, (None, None))
-        return (signed, form) if signed is not None and isinstance(form, Join) else None
+        """The join of a hash."""
+        return self.log.join(join)
 
     def joins_of(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
-        """The joins by invite that a device of a user made, whether it was let in or not."""
-        for signed, form in self.forms.values():
-            if not isinstance(form, Join) or form.invite is UNSET:
+        """The joins by invite that a device of a user made and that may still let it in."""
+        left_ms = self.effect.left.get(user, -1)
+        removed_ms = self.effect.removed.get(user, -1)
+        for signed in self._consents_by_user.get(user, ()):
+            join = self.log.join(signed.hash)
+            if join is None or join[1].invite is UNSET or signed.device != device:
                 continue
-            if (signed.signer, signed.device) == (user, device):
-                yield signed, form
+            invite, _ = self.forms[named(join[1].invite)]
+            again = signed.hash in self.effect.spent or invite.modified < removed_ms
+            if signed.modified > left_ms and not again and self.spares(signed):
+                yield join
+
+    def consent_of(self, user: UserId) -> Hash | None:
+        """The latest statement by which the user agreed to be in the group, if it still counts."""
+        after_ms = self.effect.left.get(user, -1)
+        consents = [
+            (signed.modified, signed.hash)
+            for signed in self._consents_by_user.get(user, ())
+            if signed.modified > after_ms and self.spares(signed)
+        ]
+        return max(consents, default=(0, None))[1]
+
+    @cached_property
+    def _consents_by_user(self) -> Mapping[UserId, Sequence[Signed]]:
+        found: dict[UserId, list[Signed]] = {}
+        for signed, _ in self.forms.values():
+            if signed.type in _CONSENTS:
+                found.setdefault(signed.signer, []).append(signed)
+        return found
+
+    # --- To be shown to others. -----------------------------------------------------------------
 
     def vouching(self, user: UserId) -> list[Signed]:
         """The group statements that show why the user is a member: the chain up to the founder."""
         grant = self.grant_for(user, Role.READER)
-        chain: dict[Hash, Signed] = {}
-        wanted = [grant.hash] if grant else []
-        while wanted:
-            wanted_hash = wanted.pop()
-            # A personal group's root grant is its user's inception, which is no group statement.
-            if wanted_hash in self.forms and wanted_hash not in chain:
-                chain[wanted_hash], form = self.forms[wanted_hash]
-                wanted.extend(references(form))
-        return list(chain.values())
+        return self.log.with_references([grant.hash] if grant else [])
 
+    def parting(self, user: UserId) -> list[Signed]:
+        """The group statements that show why a user who had been let in is a member no more.
 
-def _personal_grant(identity: Identity | None) -> dict[Hash, Grant]:
-    """In the group that has a user's own id, that user is the admin, and nobody else is in it."""
-    if identity is None:
-        return {}
-    root = Grant(identity.inception, identity.user, Role.ADMIN, identity.since_ms, None)
-    return {identity.inception: root}
+        They may have been let in by who had no right to it, or by an invite that had ended: so
+        these are the ends of all that their grants rest on.
+        """
+        grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
+        rests_on = {signed.hash for signed in self.log.with_references(grants)}
+        ends = [
+            signed.hash
+            for signed, close in self.log.closes()
+            if named(close.target) in rests_on or signed.signer == user
+        ]
+        return self.log.with_references(ends)
 
-
-def _grant_of(
-    signed: Signed, form: GroupForm | None, forms: Mapping[Hash, tuple[Signed, GroupForm | None]]
-) -> Grant | None:
-    if isinstance(form, Founding):
-        return Grant(signed.hash, signed.signer, Role.ADMIN, signed.modified, None)
-    if isinstance(form, GrantForm):
-        under = Hash(bytes.fromhex(form.under))
-        role = Role.named(form.role)
-        return Grant(signed.hash, as_user(form.user), role, signed.modified, under)
-    if isinstance(form, Admit):
-        join_signed, join = forms[Hash(bytes.fromhex(form.join))]
-        assert isinstance(join, Join)
-        assert join.invite is not UNSET
-        _, invite = forms[Hash(bytes.fromhex(join.invite))]
-        assert isinstance(invite, Invite)
-        under = Hash(bytes.fromhex(form.under))
-        role = Role.named(invite.role)
-        return Grant(signed.hash, join_signed.signer, role, signed.modified, under)
-    return None
+    def was_let_in(self, user: UserId) -> bool:
+        """Whether anybody ever gave the user a role, by right or not."""
+        return any(grant.user == user for grant in self.log.grants.values())

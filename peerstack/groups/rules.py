@@ -13,17 +13,21 @@ from msgspec import UNSET
 
 from peerstack import limits
 from peerstack.errors import Reason
-from peerstack.groups.membership import Grant, GroupState
+from peerstack.groups.log import Grant
+from peerstack.groups.membership import GroupState
 from peerstack.groups.statements import (
     Admit,
+    Close,
     Founding,
     GrantForm,
     Invite,
     Join,
     Role,
+    Seal,
     group_form_untrusted,
     group_id_fields,
     invite_proof_check,
+    named,
 )
 from peerstack.keys import Check, DerivedIdCheck, Hash, Label
 from peerstack.record import PROFILE_TYPE, SECRET_TYPE, Signed
@@ -49,10 +53,20 @@ class Refused:
     reason: Reason
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A record that the seal of an end leaves out: kept apart, until an admin lets it back in."""
+
+    ends: Hash
+    """The `$close` or `$revoke` that ended the signer's right or device."""
+
+
 Verdict = Admitted | Held | Refused
+RecordVerdict = Verdict | Quarantined
 
 ADMITTED: Final = Admitted()
 MISSING: Final = Held()
+_NO: Final = Refused(Reason.DOES_NOT_STAND)
 
 _ADMIN_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 
@@ -62,7 +76,7 @@ def role_needed(type_name: str) -> Role:
     return Role.ADMIN if type_name in _ADMIN_RECORDS else Role.WRITER
 
 
-def judge_record(state: GroupState, record: Signed, now_ms: int) -> Verdict:
+def judge_record(state: GroupState, record: Signed, now_ms: int) -> RecordVerdict:
     """Whether a record whose signature holds may be admitted, by this device's wall clock.
 
     The signer decides, not who passed it on. Only the two rules that look at the wall clock and at
@@ -72,13 +86,35 @@ def judge_record(state: GroupState, record: Signed, now_ms: int) -> Verdict:
         return Refused(Reason.WRONG_GROUP)
     if record.modified > now_ms + limits.FUTURE_MS:
         return Held(record.modified - limits.FUTURE_MS)
-    device = state.device(record.signer, record.device)
-    if device is None:
+    certified = state.certified(record.signer, record.device)
+    if certified is None:
         return MISSING
-    role = state.role_at(record.signer, record.modified)
-    if device.since_ms >= record.modified or role is None or role < role_needed(record.type):
+    if record.modified <= certified.since_ms:
         return Refused(Reason.NO_ROLE)
-    return ADMITTED
+    needed = role_needed(record.type)
+    rights = [
+        each.records_end
+        for each in state.standing_of(record.signer)
+        if each.grant.role >= needed and each.grant.since_ms < record.modified
+    ]
+    if any(end is not None and record.hash in end.named for end in rights):
+        return ADMITTED  # Whatever becomes of its device, since others saw fit to keep it.
+    if not any(end is None or end.spares(record) for end in rights):
+        left_out = [end.by for end in rights if end is not None and end.leaves_out(record)]
+        # Any will do, as long as it is the same on every device.
+        return Quarantined(min(left_out)) if left_out else Refused(Reason.NO_ROLE)
+    return _judge_device(state, record)
+
+
+def _judge_device(state: GroupState, record: Signed) -> RecordVerdict:
+    """Whether the device that signed a record counts, and what it signed stays."""
+    if state.device(record.signer, record.device) is None:
+        forked = state.identities[record.signer].forked
+        return MISSING if forked else Refused(Reason.DEVICE_ENDED)
+    end = state.device_end(record.signer, record.device)
+    if end is None or end.spares(record):
+        return ADMITTED
+    return Quarantined(end.by) if end.leaves_out(record) else Refused(Reason.DEVICE_ENDED)
 
 
 def statement_checks_untrusted(state: GroupState, signed: Signed) -> Sequence[Check] | None:
@@ -88,7 +124,7 @@ def statement_checks_untrusted(state: GroupState, signed: Signed) -> Sequence[Ch
     `RemoteError(MALFORMED)`.
     """
     form = group_form_untrusted(signed)
-    device = state.device(signed.signer, signed.device)
+    device = state.certified(signed.signer, signed.device)
     if device is None:
         return None
     checks: list[Check] = [signed.signature_check(device.key)]
@@ -96,31 +132,32 @@ def statement_checks_untrusted(state: GroupState, signed: Signed) -> Sequence[Ch
         fields = group_id_fields(signed.signer, bytes.fromhex(form.nonce))
         checks.append(DerivedIdCheck(Label.GROUP_ID, fields, signed.modified, signed.group))
     if isinstance(form, Join) and form.invite is not UNSET:
-        named = state.forms.get(Hash(bytes.fromhex(form.invite)))
-        if named is None:
+        invite = state.forms.get(named(form.invite))
+        if invite is None:
             return None
         # `judge_statement` refuses a join that names anything else.
-        if isinstance(named[1], Invite):
-            checks.append(invite_proof_check(signed, form, named[1]))
+        if isinstance(invite[1], Invite):
+            checks.append(invite_proof_check(signed, form, invite[1]))
     return checks
 
 
 def judge_statement(state: GroupState, signed: Signed) -> Verdict:
-    """Whether a group statement whose checks hold stands.
+    """Whether a group statement whose checks hold is admitted: kept, and shown to others.
 
     It depends only on statements that this one names by hash, so the order of arrival is nothing to
-    it: while one of them is missing, it is held.
+    it: while one of them is missing, it is held. Whether it has effect is another question, which
+    every later statement may answer anew (`effect`).
     """
     if signed.group != state.group:
         return Refused(Reason.WRONG_GROUP)
-    device = state.device(signed.signer, signed.device)
+    device = state.certified(signed.signer, signed.device)
     if device is None:
         return MISSING
     if device.since_ms >= signed.modified:
-        return Refused(Reason.DOES_NOT_STAND)
+        return _NO
     form = group_form_untrusted(signed)
-    if state.is_personal and isinstance(form, Founding | Invite | Join | Admit | GrantForm):
-        return Refused(Reason.DOES_NOT_STAND)
+    if state.is_personal and isinstance(form, Founding | Invite | Join | Admit | GrantForm | Close):
+        return _NO
     match form:
         case Founding():
             return ADMITTED
@@ -132,16 +169,19 @@ def judge_statement(state: GroupState, signed: Signed) -> Verdict:
             return _judge_admit(state, signed, form)
         case GrantForm():
             return _judge_grant(state, signed, form)
+        case Close():
+            return _judge_close(state, signed, form)
+        case Seal():
+            return _judge_seal(state, signed, form)
         case _:
             return _judge_bystander(state, signed)
 
 
 def _judge_under(state: GroupState, signed: Signed, under: str, role: Role) -> Verdict:
-    under_hash = Hash(bytes.fromhex(under))
-    grant = state.grants.get(under_hash)
-    if grant is None and under_hash not in state.forms:
+    grant = state.log.grants.get(named(under))
+    if grant is None and named(under) not in state.forms:
         return MISSING
-    return ADMITTED if grant and _gives(grant, signed, role) else Refused(Reason.DOES_NOT_STAND)
+    return ADMITTED if grant and _gives(grant, signed, role) else _NO
 
 
 def _gives(grant: Grant, signed: Signed, role: Role) -> bool:
@@ -151,25 +191,25 @@ def _gives(grant: Grant, signed: Signed, role: Role) -> bool:
 def _judge_join(state: GroupState, signed: Signed, join: Join) -> Verdict:
     if join.invite is UNSET:
         # Until the founding is here, this might be a personal group, which nobody joins.
-        return ADMITTED if state.grants else MISSING
-    invite = state.forms.get(Hash(bytes.fromhex(join.invite)))
+        return ADMITTED if state.log.grants else MISSING
+    invite = state.forms.get(named(join.invite))
     if invite is None:
         return MISSING
     if not isinstance(invite[1], Invite) or invite[0].modified >= signed.modified:
-        return Refused(Reason.DOES_NOT_STAND)
+        return _NO
     return ADMITTED
 
 
 def _judge_admit(state: GroupState, signed: Signed, admit: Admit) -> Verdict:
-    joined = state.forms.get(Hash(bytes.fromhex(admit.join)))
+    joined = state.forms.get(named(admit.join))
     if joined is None:
         return MISSING
     join_signed, join = joined
     if not isinstance(join, Join) or join.invite is UNSET:
-        return Refused(Reason.DOES_NOT_STAND)
+        return _NO
     if join_signed.modified >= signed.modified:
-        return Refused(Reason.DOES_NOT_STAND)
-    invite = state.invite(Hash(bytes.fromhex(join.invite)))
+        return _NO
+    invite = state.invite(named(join.invite))
     if invite is None:
         return MISSING
     if invite.expires is not UNSET and signed.modified > invite.expires:
@@ -179,7 +219,7 @@ def _judge_admit(state: GroupState, signed: Signed, admit: Admit) -> Verdict:
 
 
 def _judge_grant(state: GroupState, signed: Signed, grant: GrantForm) -> Verdict:
-    consent = state.forms.get(Hash(bytes.fromhex(grant.consent)))
+    consent = state.forms.get(named(grant.consent))
     if consent is None:
         return MISSING
     consent_signed, consent_form = consent
@@ -188,14 +228,57 @@ def _judge_grant(state: GroupState, signed: Signed, grant: GrantForm) -> Verdict
         or consent_signed.signer != grant.user
         or consent_signed.modified >= signed.modified
     ):
-        return Refused(Reason.DOES_NOT_STAND)
+        return _NO
     return _judge_under(state, signed, grant.under, Role.ADMIN)
 
 
+def _judge_close(state: GroupState, signed: Signed, close: Close) -> Verdict:
+    verdict = _judge_under(state, signed, close.under, Role.READER)
+    if verdict is not ADMITTED:
+        return verdict
+    if named(close.target) not in state.forms:
+        return MISSING
+    # It may be later than its own end: else a right dated into the future could never be ended.
+    return ADMITTED if _may_close(state, signed, close) else _NO
+
+
+def _may_close(state: GroupState, signed: Signed, close: Close) -> bool:
+    log, target = state.log, named(close.target)
+    under, ended, invite = (
+        log.grants[named(close.under)],
+        log.grants.get(target),
+        log.invite(target),
+    )
+    if ended is not None and ended.user == signed.signer:
+        return close.count == 0
+    if ended is not None:
+        return log.may_end(under, ended)
+    return invite is not None and close.count == 0 and log.may_end_invite(under, invite)
+
+
+def _judge_seal(state: GroupState, signed: Signed, seal: Seal) -> Verdict:
+    verdict = _judge_under(state, signed, seal.under, Role.READER)
+    if verdict is not ADMITTED:
+        return verdict
+    revoked = state.revocation(named(seal.ends))
+    if revoked is not None:
+        user, revocation = revoked
+        own = user == signed.signer and revocation.device != signed.device
+        return ADMITTED if own and revocation.at_ms < signed.modified else _NO
+    ends = state.forms.get(named(seal.ends))
+    if ends is None:
+        return MISSING
+    closed, form = ends
+    closes_grant = isinstance(form, Close) and named(form.target) in state.log.grants
+    is_admin = state.log.grants[named(seal.under)].is_admin
+    return ADMITTED if closes_grant and is_admin and closed.modified < signed.modified else _NO
+
+
 def _judge_bystander(state: GroupState, signed: Signed) -> Verdict:
-    """Statements without effect in this version: kept and passed on where a member made them.
+    """Statements of a later version: kept and passed on where their signer ever had a role.
 
     They name no grant of their signer's for certain, and an earlier one may still arrive, so where
     there is none they are held, never refused.
     """
-    return MISSING if state.role_at(signed.signer, signed.modified) is None else ADMITTED
+    known = any(_gives(grant, signed, Role.READER) for grant in state.grants_of(signed.signer))
+    return ADMITTED if known else MISSING

@@ -1,8 +1,8 @@
 """The forms of every statement about a group. Final: nothing signed has to change later.
 
-Each names by hash the grant that it is made `under`, so grants form a tree from the founder. What a
-statement means is in `membership` and `rules`; `$close` and `$seal` are kept and passed on, without
-effect in this version (`docs/protocol.md`, "Statement forms").
+Each names by hash the grant that it is made `under`, so grants form a tree from the founder. Which
+are admitted is in `rules`, and what they bring about in `effect` (`docs/protocol.md`, "Statement
+forms").
 """
 
 from __future__ import annotations
@@ -96,7 +96,11 @@ class GrantForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`$close`: ends a grant or an invite; commits to how many hashes its seal has, and which."""
+    """`$close`: ends a grant or an invite; commits to how many hashes its seal has, and which.
+
+    `under` the very grant that it ends, it is a leave: its author is out of the group. What ends an
+    invite, and a leave, has no seal of its own: `count` is 0 there, and `root` that of no hashes.
+    """
 
     under: HashHex
     target: HashHex
@@ -150,19 +154,9 @@ def group_form_untrusted(signed: Signed) -> GroupForm | None:
     return form
 
 
-def references(form: GroupForm | None) -> tuple[Hash, ...]:
-    """The hashes of the statements without which a form does not stand."""
-    named: tuple[str, ...] = ()
-    match form:
-        case Invite(under=under) | Close(under=under) | Seal(under=under):
-            named = (under,)
-        case Join(invite=str(invite)):
-            named = (invite,)
-        case Admit(under=under, join=join):
-            named = (under, join)
-        case GrantForm(under=under, consent=consent):
-            named = (under, consent)
-    return tuple(Hash(bytes.fromhex(each)) for each in named)
+def named(text: str) -> Hash:
+    """The hash that a form names in hex."""
+    return Hash(bytes.fromhex(text))
 
 
 def group_id_fields(founder: UserId, nonce: bytes) -> bytes:

@@ -43,6 +43,14 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoked:
+    """What one `$revoke` says."""
+
+    device: DeviceId
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What a set of verified statements says of one user."""
 
@@ -67,7 +75,7 @@ class Identity:
 
     Its key and beginning are bound by its id, so they are known for good: what decides whether a
     statement is admitted goes by this, and never changes its mind."""
-    revocations: Mapping[Hash, DeviceId] = field(default_factory=dict)
+    revocations: Mapping[Hash, Revoked] = field(default_factory=dict)
     """Every `$revoke`, whether it counts or not."""
 
 
@@ -124,7 +132,10 @@ class _Reader:
             self._forked,
             {each.id: self._ended(each, certificates, revocations) for each in devices.values()},
             _by_device(device for device, _ in certificates),
-            {signed.hash: form.device for signed, form in revocations},  # type: ignore[misc]
+            {
+                signed.hash: Revoked(DeviceId(form.device), signed.modified)
+                for signed, form in revocations
+            },
         )
 
     def _follow(self) -> tuple[list[_Root], bool]:
@@ -172,8 +183,8 @@ class _Reader:
         certificates: Sequence[tuple[Device, Hash]],
         revocations: Sequence[tuple[Signed, Revocation]],
     ) -> Device:
-        """The device with its end, where a root key ended it and no later rotation kept it."""
-        mine = {each.certificate for each, _ in certificates if each.id == device.id}
+        """The device with its end, where a root key ended it and no later one stood by it."""
+        mine = {each.certificate: under for each, under in certificates if each.id == device.id}
         ends = [
             signed
             for signed, form in revocations
@@ -184,11 +195,18 @@ class _Reader:
         end_ms = min(signed.modified for signed in ends)
         return replace(device, end_ms=end_ms, ends=frozenset(signed.hash for signed in ends))
 
-    def _has_effect(self, under: Hash, certificates: set[Hash]) -> bool:
+    def _has_effect(self, under: Hash, certificates: Mapping[Hash, Hash]) -> bool:
+        """Whether no later root key kept the device, or certified it: an older one may be stolen.
+
+        `certificates`: those of the device, and what each is under.
+        """
         place = self._place(under)
         if place is None:
             return False
-        return all(certificates.isdisjoint(root.keeps) for root in self._chain[place + 1 :])
+        return all(
+            root.keeps.isdisjoint(certificates) and root.names.isdisjoint(certificates.values())
+            for root in self._chain[place + 1 :]
+        )
 
 
 def _by_device(devices: Iterable[Device]) -> dict[DeviceId, Device]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from peerstack.errors import Reason
@@ -22,7 +22,20 @@ class Standing(enum.Enum):
     MEMBER = enum.auto()
     UNKNOWN = enum.auto()
     HOST = enum.auto()
-    """We are joining, and know nobody yet: the peer may show us statements, and nothing else."""
+    """We are no member (yet): the peer may show us statements, and nothing else."""
+    PARTED = enum.auto()
+    """The peer left or was removed, or its device was revoked: it gets the statements of that."""
+
+
+class SecretKind(enum.IntEnum):
+    """What it says of somebody to hold a secret of a group; the lower, the more."""
+
+    MEMBER = 1
+    """The secret that the group has now."""
+    OLD = 2
+    """One that it had before: whoever holds no other was a member once, and may be still."""
+    INVITE = 3
+    """An invite's: it shows no membership, only that one was invited."""
 
 
 class SharedSecret(NamedTuple):
@@ -30,8 +43,7 @@ class SharedSecret(NamedTuple):
 
     group: GroupId
     secret: Secret
-    by_invite: bool
-    """Whether it comes from an invite, and so shows no membership, only that one was invited."""
+    kind: SecretKind
 
 
 class Roots(NamedTuple):
@@ -60,6 +72,10 @@ class Replica(Protocol):
         """What the group's statements say of the device at the other end."""
         ...
 
+    def holds(self, group: GroupId, device: DeviceId, secrets: Collection[Secret]) -> None:
+        """Note that a device, proven to be a member's, has these of the group's secrets."""
+        ...
+
     def roots(self, group: GroupId) -> Roots:
         """Where this device stands in a group; a few lookups, whatever the group's size."""
         ...
@@ -76,8 +92,11 @@ class Replica(Protocol):
         """Hashes of what is known without being in the set (replaced, held, refused): bounded."""
         ...
 
-    def random_key(self, group: GroupId, draw: int) -> bytes | None:
-        """The key of a live record, chosen by `draw`; None where there is none."""
+    def sample(self, group: GroupId, rank: int) -> Sequence[Item]:
+        """Neighbouring live records, `limits.AUDIT_ITEMS` of them, of which the first has `rank`.
+
+        That is how many stand before it; fewer records only where no more follow.
+        """
         ...
 
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
@@ -94,6 +113,10 @@ class Replica(Protocol):
 
     def introduction(self, group: GroupId) -> Sequence[Signed]:
         """The statements that show why this device belongs to the group, or asks to join it."""
+        ...
+
+    def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
+        """The statements that show why a peer's user or device is not in the group any more."""
         ...
 
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:

@@ -5,6 +5,7 @@ SQLAlchemy Core on SQLite. Knows what is stored and how it is found; not who may
 
 from __future__ import annotations
 
+from peerstack.store.signers import Moment
 from peerstack.store.store import Snapshot, Store, Transaction
 from peerstack.store.values import (
     LOCAL_ORIGIN,
@@ -12,8 +13,12 @@ from peerstack.store.values import (
     Counts,
     GroupRow,
     Head,
+    Judging,
+    KeptVersion,
     LoggedChange,
+    SetAside,
     VersionState,
+    Withdrawal,
     item_of,
     key_of,
 )
@@ -26,11 +31,16 @@ __all__ = [
     "Counts",
     "GroupRow",
     "Head",
+    "Judging",
+    "KeptVersion",
     "LoggedChange",
+    "Moment",
+    "SetAside",
     "Snapshot",
     "Store",
     "Transaction",
     "VersionState",
+    "Withdrawal",
     "item_of",
     "key_of",
 ]

@@ -14,16 +14,18 @@ from peerstack.ids import GroupId
 from peerstack.record import Signed
 from peerstack.store import schema
 from peerstack.store.rows import Rows, fetch, run_many, signed_columns, signed_of
-from peerstack.store.values import Change, LoggedChange
+from peerstack.store.values import Change, LoggedChange, Withdrawal
 
 _log = schema.changes
 _live = schema.records.alias("live")
 _kept = schema.versions.alias("kept")
 _before = schema.versions.alias("before")
+_again = schema.records.alias("again")
 _WIDTH = len(signed_columns(schema.records))
 
 _INSERT = (
-    "INSERT INTO changes (group_id, id, hash, previous, origin, conflict) VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT INTO changes (group_id, id, hash, previous, origin, conflict, withdrawn) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -48,10 +50,21 @@ class ChangeReads(Rows):
             )
             .outerjoin(_kept, _kept.c.hash == _log.c.hash)
             .outerjoin(_before, _before.c.hash == _log.c.previous)
+            # What was replaced is live again, where what replaced it has been withdrawn.
+            .outerjoin(
+                _again,
+                and_(
+                    _again.c.group_id == _log.c.group_id,
+                    _again.c.id == _log.c.id,
+                    _again.c.hash == _log.c.previous,
+                ),
+            )
         )
-        columns = [*signed_columns(_live), *signed_columns(_kept), *signed_columns(_before)]
+        tables = (_live, _kept, _before, _again)
+        columns = [column for table in tables for column in signed_columns(table)]
         found = or_(_live.c.hash.is_not(None), _kept.c.hash.is_not(None))
-        chosen = select(*columns, _log.c.seq, _log.c.origin, _log.c.conflict).select_from(joined)
+        told = (_log.c.seq, _log.c.origin, _log.c.conflict, _log.c.withdrawn)
+        chosen = select(*columns, *told).select_from(joined)
         chosen = chosen.where(_log.c.seq > since, found).order_by(_log.c.seq).limit(limit)
         if group is not None:
             chosen = chosen.where(_log.c.group_id == group)
@@ -74,15 +87,29 @@ def log_changes(connection: Connection, changes: Sequence[Change]) -> list[int]:
                 change.previous and change.previous.hash,
                 change.origin,
                 int(change.conflict),
+                0,
             )
             for change in changes
         ],
     )
 
 
+def log_withdrawals(connection: Connection, withdrawals: Sequence[Withdrawal]) -> list[int]:
+    """Note that versions leave, and behind each what is live again. The `seq` of each of these."""
+    rows: list[tuple[Any, ...]] = []
+    for gone in withdrawals:
+        record, heir = gone.record, gone.heir
+        # Nobody passed this on; but "local" would say that an app on this device had done it.
+        rows.append((record.group, record.id, record.hash, None, record.device, 0, 1))
+        if heir is not None:
+            rows.append((heir.group, heir.id, heir.hash, record.hash, heir.device, 0, 0))
+    seqs = _log_rows(connection, rows)
+    return [seq for seq, row in zip(seqs, rows, strict=True) if not row[-1]]
+
+
 def log_late_loser(connection: Connection, winner: bytes, loser: Signed, origin: str) -> int:
     """Note that `loser` came when `winner`, whose author had not seen it, was live already."""
-    row = (loser.group, loser.id, winner, loser.hash, origin, 1)
+    row = (loser.group, loser.id, winner, loser.hash, origin, 1, 0)
     return _log_rows(connection, [row])[0]
 
 
@@ -96,11 +123,15 @@ def _log_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[i
 
 
 def _logged(row: Row[Any]) -> LoggedChange:
-    live, kept, before = (row[start : start + _WIDTH] for start in range(0, 3 * _WIDTH, _WIDTH))
+    parts = [row[start : start + _WIDTH] for start in range(0, 4 * _WIDTH, _WIDTH)]
+    live, kept, before, again = (signed_of(part) if part[0] is not None else None for part in parts)
+    record = live or kept
+    assert record is not None
     return LoggedChange(
         seq=row.seq,
-        record=signed_of(live if live[0] is not None else kept),
-        previous=None if before[0] is None else signed_of(before),
+        record=record,
+        previous=before or again,
         origin=row.origin,
         conflict=row.conflict,
+        withdrawn=row.withdrawn,
     )

@@ -31,7 +31,7 @@ from peerstack.store.rows import (
 )
 from peerstack.store.values import Change, Head, VersionState, item_of, key_of
 
-_INSERT = f"INSERT INTO records ({SIGNED}, seq, plain) VALUES ({marks(12)})"  # noqa: S608
+INSERT = f"INSERT INTO records ({SIGNED}, seq, plain) VALUES ({marks(12)})"  # noqa: S608
 _KEEP = (
     f"INSERT INTO versions ({SIGNED}, seq, state, since_ms) "  # noqa: S608 -- names of columns
     f"SELECT {SIGNED}, seq, '{VersionState.HISTORY}', ? "
@@ -39,7 +39,7 @@ _KEEP = (
     "ON CONFLICT (hash) DO UPDATE SET state = excluded.state, seq = excluded.seq, "
     "since_ms = excluded.since_ms, until_ms = NULL, waits_for = NULL"
 )
-_DELETE = "DELETE FROM records WHERE group_id = ? AND id = ? AND hash = ?"
+DELETE = "DELETE FROM records WHERE group_id = ? AND id = ? AND hash = ?"
 
 
 class RecordReads(Rows):
@@ -70,19 +70,15 @@ class RecordReads(Rows):
         """
         return self._sets.setdefault(group, RecordSet(self._connection, group))
 
-    def random_key(self, group: GroupId, draw: int) -> bytes | None:
-        """The key of one of the group's live records, chosen by a random number; None without any.
+    def neighbours(self, group: GroupId, rank: int, limit: int) -> list[Item]:
+        """Live records of the group that follow one another, the first behind `rank` others.
 
-        Blocks are chosen alike, and records within one: near enough for a sample.
+        At most `limit`. Three statements, whatever the rank.
         """
-        mine = "FROM blocks WHERE group_id = ?"
-        ((count,),) = fetch(self._connection, f"SELECT count(*) {mine}", [group])
-        if not count:
-            return None
-        nth = f"SELECT first_key {mine} ORDER BY first_key LIMIT 1 OFFSET ?"
-        ((first,),) = fetch(self._connection, nth, [group, draw % count])
-        items = blocks.read_items(self._connection, group, Span(first, None), blocks.BLOCK_ITEMS)
-        return items[draw // count % len(items)].key if items else None
+        first, before = blocks.find(self._connection, group, rank)
+        skipped = rank - before
+        span = Span(first, None)
+        return blocks.read_items(self._connection, group, span, skipped + limit)[skipped:]
 
     def read_slice(
         self, group: GroupId, lower: bytes, upper: bytes | None, limit: int
@@ -125,11 +121,8 @@ class RecordWrites(RecordReads):
     def _apply_turn(self, changes: Sequence[Change], now_ms: int) -> list[int]:
         seqs = log_changes(self._connection, changes)
         self._retire([change for change in changes if change.previous is not None], now_ms)
-        rows = [
-            (*row_of(change.record), seq, _plain(change.record))
-            for change, seq in zip(changes, seqs, strict=True)
-        ]
-        run_many(self._connection, _INSERT, rows)
+        rows = [live_row(change.record, seq) for change, seq in zip(changes, seqs, strict=True)]
+        run_many(self._connection, INSERT, rows)
         by_group = defaultdict[GroupId, list[Change]](list)
         for change in changes:
             by_group[change.record.group].append(change)
@@ -148,7 +141,7 @@ class RecordWrites(RecordReads):
             if change.previous is not None
         ]
         run_many(self._connection, _KEEP, [(now_ms, *row) for row in replaced])
-        if run_many(self._connection, _DELETE, replaced) != len(replaced):
+        if run_many(self._connection, DELETE, replaced) != len(replaced):
             raise StoreError("a change replaces a version that is not live; read it anew")
 
 
@@ -170,6 +163,11 @@ def _item_before(change: Change) -> Iterator[Item]:
     if change.previous is not None:
         key = key_of(change.previous.modified, change.record.id)
         yield Item(key, change.previous.hash)
+
+
+def live_row(record: Signed, seq: int) -> tuple[Any, ...]:
+    """The parameters of `INSERT`, for a version of which the change `seq` tells."""
+    return (*row_of(record), seq, _plain(record))
 
 
 def _plain(record: Signed) -> str | None:

@@ -92,6 +92,7 @@ records: Final = Table(
     Column("plain", Text),
     Index("ix_records_key", "group_id", "modified", "id", "hash"),
     Index("ix_records_type", "group_id", "type", "modified", "id"),
+    Index("ix_records_signer", "group_id", "signer", "id"),
 )
 
 versions: Final = Table(
@@ -109,7 +110,8 @@ versions: Final = Table(
     Column("seq", BigInteger),
     Column("state", Text, nullable=False),
     Column("since_ms", BigInteger, nullable=False),
-    # Held: until this time comes, or a statement that is missing.
+    # Held: until this time comes, or a statement that is missing. Quarantined: until more is said
+    # about the end of a right that this is outside of (its hash in hex), or the reason's name.
     Column("until_ms", BigInteger),
     Column("waits_for", Text),
     Column("signature", LargeBinary, nullable=False),
@@ -118,6 +120,7 @@ versions: Final = Table(
     Index("ix_versions_state", "group_id", "state", "hash"),
     Index("ix_versions_age", "state", "since_ms"),
     Index("ix_versions_due", "until_ms"),
+    Index("ix_versions_signer", "group_id", "signer", "hash"),
 )
 
 remembered: Final = Table(
@@ -129,8 +132,12 @@ remembered: Final = Table(
     Column("signer", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+    # The record, where history let go of this version: it may be needed again.
+    Column("id", Text),
     UniqueConstraint("group_id", "hash", name="uq_remembered_hash"),
     Index("ix_remembered_age", "group_id", "number"),
+    Index("ix_remembered_signer", "group_id", "signer"),
+    Index("ix_remembered_line", "group_id", "id"),
     sqlite_autoincrement=True,
 )
 
@@ -144,6 +151,8 @@ changes: Final = Table(
     Column("previous", LargeBinary),
     Column("origin", Text, nullable=False),
     Column("conflict", Boolean, nullable=False),
+    # The version left, since its author had no right to it.
+    Column("withdrawn", Boolean, nullable=False),
     # A number is never given twice, so that what an app has read up to stays true.
     sqlite_autoincrement=True,
 )
@@ -157,4 +166,16 @@ blocks: Final = Table(
     Column("count", BigInteger, nullable=False),
     Column("sum", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
+)
+
+judging: Final = Table(
+    "judging",
+    metadata,
+    # Whose turn it is: the lowest number's.
+    Column("number", Integer, primary_key=True),
+    Column("group_id", Text, ForeignKey("groups.id"), nullable=False),
+    Column("signer", Text, nullable=False),
+    # How far it has come; empty at the beginning.
+    Column("cursor", Text, nullable=False),
+    UniqueConstraint("group_id", "signer", name="uq_judging_signer"),
 )

@@ -21,6 +21,7 @@ from peerstack.store.rows import SIGNED, Rows, chunks, marks, row_of, run_many, 
 _table = schema.statements
 _SIGNED = signed_columns(_table)
 _COLUMNS = SIGNED.removesuffix(", deleted")
+_OF_ROOT = _table.c.device == ""
 _INSERT = (
     f"INSERT INTO statements ({_COLUMNS}, pending) "  # noqa: S608 -- names of columns
     f"VALUES ({marks(10)}) ON CONFLICT (hash) DO UPDATE SET pending = 0 WHERE excluded.pending = 0"
@@ -30,14 +31,25 @@ _INSERT = (
 class StatementReads(Rows):
     """Questions about statements."""
 
-    def statements(self, group_ids: Iterable[str]) -> list[Signed]:
-        """The statements whose group is one of these (a user's id for identity statements).
+    def statements(self, group: GroupId) -> list[Signed]:
+        """The statements whose group this is; of a user's personal group, their identity too.
 
         Pending ones are left out. In the order of time and hash.
         """
+        chosen = (_table.c.group_id == group) & ~_table.c.pending
+        return self._signed(
+            select(*_SIGNED).where(chosen).order_by(_table.c.modified, _table.c.hash)
+        )
+
+    def identities(self, users: Iterable[str]) -> list[Signed]:
+        """The statements that say who these users are, in the order of time and hash.
+
+        They have the user's id as their group, as all of the personal group has; but they name no
+        device. Pending ones are left out.
+        """
         found = []
-        for chunk in chunks(sorted(set(group_ids))):
-            chosen = _table.c.group_id.in_(chunk) & ~_table.c.pending
+        for chunk in chunks(sorted(set(users))):
+            chosen = _table.c.group_id.in_(chunk) & _OF_ROOT & ~_table.c.pending
             found += self._signed(select(*_SIGNED).where(chosen))
         return sorted(found, key=lambda signed: signed.order)
 
@@ -63,12 +75,21 @@ class StatementReads(Rows):
 class StatementWrites(StatementReads):
     """What adds statements, settles them, and drops what waited in vain."""
 
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.counting_now: set[Hash] = set()
+        """The statements that count since this transaction, and did not before."""
+        self.roots_before: dict[GroupId, bytes] = {}
+        """The statements' roots before this transaction, of the groups whose statements changed."""
+
     def add_statements(self, signed: Sequence[Signed], *, pending: bool = False) -> list[Signed]:
         """Add statements; one that is here already stays as it is, or is settled.
 
         Returns what did not fit: a group keeps `limits.PENDING_STATEMENTS_PER_GROUP` pending ones.
         """
         fitting, rest = self._fitting(signed) if pending else (list(signed), [])
+        if not pending:
+            self.counting_now.update(self._not_settled(one.hash for one in fitting))
         rows = [(*row_of(one)[:-1], int(pending)) for one in fitting]
         run_many(self._connection, _INSERT, rows)
         if not pending:
@@ -77,6 +98,7 @@ class StatementWrites(StatementReads):
 
     def settle_statement(self, statement: Hash) -> None:
         """What this pending statement waited for has come: it counts from now on."""
+        self.counting_now.update(self._not_settled([statement]))
         settled = update(_table).where(_table.c.hash == statement).values(pending=False)
         self._refresh({row.group_id for row in self._all(settled.returning(_table.c.group_id))})
 
@@ -85,6 +107,15 @@ class StatementWrites(StatementReads):
         for chunk in chunks(sorted(set(hashes))):
             chosen = _table.c.hash.in_(chunk) & _table.c.pending
             self._connection.execute(delete(_table).where(chosen))
+
+    def _not_settled(self, hashes: Iterable[Hash]) -> set[Hash]:
+        wanted = set(hashes)
+        for chunk in chunks(sorted(wanted)):
+            chosen = _table.c.hash.in_(chunk) & ~_table.c.pending
+            wanted.difference_update(
+                row.hash for row in self._all(select(_table.c.hash).where(chosen))
+            )
+        return wanted
 
     def _fitting(self, signed: Sequence[Signed]) -> tuple[list[Signed], list[Signed]]:
         known = {one.hash for one in self.statements_by_hash(one.hash for one in signed)}
@@ -114,13 +145,19 @@ class StatementWrites(StatementReads):
             chosen = _table.c.signer.in_(chunk) & ~_table.c.pending
             rows = self._all(select(_table.c.group_id).where(chosen).distinct())
             affected.update(row.group_id for row in rows)
-        refresh_roots(self._connection, affected)
+        for group, root in refresh_roots(self._connection, affected).items():
+            self.roots_before.setdefault(group, root)
 
 
-def refresh_roots(connection: Connection, group_ids: Iterable[str]) -> None:
-    """Renew the statement roots of those of these groups that are on this device."""
+def refresh_roots(connection: Connection, group_ids: Iterable[str]) -> dict[GroupId, bytes]:
+    """Renew the statement roots of those of these groups that are on this device.
+
+    Returns what the roots were, of those that are another now.
+    """
+    before: dict[GroupId, bytes] = {}
+    groups = schema.groups.c
     for chunk in chunks(sorted(set(group_ids))):
-        here = select(schema.groups.c.id).where(schema.groups.c.id.in_(chunk))
+        here = select(groups.id, groups.statements_root).where(groups.id.in_(chunk))
         for row in connection.execute(here).fetchall():
             hashes = _hashes(connection, row.id)
             root = hashlib.sha256(b"".join(hashes)).digest()
@@ -129,10 +166,13 @@ def refresh_roots(connection: Connection, group_ids: Iterable[str]) -> None:
                 "UPDATE groups SET statements_root = ?, statements_count = ? WHERE id = ?",
                 [(root, len(hashes), row.id)],
             )
+            if root != row.statements_root:
+                before[row.id] = row.statements_root
+    return before
 
 
 def _hashes(connection: Connection, group: str) -> list[Hash]:
     signers = select(_table.c.signer).where(_table.c.group_id == group, ~_table.c.pending)
-    chosen = or_(_table.c.group_id == group, _table.c.group_id.in_(signers))
+    chosen = or_(_table.c.group_id == group, _table.c.group_id.in_(signers) & _OF_ROOT)
     hashes = select(_table.c.hash).where(chosen, ~_table.c.pending).order_by(_table.c.hash)
     return [row.hash for row in connection.execute(hashes).fetchall()]

@@ -13,19 +13,39 @@ from peerstack.store.changes import ChangeReads
 from peerstack.store.faults import translated
 from peerstack.store.find import FindReads
 from peerstack.store.indexes import IndexWrites
+from peerstack.store.judging import JudgingReads, JudgingWrites
 from peerstack.store.opening import Opened, open_database
 from peerstack.store.profile import ProfileReads, ProfileWrites
+from peerstack.store.quarantine import QuarantineReads, QuarantineWrites
 from peerstack.store.records import RecordReads, RecordWrites
+from peerstack.store.signers import SignerReads
 from peerstack.store.statements import StatementReads, StatementWrites
 from peerstack.store.versions import VersionReads, VersionWrites
 
 
-class Snapshot(ProfileReads, StatementReads, RecordReads, FindReads, VersionReads, ChangeReads):
+class Snapshot(
+    ProfileReads,
+    StatementReads,
+    RecordReads,
+    FindReads,
+    VersionReads,
+    QuarantineReads,
+    JudgingReads,
+    ChangeReads,
+    SignerReads,
+):
     """Everything that can be asked, at one moment: what is committed meanwhile does not show."""
 
 
 class Transaction(
-    ProfileWrites, StatementWrites, RecordWrites, VersionWrites, IndexWrites, Snapshot
+    ProfileWrites,
+    StatementWrites,
+    RecordWrites,
+    VersionWrites,
+    QuarantineWrites,
+    JudgingWrites,
+    IndexWrites,
+    Snapshot,
 ):
     """Everything that can be asked and written. All of it is kept, or none."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from peerstack.ids import DeviceId, GroupId
+from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
 from peerstack.reconcile import Fingerprint, Item, Sum
 from peerstack.record import Signed
@@ -47,6 +47,16 @@ class Change(msgspec.Struct, frozen=True):
     """Whether the author of `record` had not seen `previous`."""
 
 
+class Withdrawal(msgspec.Struct, frozen=True):
+    """A live version that leaves for the quarantine, since its author had no right to it."""
+
+    record: Signed
+    why: str
+    """As in `SetAside`."""
+    heir: Signed | None
+    """The lost version that is live again in its place, if there is one."""
+
+
 LOCAL_ORIGIN = "local"
 
 
@@ -54,7 +64,8 @@ class LoggedChange(msgspec.Struct, frozen=True):
     """One entry of this device's log of changes.
 
     `previous` is what `record` won over; `None` if nothing, or no longer kept. Where a loser came
-    late, `record` is the version that was live already.
+    late, `record` is the version that was live already. `withdrawn`: `record` left, since its
+    author had no right to it; what is live again in its place, if anything, has an entry behind.
     """
 
     seq: int
@@ -62,6 +73,34 @@ class LoggedChange(msgspec.Struct, frozen=True):
     previous: Signed | None
     origin: str
     conflict: bool
+    withdrawn: bool = False
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A version in quarantine."""
+
+    record: Signed
+    why: str
+    """The hash, in hex, of the statement that ended its author's right; or a reason's name."""
+    since_ms: int
+
+
+class KeptVersion(msgspec.Struct, frozen=True):
+    """A version that is kept without being live, and why."""
+
+    record: Signed
+    state: VersionState
+    why: str
+    """As in `SetAside`; empty but in quarantine."""
+
+
+class Judging(msgspec.Struct, frozen=True):
+    """A signer whose versions in a group are to be judged again."""
+
+    group: GroupId
+    signer: UserId
+    cursor: str
+    """How far that has come; empty at the beginning."""
 
 
 class GroupRow(msgspec.Struct, frozen=True):

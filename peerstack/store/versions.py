@@ -18,6 +18,7 @@ from peerstack.record import Signed
 from peerstack.store import schema
 from peerstack.store.changes import log_late_loser
 from peerstack.store.rows import (
+    PARAMETERS,
     SIGNED,
     Rows,
     chunks,
@@ -26,13 +27,14 @@ from peerstack.store.rows import (
     row_of,
     run_many,
     signed_columns,
+    signed_of,
 )
 from peerstack.store.values import Counts, VersionState
 
 _table = schema.versions
 _memory = schema.remembered
 _SIGNED = signed_columns(_table)
-_PRUNED = (_table.c.group_id, _table.c.hash, _table.c.signer, _table.c.seq)
+_PRUNED = (_table.c.group_id, _table.c.hash, _table.c.signer, _table.c.id, _table.c.seq)
 _KEEP = (
     f"INSERT INTO versions ({SIGNED}, seq, state, since_ms, until_ms, waits_for) "  # noqa: S608
     f"VALUES ({marks(15)}) ON CONFLICT (hash) DO UPDATE SET state = excluded.state, "
@@ -40,8 +42,8 @@ _KEEP = (
     "waits_for = excluded.waits_for"
 )
 _REMEMBER = (
-    "INSERT INTO remembered (group_id, hash, signer, reason, at_ms) VALUES (?, ?, ?, ?, ?) "
-    "ON CONFLICT (group_id, hash) DO NOTHING"
+    "INSERT INTO remembered (group_id, hash, signer, reason, at_ms, id) "
+    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (group_id, hash) DO NOTHING"
 )
 
 _UNSEEN: Final = VersionState.UNSEEN.value
@@ -79,6 +81,21 @@ class VersionReads(Rows):
         """The hashes of the group's versions that `mark_unseen` named, ascending."""
         sql = "SELECT hash FROM versions WHERE group_id = ? AND state = ? ORDER BY hash"
         return [digest for (digest,) in fetch(self._connection, sql, (group, _UNSEEN))]
+
+    def lost(self, group: GroupId, ids: Collection[RecordId]) -> dict[RecordId, list[Signed]]:
+        """`history` of many records at once, each newest first; without those that have none."""
+        found = defaultdict[RecordId, list[Signed]](list)
+        for chunk in chunks(sorted(set(ids)), PARAMETERS - 3):
+            # The plus keeps SQLite from looking among all versions of these states.
+            sql = (
+                f"SELECT {SIGNED} FROM versions WHERE group_id = ? "  # noqa: S608 -- places
+                f"AND id IN ({marks(len(chunk))}) AND +state IN ({marks(len(_LOST))}) "
+                "ORDER BY modified DESC, hash DESC"
+            )
+            for row in fetch(self._connection, sql, (group, *chunk, *_LOST)):
+                version = signed_of(row)
+                found[version.id].append(version)
+        return dict(found)
 
     def kept(self, hashes: Iterable[bytes]) -> list[Signed]:
         """Those of these versions that lost and are still kept."""
@@ -183,7 +200,7 @@ class VersionWrites(VersionReads):
             old = (ranked.c.place > limits.HISTORY_PER_SIGNER) | (
                 ranked.c.since_ms < now_ms - limits.HISTORY_MS
             )
-            pruned += self._prune(select(*ranked.c[:4]).where(old), now_ms)
+            pruned += self._prune(select(*ranked.c[: len(_PRUNED)]).where(old), now_ms)
         return pruned
 
     def sweep_history(self, now_ms: int, limit: int) -> int:
@@ -224,9 +241,16 @@ class VersionWrites(VersionReads):
         self, group: GroupId, refused: Sequence[tuple[Hash, UserId, str]], now_ms: int
     ) -> None:
         """Remember hashes, with their signers and why; the oldest beyond the bound go."""
-        if not refused:
+        self._remember(group, [(*one, now_ms, None) for one in refused])
+
+    def _remember(
+        self,
+        group: GroupId,
+        remembered: Sequence[tuple[Hash, UserId, str, int, RecordId | None]],
+    ) -> None:
+        if not remembered:
             return
-        rows = [(group, digest, signer, reason, now_ms) for digest, signer, reason in refused]
+        rows = [(group, *one) for one in remembered]
         run_many(self._connection, _REMEMBER, rows)
         mine = _memory.c.group_id == group
         newest = select(_memory.c.number).where(mine).order_by(_memory.c.number.desc())
@@ -234,9 +258,18 @@ class VersionWrites(VersionReads):
         self._connection.execute(delete(_memory).where(mine, _memory.c.number <= eldest))
 
     def forget(self, group: GroupId, signers: Collection[UserId]) -> None:
-        """Forget what is remembered of these signers, since their rights have changed."""
+        """Forget what was refused of these signers, since their rights have changed.
+
+        What history let go of, it did not for want of a right: that stays remembered.
+        """
         for chunk in chunks(sorted(signers)):
             mine = (_memory.c.group_id == group) & _memory.c.signer.in_(chunk)
+            self._connection.execute(delete(_memory).where(mine, _memory.c.reason != PRUNED))
+
+    def forget_pruned(self, group: GroupId, ids: Collection[RecordId]) -> None:
+        """Forget what history let go of these records: what was live is no longer above it."""
+        for chunk in chunks(sorted(set(ids))):
+            mine = (_memory.c.group_id == group) & _memory.c.id.in_(chunk)
             self._connection.execute(delete(_memory).where(mine))
 
     def _keep(
@@ -257,7 +290,9 @@ class VersionWrites(VersionReads):
         count: int = self._all(select(func.count()).select_from(_table).where(chosen))[0][0]
         return count
 
-    def _prune(self, chosen: Select[tuple[GroupId, Hash, UserId, int | None]], now_ms: int) -> int:
+    def _prune(
+        self, chosen: Select[tuple[GroupId, Hash, UserId, RecordId, int | None]], now_ms: int
+    ) -> int:
         rows = self._all(chosen)
         run_many(
             self._connection,
@@ -266,11 +301,11 @@ class VersionWrites(VersionReads):
         )
         logged = [(seq,) for *_, seq in rows if seq is not None]
         run_many(self._connection, "DELETE FROM changes WHERE seq = ?", logged)
-        by_group = defaultdict[GroupId, list[tuple[Hash, UserId, str]]](list)
-        for group, digest, signer, _ in rows:
-            by_group[group].append((digest, signer, PRUNED))
+        by_group = defaultdict[GroupId, list[tuple[Hash, UserId, str, int, RecordId]]](list)
+        for group, digest, signer, record_id, _ in rows:
+            by_group[group].append((digest, signer, PRUNED, now_ms, record_id))
         for group, pruned in by_group.items():
-            self.remember(group, pruned, now_ms)
+            self._remember(group, pruned)
         return len(rows)
 
 

@@ -46,12 +46,16 @@ class Fold:
 
     group: GroupId
     admitted: dict[Hash, Signed] = field(default_factory=dict)
-    held: dict[Hash, Signed] = field(default_factory=dict)
+    held: dict[tuple[Hash, bytes], Signed] = field(default_factory=dict)
+    """By hash and signature: a copy whose signature fails must not push out one that is good."""
     refused: dict[Hash, Reason] = field(default_factory=dict)
+    _state: GroupState | None = None
 
     @property
     def state(self) -> GroupState:
-        return GroupState.of(self.group, self.admitted.values())
+        if self._state is None:
+            self._state = GroupState.of(self.group, self.admitted.values())
+        return self._state
 
     def verdict(self, signed: Signed) -> str:
         """ "admitted", "held", or the reason of the refusal."""
@@ -61,20 +65,31 @@ class Fold:
 
     def receive(self, signed: Signed) -> None:
         """Judge it, and with it whatever it was that others waited for."""
-        self.held[signed.hash] = signed
+        if signed.hash in self.admitted:
+            return
+        self.held[signed.hash, signed.signature] = signed
         while any(self._try(each) for each in list(self.held.values())):
             pass
 
     def _try(self, signed: Signed) -> bool:
+        if signed.hash in self.admitted:
+            del self.held[signed.hash, signed.signature]
+            return True
         verdict = self._judge(signed)
         if isinstance(verdict, Held):
             return False
-        del self.held[signed.hash]
+        del self.held[signed.hash, signed.signature]
         if isinstance(verdict, Refused):
             self.refused[signed.hash] = verdict.reason
         else:
-            self.admitted[signed.hash] = signed
+            self._admit(signed)
         return True
+
+    def _admit(self, signed: Signed) -> None:
+        self.refused.pop(signed.hash, None)
+        self.admitted[signed.hash] = signed
+        identity = is_identity_type(signed.type)
+        self._state = None if identity else self.state.extended([signed])
 
     def _judge(self, signed: Signed) -> Verdict:
         try:

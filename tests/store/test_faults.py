@@ -62,7 +62,7 @@ def test_damage_found_while_reading_says_so(path: Path) -> None:
     put(store, *fresh(*(record(number, {"t": "x" * 3000}) for number in range(200))))
     store.close()
     sound = path.read_bytes()
-    path.write_bytes(sound[: 20 * 4096] + b"\xff" * 4096 * 150 + sound[170 * 4096 :])
+    path.write_bytes(sound[: 40 * 4096] + b"\xff" * 4096 * 130 + sound[170 * 4096 :])
 
     store = Store.open(path)
     with pytest.raises(StoreDamaged, match="backup"), store.snapshot() as snapshot:

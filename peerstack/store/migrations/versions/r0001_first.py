@@ -18,6 +18,7 @@ def upgrade() -> None:
     _make_remembered()
     _make_changes()
     _make_blocks()
+    _make_judging()
 
 
 def _make_profile_and_groups() -> None:
@@ -73,6 +74,7 @@ def _make_records() -> None:
     )
     op.create_index("ix_records_key", "records", ["group_id", "modified", "id", "hash"])
     op.create_index("ix_records_type", "records", ["group_id", "type", "modified", "id"])
+    op.create_index("ix_records_signer", "records", ["group_id", "signer", "id"])
 
 
 def _make_versions() -> None:
@@ -98,6 +100,7 @@ def _make_versions() -> None:
     op.create_index("ix_versions_state", "versions", ["group_id", "state", "hash"])
     op.create_index("ix_versions_age", "versions", ["state", "since_ms"])
     op.create_index("ix_versions_due", "versions", ["until_ms"])
+    op.create_index("ix_versions_signer", "versions", ["group_id", "signer", "hash"])
 
 
 def _make_remembered() -> None:
@@ -109,10 +112,13 @@ def _make_remembered() -> None:
         sa.Column("signer", sa.Text, nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("at_ms", sa.BigInteger, nullable=False),
+        sa.Column("id", sa.Text),
         sa.UniqueConstraint("group_id", "hash", name="uq_remembered_hash"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_remembered_age", "remembered", ["group_id", "number"])
+    op.create_index("ix_remembered_signer", "remembered", ["group_id", "signer"])
+    op.create_index("ix_remembered_line", "remembered", ["group_id", "id"])
 
 
 def _make_changes() -> None:
@@ -125,6 +131,7 @@ def _make_changes() -> None:
         sa.Column("previous", sa.LargeBinary),
         sa.Column("origin", sa.Text, nullable=False),
         sa.Column("conflict", sa.Boolean, nullable=False),
+        sa.Column("withdrawn", sa.Boolean, nullable=False),
         sqlite_autoincrement=True,
     )
 
@@ -137,4 +144,15 @@ def _make_blocks() -> None:
         sa.Column("count", sa.BigInteger, nullable=False),
         sa.Column("sum", sa.LargeBinary, nullable=False),
         sqlite_with_rowid=False,
+    )
+
+
+def _make_judging() -> None:
+    op.create_table(
+        "judging",
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("group_id", sa.Text, sa.ForeignKey("groups.id"), nullable=False),
+        sa.Column("signer", sa.Text, nullable=False),
+        sa.Column("cursor", sa.Text, nullable=False),
+        sa.UniqueConstraint("group_id", "signer", name="uq_judging_signer"),
     )

@@ -1,0 +1,293 @@
+"""What the statements of a group bring about: which grants stand, and where each ends.
+
+A pure function of the whole set (`docs/rules.md`, "What has effect"). It ends because everything
+depends on what is older or higher alone: devices on their user's that end later; a grant on the one
+that it is under; its end on grants above it; and all others on those of admins, which are settled
+first.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from peerstack.groups.devices import Devices
+from peerstack.groups.log import Grant, StatementLog
+from peerstack.groups.seals import (
+    Closing,
+    End,
+    Part,
+    Seals,
+    end_of_grant,
+    read_seals,
+)
+from peerstack.groups.statements import Close, Founding, Invite, named
+from peerstack.ids import DeviceId, UserId
+from peerstack.keys import Hash
+from peerstack.record import Signed
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A grant that stands, and its end, if it has one."""
+
+    grant: Grant
+    end: End | None
+    """For statements made by it: sealed by those alone who may end it."""
+    records_end: End | None
+    """The same, for records: sealed by any admin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What follows from a group's statements."""
+
+    standing: Mapping[UserId, tuple[Standing, ...]] = field(default_factory=dict)
+    """The grants of each user that stand, ended or not, the oldest first."""
+    device_ends: Mapping[tuple[UserId, DeviceId], End] = field(default_factory=dict)
+    invites: Mapping[Hash, int | None] = field(default_factory=dict)
+    """The invites that were made by right, and when each ended (Unix milliseconds), if it did."""
+    removed: Mapping[UserId, int] = field(default_factory=dict)
+    """When users last had a grant ended by others: no older invite lets them in again."""
+    spent: frozenset[Hash] = frozenset()
+    """The consents by which a grant was ended by others: they let nobody in again."""
+    left: Mapping[UserId, int] = field(default_factory=dict)
+    """When users last left (Unix milliseconds): they are in again by a later consent alone."""
+
+
+def effect_of(log: StatementLog) -> Effect:
+    """What the statements of a group bring about."""
+    return _Fold(log).run()
+
+
+class _Fold:
+    def __init__(self, log: StatementLog) -> None:
+        self._log = log
+        self._standing: dict[Hash, Standing] = {}
+        self._partings: dict[UserId, list[Closing]] = defaultdict(list)
+        self._removals: dict[UserId, list[Closing]] = defaultdict(list)
+        self._invite_closes: dict[Hash, list[Closing]] = defaultdict(list)
+        self._parts: dict[Hash, list[Part]] = defaultdict(list)
+        self._read: dict[tuple[Hash, ...], Seals] = {}
+        for signed, close in log.closes():
+            self._sort_close(signed, close)
+        for signed, seal in log.seals():
+            self._parts[named(seal.ends)].append((signed, seal))
+        self._devices = Devices(log, self._parts)
+
+    def _sort_close(self, signed: Signed, close: Close) -> None:
+        target = self._log.grants.get(named(close.target))
+        if target is None:
+            self._invite_closes[named(close.target)].append((signed, close))
+        elif target.user == signed.signer:
+            self._partings[target.user].append((signed, close))
+        else:
+            self._removals[target.user].append((signed, close))
+
+    def run(self) -> Effect:
+        in_order = sorted(self._log.grants.values(), key=lambda each: each.order)
+        # What a grant is under is older than it, and admins' grants depend on no others.
+        for grant in [each for each in in_order if each.is_admin]:
+            self._settle(grant)
+        for grant in [each for each in in_order if not each.is_admin]:
+            self._settle(grant)
+        return Effect(
+            self._by_user(),
+            self._devices.ends,
+            dict(self._invites()),
+            dict(self._removed()),
+            frozenset(self._spent()),
+            dict(self._left()),
+        )
+
+    # --- Grants. --------------------------------------------------------------------------------
+
+    def _settle(self, grant: Grant) -> None:
+        end = self._end_of(grant, lambda sealing: self._log.may_end(sealing, grant))
+        if self._stands(grant, end):
+            self._standing[grant.hash] = Standing(grant, end, None)
+
+    def _stands(self, grant: Grant, end: End | None) -> bool:
+        entry = self._log.forms.get(grant.hash)
+        if grant.under is None or entry is None or grant.consent is None:
+            return True  # A founding, or a personal group's inception: its own id vouches for it.
+        if not self._gives(grant.under, entry[0]):
+            return False
+        consent, form = self._log.forms[grant.consent]
+        # Once sealed it is in others' hands, and its holder cannot undo it by ending a device.
+        settled = isinstance(form, Founding) or (end is not None and end.sealed)
+        if not settled and not self._devices.spares(consent):
+            return False
+        return grant.invite is None or self._lets_in(grant, grant.invite)
+
+    def _gives(self, under: Hash, signed: Signed) -> bool:
+        """Whether a statement made by a grant has effect.
+
+        What a seal of the grant's end names stays, whatever becomes of the device that signed it:
+        else who was removed could take back what others saw fit to keep.
+        """
+        standing = self._standing.get(under)
+        if standing is None or signed.modified <= standing.grant.since_ms:
+            return False
+        end = standing.end
+        if end is not None and signed.hash in end.named:
+            return True
+        return (end is None or end.spares(signed)) and self._devices.spares(signed)
+
+    def _lets_in(self, grant: Grant, invite_hash: Hash) -> bool:
+        """Whether a grant went by an invite that was open, to a user who was not removed."""
+        if not self._is_invite(invite_hash):
+            return False
+        ended_ms = self._invite_ended_ms(invite_hash)
+        if ended_ms is not None and ended_ms < grant.since_ms:
+            return False
+        made_ms = self._log.forms[invite_hash][0].modified
+        return not any(
+            signed.modified < grant.since_ms
+            and (made_ms < signed.modified or self._target(close).consent == grant.consent)
+            and self._log.may_end(self._log.grants[named(close.under)], grant)
+            and self._acts(signed, close)
+            for signed, close in self._removals.get(grant.user, ())
+        )
+
+    def _target(self, close: Close) -> Grant:
+        return self._log.grants[named(close.target)]
+
+    def _acts(self, signed: Signed, close: Close) -> bool:
+        return self._gives(named(close.under), signed)
+
+    # --- Invites. -------------------------------------------------------------------------------
+
+    def _invites(self) -> Iterable[tuple[Hash, int | None]]:
+        for invite_hash, (_, form) in self._log.forms.items():
+            if isinstance(form, Invite) and self._is_invite(invite_hash):
+                yield invite_hash, self._invite_ended_ms(invite_hash)
+
+    def _is_invite(self, invite_hash: Hash) -> bool:
+        """Whether an invite was made by right."""
+        signed, form = self._log.forms[invite_hash]
+        assert isinstance(form, Invite)
+        return self._gives(named(form.under), signed)
+
+    def _invite_ended_ms(self, invite_hash: Hash) -> int | None:
+        """When an invite ended: by a close of it, or with the right of who made it."""
+        invite = self._log.invite(invite_hash)
+        assert invite is not None
+        ends = [
+            signed.modified
+            for signed, close in self._invite_closes.get(invite_hash, ())
+            if self._acts(signed, close)
+        ]
+        maker = self._standing[named(invite.under)]
+        if maker.end is not None:
+            ends.append(maker.end.at_ms)
+        return min(ends, default=None)
+
+    # --- Ends of grants. ------------------------------------------------------------------------
+
+    def _end_of(self, grant: Grant, may_seal: Callable[[Grant], bool]) -> End | None:
+        removals, partings = self._removals_of(grant), self._partings_of(grant)
+        if not removals and not partings:
+            return None
+        seals = self._seals_by(may_seal, [signed for signed, _ in (*removals, *partings)])
+        kept = [each for each in partings if self._is_kept(each[0], seals)]
+        return end_of_grant(removals, kept, seals)
+
+    def _is_kept(self, parting: Signed, seals: Seals) -> bool:
+        """Whether a parting counts: once it is sealed, its author cannot undo it."""
+        return seals.cover(parting.hash) or self._devices.spares(parting)
+
+    def _seals_by(self, may_seal: Callable[[Grant], bool], ends: Iterable[Signed]) -> Seals:
+        return self._seals(
+            [signed.hash for signed in ends],
+            lambda signed, under: may_seal(self._log.grants[under]) and self._gives(under, signed),
+        )
+
+    def _seals(self, ends: Iterable[Hash], counts: Callable[[Signed, Hash], bool]) -> Seals:
+        """What the parts that count add up to, of the seals of some ends."""
+        parts = [
+            (signed, seal)
+            for end in sorted(ends)
+            for signed, seal in self._parts.get(end, ())
+            if counts(signed, named(seal.under))
+        ]
+        # The same parts are asked about for statements, for records, and for each grant.
+        key = tuple(signed.hash for signed, _ in parts)
+        if key not in self._read:
+            self._read[key] = read_seals(parts)
+        return self._read[key]
+
+    def _removals_of(self, grant: Grant) -> list[Closing]:
+        """What ended a grant by authority: a close of it, or of one that gave no more.
+
+        Two members may let one newcomer in by one join at once, so a close ends what its author
+        did not know, where that was given for the same consent.
+        """
+        return [
+            (signed, close)
+            for signed, close in self._removals.get(grant.user, ())
+            if self._is_aimed(signed, close, grant)
+            and self._log.may_end(self._log.grants[named(close.under)], grant)
+            and self._acts(signed, close)
+        ]
+
+    def _is_aimed(self, signed: Signed, close: Close, grant: Grant) -> bool:
+        target = self._target(close)
+        no_less = target.role <= grant.role and grant.since_ms < signed.modified
+        return target.hash == grant.hash or (target.consent == grant.consent and no_less)
+
+    def _partings_of(self, grant: Grant) -> list[Closing]:
+        """What its holder ended it by: giving this one up, or leaving, which takes back consent."""
+        return [
+            (signed, close)
+            for signed, close in self._partings.get(grant.user, ())
+            if (
+                signed.modified >= grant.consent_ms
+                if is_leave(close)
+                else named(close.target) == grant.hash
+            )
+        ]
+
+    def _left(self) -> Iterable[tuple[UserId, int]]:
+        for user, partings in self._partings.items():
+            leaves = [signed.modified for signed, close in partings if self._is_left(signed, close)]
+            if leaves:
+                yield user, max(leaves)
+
+    def _is_left(self, signed: Signed, close: Close) -> bool:
+        grant = self._target(close)
+        seals = self._seals_by(lambda sealing: self._log.may_end(sealing, grant), [signed])
+        return is_leave(close) and self._is_kept(signed, seals)
+
+    # --- The outcome. ---------------------------------------------------------------------------
+
+    def _removed(self) -> Iterable[tuple[UserId, int]]:
+        for user, removals in self._removals.items():
+            acting = [signed.modified for signed, close in removals if self._acts(signed, close)]
+            if acting:
+                yield user, max(acting)
+
+    def _spent(self) -> Iterable[Hash]:
+        for signed, close in itertools.chain.from_iterable(self._removals.values()):
+            consent = self._target(close).consent
+            if consent is not None and self._acts(signed, close):
+                yield consent
+
+    def _by_user(self) -> dict[UserId, tuple[Standing, ...]]:
+        found: dict[UserId, list[Standing]] = defaultdict(list)
+        for standing in sorted(self._standing.values(), key=lambda each: each.grant.order):
+            found[standing.grant.user].append(self._for_records(standing))
+        return {user: tuple(all_of_user) for user, all_of_user in found.items()}
+
+    def _for_records(self, standing: Standing) -> Standing:
+        if standing.end is None:
+            return standing
+        end = self._end_of(standing.grant, lambda sealing: sealing.is_admin)
+        return Standing(standing.grant, standing.end, end)
+
+
+def is_leave(close: Close) -> bool:
+    """Whether a `$close` takes its author out of the group."""
+    return close.under == close.target
