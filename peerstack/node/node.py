@@ -52,7 +52,6 @@ from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
 from peerstack.node.linking import Linking
-from peerstack.node.lock import NetworkLock
 from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import Recovery
