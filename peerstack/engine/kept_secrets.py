@@ -77,9 +77,10 @@ def secrets_of(turn: Turn, group: GroupId) -> tuple[Secret | None, Sequence[Secr
     present = _secret_in(live.value) if live else None
     if live is not None and present is not None:
         kept = _with_present(kept, present)
-        if len(kept) > 1 and _is_known_to_all(turn, group, {live.device, *kept[-1].devices}):
-            kept = kept[-1:]
         _keep(turn, group, kept)
+        if len(kept) > 1 and _is_known_to_all(turn, group, {live.device, *kept[-1].devices}):
+            # Not used, but kept: somebody who was removed and let back in knows no other.
+            kept = kept[-1:]
     newest_first = [each.secret for each in reversed(kept)]
     return (newest_first[0], newest_first[1:]) if newest_first else (None, ())
 

@@ -57,7 +57,7 @@ class Meeting:
                     # A place of its own, where members announce themselves too: a newcomer who has
                     # been waiting there would not hear of them otherwise.
                     current[group, secret] = secret
-                case SecretKind.OLD:
+                case SecretKind.OLD | SecretKind.ENDED_INVITE:
                     old.setdefault(group, []).append(secret)
         self._then(turn, self._rendezvous.set_secrets(current, old, turn.now.mono_ms))
 

@@ -78,10 +78,10 @@ def _of_invites(turn: Turn) -> Iterator[SharedSecret]:
     for state in _groups(turn):
         if state.role(turn.me.user.id) is None:
             continue
-        newest = sorted(meeting_invites(turn, state), key=lambda each: each[0], reverse=True)
-        for _, form in newest[: limits.INVITES_MET]:
-            topic = Secret(bytes.fromhex(form.topic))
-            yield SharedSecret(state.group, topic, SecretKind.INVITE)
+        open_and_newest_first = sorted(meeting_invites(turn, state))
+        for has_ended, _, topic in open_and_newest_first[: limits.INVITES_MET]:
+            kind = SecretKind.ENDED_INVITE if has_ended else SecretKind.INVITE
+            yield SharedSecret(state.group, topic, kind)
 
 
 def _of_pending_joins(turn: Turn) -> Iterator[SharedSecret]:

@@ -36,6 +36,8 @@ class SecretKind(enum.IntEnum):
     """One that it had before: whoever holds no other was a member once, and may be still."""
     INVITE = 3
     """An invite's: it shows no membership, only that one was invited."""
+    ENDED_INVITE = 4
+    """One that lets nobody in any more: like an old one, others are heard by it and no more."""
 
 
 class SharedSecret(NamedTuple):

@@ -18,7 +18,7 @@ from peerstack.ids import GroupId, RecordId
 from peerstack.record import Signed
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
-from tests.simulation.linking import link as linked
+from tests.simulation.linking import link
 from tests.simulation.people import live
 
 NAMES = ("ana", "ben", "cy", "di", "eva", "fay")
