@@ -15,10 +15,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from peerstack.errors import (
+    InvalidKit,
     InvalidLink,
+    InvalidPhrase,
     InvalidQuery,
     InvalidValue,
     JoinPending,
+    LinkEnded,
+    LinkPending,
     LocalError,
     NodeClosed,
     NotAllowed,
@@ -37,12 +41,28 @@ from peerstack.errors import (
 )
 
 if TYPE_CHECKING:
-    from peerstack.identity import User
-    from peerstack.node.blocking import SyncGroup, SyncNode, open_sync
+    from peerstack.identity import Fingerprint, Kit, User
+    from peerstack.node.blocking import (
+        SyncGroup,
+        SyncLinking,
+        SyncNode,
+        open_linked_sync,
+        open_sync,
+        recover_sync,
+    )
+    from peerstack.node.enrol import open_linked
     from peerstack.node.feed import Change
-    from peerstack.node.group import Group, Member
+    from peerstack.node.group import Group
+    from peerstack.node.invites import InviteInfo
+    from peerstack.node.linking import Linking
     from peerstack.node.node import Node, Preview, open
+    from peerstack.node.people import DeviceInfo, Member
+    from peerstack.node.qr import QrCode, qr
+    from peerstack.node.quarantine import QuarantinedRecord
+    from peerstack.node.recovery import read_kit
+    from peerstack.node.restore import recover
     from peerstack.node.status import Status
+    from peerstack.node.wiping import wipe
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
     from peerstack.record import Record
 
@@ -50,11 +70,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Change",
+    "DeviceInfo",
+    "Fingerprint",
     "Group",
+    "InvalidKit",
     "InvalidLink",
+    "InvalidPhrase",
     "InvalidQuery",
     "InvalidValue",
+    "InviteInfo",
     "JoinPending",
+    "Kit",
+    "LinkEnded",
+    "LinkPending",
+    "Linking",
     "LocalError",
     "Member",
     "Node",
@@ -66,6 +95,8 @@ __all__ = [
     "Preview",
     "ProfileInUse",
     "ProfileLocked",
+    "QrCode",
+    "QuarantinedRecord",
     "Reason",
     "Record",
     "RemoteError",
@@ -75,6 +106,7 @@ __all__ = [
     "StoreFull",
     "StoreTooNew",
     "SyncGroup",
+    "SyncLinking",
     "SyncNode",
     "UnsupportedStore",
     "User",
@@ -85,18 +117,41 @@ __all__ = [
     "lt",
     "one_of",
     "open",
+    "open_linked",
+    "open_linked_sync",
     "open_sync",
     "prefix",
+    "qr",
+    "read_kit",
+    "recover",
+    "recover_sync",
+    "wipe",
 ]
 
 # The signaling server shares a module of this package, and must not load a database for it.
 _HOMES = {
-    "peerstack.identity": ("User",),
-    "peerstack.node.blocking": ("SyncGroup", "SyncNode", "open_sync"),
+    "peerstack.identity": ("Fingerprint", "Kit", "User"),
+    "peerstack.node.blocking": (
+        "SyncGroup",
+        "SyncLinking",
+        "SyncNode",
+        "open_linked_sync",
+        "open_sync",
+        "recover_sync",
+    ),
+    "peerstack.node.enrol": ("open_linked",),
     "peerstack.node.feed": ("Change",),
-    "peerstack.node.group": ("Group", "Member"),
+    "peerstack.node.group": ("Group",),
+    "peerstack.node.quarantine": ("QuarantinedRecord",),
+    "peerstack.node.linking": ("Linking",),
     "peerstack.node.node": ("Node", "Preview", "open"),
+    "peerstack.node.invites": ("InviteInfo",),
+    "peerstack.node.people": ("DeviceInfo", "Member"),
+    "peerstack.node.qr": ("QrCode", "qr"),
+    "peerstack.node.recovery": ("read_kit",),
+    "peerstack.node.restore": ("recover",),
     "peerstack.node.status": ("Status",),
+    "peerstack.node.wiping": ("wipe",),
     "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),
     "peerstack.record": ("Record",),
 }

@@ -7,9 +7,13 @@
     │   ├── InvalidValue            a value, type, id, name or option that cannot be stored
     │   ├── InvalidQuery            a `where`, `order_by` or cursor that cannot be understood
     │   ├── InvalidLink             text that is no invite link, or not one of this version
+    │   ├── InvalidPhrase           words that are no recovery phrase, or another one
+    │   ├── InvalidKit              a file that is no recovery kit, or belongs to another phrase
     │   ├── NotFound                no such record or group on this device
     │   ├── NotAllowed              the user's role in the group does not permit the write
     │   ├── JoinPending             a join is stored and waits for a member to come online
+    │   ├── LinkPending             a device is not linked (yet): the other one was not met
+    │   ├── LinkEnded               a link to a new device leads no device in any more
     │   ├── NotSynced               `wait_synced` ended before the groups were level
     │   ├── ProfileInUse            another process holds this profile's network
     │   ├── ProfileLocked           the profile's secrets need a passphrase, or another one
@@ -81,6 +85,14 @@ class InvalidLink(LocalError):
     """Text that is no link of peerstack, is damaged, or belongs to another version."""
 
 
+class InvalidPhrase(LocalError):
+    """Words that are no recovery phrase, or are not the one that is asked for."""
+
+
+class InvalidKit(LocalError):
+    """A file that is no recovery kit, is damaged, or belongs to another phrase."""
+
+
 class NotFound(LocalError):
     """The record or group is not on this device."""
 
@@ -91,6 +103,14 @@ class NotAllowed(LocalError):
 
 class JoinPending(LocalError):
     """The join is stored; it completes when a member of the group can be reached."""
+
+
+class LinkPending(LocalError):
+    """The device is not linked yet: the other one was not met, or has to be met again."""
+
+
+class LinkEnded(LocalError):
+    """The link to a new device is used, refused, or over: it leads no device in any more."""
 
 
 class NotSynced(LocalError):

@@ -37,9 +37,9 @@ SCHEME_PLAIN: Final = 1
 
 # Fixed for ever: they decide which ids are genuine. One pass over 16 MiB costs about 10 ms, which
 # makes up for the 80 bits of a derived id (RFC 9106 names the parameters t and m).
-_ID_PASSES: Final = 1
-_ID_MEMORY_BYTES: Final = 16 * 1024 * 1024
-_ID_TAG_BYTES: Final = 32
+_SLOW_PASSES: Final = 1
+_SLOW_MEMORY_BYTES: Final = 16 * 1024 * 1024
+_SLOW_TAG_BYTES: Final = 32
 
 # RFC 9106, section 4, second recommended choice: 3 passes over 64 MiB.
 _SEAL_PASSES: Final = 3
@@ -60,11 +60,17 @@ class Label(enum.Enum):
     DEVICE_ID = b"peerstack/1 device id\0"
     NEXT_KEY = b"peerstack/1 next key\0"
     ROOT_KEY = b"peerstack/1 root key\0"
+    KIT = b"peerstack/1 recovery kit\0"
     INVITE_KEY = b"peerstack/1 invite key\0"
     INVITE_TOPIC = b"peerstack/1 invite topic\0"
+    LINK_TOPIC = b"peerstack/1 link topic\0"
+    LINK_COMMIT = b"peerstack/1 link commit\0"
+    LINK_DIGITS = b"peerstack/1 link digits\0"
     TOPIC = b"peerstack/1 topic\0"
     TAG = b"peerstack/1 tag\0"
     BOX = b"peerstack/1 box\0"
+    FINGERPRINT = b"peerstack/1 fingerprint\0"
+    AUDIT = b"peerstack/1 audit\0"
 
 
 def sha256(*parts: bytes) -> Hash:
@@ -150,19 +156,25 @@ Check = SignatureCheck | DerivedIdCheck
 def derive_id(label: Label, fields: bytes, time_ms: int) -> str:
     """The ULID of a user, a device or a group: its time, and 80 bits that bind it to its fields.
 
-    They are the first of Argon2id over label and fields: version 1.3 (RFC 9106), 1 pass, 16 MiB,
-    1 lane, a tag of 32 bytes; the salt is the first 16 bytes of SHA-256 over label and time
-    (8 bytes, big endian).
+    They are the first of `slow_hash`, salted with the time (8 bytes, big endian).
     """
-    salt = sha256(label.value, time_ms.to_bytes(8, "big"))[:16]
-    tag = nacl.pwhash.argon2id.kdf(
-        _ID_TAG_BYTES,
-        label.value + fields,
-        salt,
-        opslimit=_ID_PASSES,
-        memlimit=_ID_MEMORY_BYTES,
-    )
+    tag = slow_hash(label, fields, time_ms.to_bytes(8, "big"))
     return compose(time_ms, tag[:TAIL_BYTES])
+
+
+def slow_hash(label: Label, fields: bytes, salt: bytes) -> bytes:
+    """32 bytes that cost about 10 ms to try: for what people or ids show only a part of.
+
+    Argon2id over label and fields: version 1.3 (RFC 9106), 1 pass, 16 MiB, 1 lane, a tag of 32
+    bytes; its salt is the first 16 bytes of SHA-256 over label and `salt`.
+    """
+    return nacl.pwhash.argon2id.kdf(
+        _SLOW_TAG_BYTES,
+        label.value + fields,
+        sha256(label.value, salt)[: nacl.pwhash.argon2id.SALTBYTES],
+        opslimit=_SLOW_PASSES,
+        memlimit=_SLOW_MEMORY_BYTES,
+    )
 
 
 def seal(key: Secret, message: bytes, entropy: Entropy) -> bytes:

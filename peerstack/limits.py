@@ -48,6 +48,16 @@ HANDSHAKE_MS: Final = 15_000
 ANSWER_MS: Final = 60_000
 """A peer that owes an answer for longer is hung up on."""
 
+LINK_MS: Final = 15 * 60 * 1000
+"""How long the link to a new device of one's own lasts, where nobody ends it before."""
+
+LINK_ATTEMPTS: Final = 5
+"""How often one link may show digits, on either side: each time, chance could make them agree."""
+
+LINK_CHARS: Final = 4_096
+LINK_SERVERS: Final = 8
+SERVER_CHARS: Final = 512
+
 GROUP_TAGS: Final = 4_096
 INTRODUCTION_STATEMENTS: Final = 2_000
 """What may be shown by who is no member yet, to become one."""
@@ -92,6 +102,11 @@ INVITES_MET: Final = 32
 
 NEWCOMER_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long an invite that let somebody in stays a meeting place, though it has ended."""
+
+KIT_BYTES: Final = 4 * 1024 * 1024
+KIT_STATEMENTS: Final = 1_000
+KIT_SERVERS: Final = 256
+"""What a recovery kit holds, besides `GROUP_TAGS` groups."""
 
 PUT_MANY_RECORDS: Final = 10_000
 HISTORY_MS: Final = 30 * 24 * 60 * 60 * 1000

@@ -49,7 +49,8 @@ TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
 PROFILE_TYPE: Final = "$profile"
 SECRET_TYPE: Final = "$secret"  # noqa: S105 -- the name of a record type
 _RESERVED_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
-_RESERVED_RECORD_PREFIX: Final = "$data."
+DATA_PREFIX: Final = "$data."
+"""What the types of further reserved records begin with."""
 
 _SIGNATURE: Final = bytes([SCHEME_PLAIN])
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
@@ -159,7 +160,7 @@ def is_statement_type(type_name: str) -> bool:
     return (
         type_name.startswith("$")
         and type_name not in _RESERVED_RECORDS
-        and not type_name.startswith(_RESERVED_RECORD_PREFIX)
+        and not type_name.startswith(DATA_PREFIX)
     )
 
 

@@ -19,13 +19,14 @@ from peerstack.groups.effect import Standing
 from peerstack.groups.rules import Admitted, Held, Quarantined, RecordVerdict, judge_record
 from peerstack.groups.seals import End, seal_root
 from peerstack.groups.statements import group_id_fields, invite_proof_payload
-from peerstack.identity import device_id_fields, next_key_hash, user_id_fields
+from peerstack.identity import Fingerprint, device_id_fields, next_key_hash, user_id_fields
 from peerstack.ids import compose as compose_id
 from peerstack.keys import Label, Signer, sha256
 from peerstack.record import Signed
 from tests.groups.folding import fold
 from tests.people import INVITE_KEY, NOW, T0, Person, person, signer
 from tests.vector_bodies import ULID, Case, accepted, refused
+from tests.vector_recovery import phrases, recovery
 from tests.vector_story import Story, some
 
 PATH: Final = Path(__file__).with_name("vectors.json")
@@ -98,7 +99,7 @@ def ids() -> Vector:
 
 def _derived_ids() -> Iterator[Vector]:
     ana, group = person("ana"), person("ana").founds(T0 + 100)
-    root, name = ana.user.root.public, ana.user.name
+    root, name = ana.root.public, ana.user.name
     next_hash = bytes.fromhex(ana.user.statements[0].value["next"])
     device_key = ana.user.device_key.public
     for what, label, parts, fields, time_ms in (
@@ -133,6 +134,15 @@ def _derived_ids() -> Iterator[Vector]:
             "salt": sha256(label.value, time_ms.to_bytes(8, "big"))[:16].hex(),
             "id": keys.derive_id(label, fields, time_ms),
         }
+
+
+def fingerprints() -> list[Vector]:
+    """What two people compare."""
+    found = (Fingerprint(each.id, each.user.root.public) for each in map(person, ("ana", "ben")))
+    return [
+        {"user": each.user, "root": each.root.hex(), "words": each.words, "digits": each.digits}
+        for each in found
+    ]
 
 
 # --- Keys. ----------------------------------------------------------------------------------------
@@ -398,6 +408,11 @@ def verdict_text(verdict: RecordVerdict) -> str:
     return verdict.reason.value
 
 
+def _recovery() -> Vector:
+    nonce = some("kit nonce", 24)
+    return recovery(some("kit secret"), nonce, Replay(nonce))
+
+
 def vectors() -> str:
     """The whole file."""
     story = Story()
@@ -406,10 +421,13 @@ def vectors() -> str:
         "protocol": 1,
         "labels": {label.name: label.value.hex() for label in Label},
         "ids": ids(),
+        "fingerprints": fingerprints(),
         "keys": key_vectors(),
         "bodies": bodies(),
         "statements": statements(story),
         "verdicts": verdicts(story),
+        "phrases": phrases(bytes(32), b"\x7f" * 32, b"\xff" * 32, some("phrase")),
+        "recovery": _recovery(),
     }
     return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
 

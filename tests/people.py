@@ -26,7 +26,7 @@ from peerstack.groups.statements import (
 )
 from peerstack.identity import DEVICE_TYPE, Certificate, User, device_id
 from peerstack.ids import DeviceId, GroupId, IdFactory, RecordId, UserId, as_group
-from peerstack.keys import KEY_BYTES, Hash, Label, Signer, derive_id
+from peerstack.keys import KEY_BYTES, Hash, Label, Secret, Signer, derive_id
 from peerstack.record import Body, JsonObject, Signed, compose
 from peerstack.testing.ports import SeededEntropy
 
@@ -47,6 +47,18 @@ class Person:
     @property
     def id(self) -> UserId:
         return self.user.id
+
+    @property
+    def root(self) -> Signer:
+        """The root key."""
+        assert self.user.root is not None
+        return self.user.root
+
+    @property
+    def recovery(self) -> Secret:
+        """The seed of the next root key."""
+        assert self.user.recovery is not None
+        return self.user.recovery
 
     def body(
         self,
@@ -159,7 +171,7 @@ class Person:
         """An identity statement."""
         value = msgspec.to_builtins(form)
         body = self.body(self.id, type_name, modified, value, device=UNSET)
-        return compose(root or self.user.root, body)
+        return compose(root or self.root, body)
 
     def at_new_device(self, name: str, modified: int, *, under: Hash | None = None) -> Person:
         """The same person at another device, whose certificate is the last of its statements."""

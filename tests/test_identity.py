@@ -54,7 +54,7 @@ def test_a_new_user_is_what_their_statements_say() -> None:
 
     assert identity is not None
     assert (identity.user, identity.name) == (ANA.id, "ana")
-    assert identity.root == ANA.user.root.public
+    assert identity.root == ANA.root.public
     device = identity.devices[ANA.user.device]
     assert (device.user, device.key) == (ANA.id, ANA.user.device_key.public)
     assert device.name == "ana's laptop"
@@ -91,7 +91,10 @@ def test_a_name_is_measured_in_code_points(name: str) -> None:
 
 def test_a_user_never_shows_a_secret() -> None:
     user = User.create("ana", "laptop", T0, SeededEntropy("secrets"))
-    secrets = (user.root.seed, user.device_key.seed, user.recovery)
+    assert user.root
+    assert user.recovery
+    assert user.kit_key
+    secrets = (user.root.seed, user.device_key.seed, user.recovery, user.kit_key)
 
     for shown, secret in itertools.product((repr(user), str(user), f"{user!r:>9}"), secrets):
         assert secret.hex() not in shown
@@ -105,23 +108,21 @@ def test_a_user_never_shows_a_secret() -> None:
 
 def test_nobody_claims_a_user_id_with_other_keys() -> None:
     """The problem of hijacked ids, which the original left open."""
-    theirs = Inception(
-        MALLORY.user.root.public.hex(), next_key_hash(signer("next").public).hex(), "ana"
-    )
+    theirs = Inception(MALLORY.root.public.hex(), next_key_hash(signer("next").public).hex(), "ana")
     body = ANA.body(ANA.id, USER_TYPE, T0, msgspec.to_builtins(theirs), id=ANA.id)
-    claim = compose(MALLORY.user.root, msgspec.structs.replace(body, device=msgspec.UNSET))
+    claim = compose(MALLORY.root, msgspec.structs.replace(body, device=msgspec.UNSET))
 
     device = received(claim, *ANA.user.statements)
 
     assert device.verdict(claim) == Reason.BAD_ID
-    assert device.state.identities[ANA.id].root == ANA.user.root.public
+    assert device.state.identities[ANA.id].root == ANA.root.public
 
 
 @pytest.mark.parametrize("field", ["key", "next", "name"])
 def test_a_user_id_is_good_for_one_key_next_key_and_name_only(field: str) -> None:
     value = INCEPTION.value | {field: MALLORY.user.statements[0].value[field]}
     body = ANA.body(ANA.id, USER_TYPE, T0, value, id=ANA.id, device=msgspec.UNSET)
-    key = MALLORY.user.root if field == "key" else ANA.user.root
+    key = MALLORY.root if field == "key" else ANA.root
     changed = compose(key, body)
 
     assert received(changed).verdict(changed) == Reason.BAD_ID
@@ -129,13 +130,13 @@ def test_a_user_id_is_good_for_one_key_next_key_and_name_only(field: str) -> Non
 
 def test_a_user_id_is_good_for_one_time_only() -> None:
     body = ANA.body(ANA.id, USER_TYPE, T0 + 1, INCEPTION.value, id=ANA.id, device=msgspec.UNSET)
-    changed = compose(ANA.user.root, body)
+    changed = compose(ANA.root, body)
 
     assert received(changed).verdict(changed) == Reason.BAD_ID
 
 
 def test_a_device_that_somebody_else_certifies_is_no_device_of_the_user() -> None:
-    forged = ANA.certifies(T0 + 9, root=MALLORY.user.root)
+    forged = ANA.certifies(T0 + 9, root=MALLORY.root)
 
     device = received(*ANA.user.statements, forged)
 
@@ -145,10 +146,10 @@ def test_a_device_that_somebody_else_certifies_is_no_device_of_the_user() -> Non
 
 def test_a_certificate_made_under_an_inception_that_does_not_hold_is_held_for_ever() -> None:
     """Whoever asks `find` for it must find statements that were verified."""
-    theirs = Inception(MALLORY.user.root.public.hex(), "00" * 32, "ana")
+    theirs = Inception(MALLORY.root.public.hex(), "00" * 32, "ana")
     body = ANA.body(ANA.id, USER_TYPE, T0, msgspec.to_builtins(theirs), id=ANA.id)
-    claim = compose(MALLORY.user.root, msgspec.structs.replace(body, device=msgspec.UNSET))
-    forged = ANA.certifies(T0 + 9, under=claim.hash, root=MALLORY.user.root)
+    claim = compose(MALLORY.root, msgspec.structs.replace(body, device=msgspec.UNSET))
+    forged = ANA.certifies(T0 + 9, under=claim.hash, root=MALLORY.root)
 
     device = received(claim, *ANA.user.statements, forged)
 
@@ -180,7 +181,7 @@ def test_a_thief_of_the_device_and_its_root_key_cannot_rotate() -> None:
 
 
 def test_the_holder_of_the_recovery_secret_can_rotate() -> None:
-    next_key = Signer(ANA.user.recovery)
+    next_key = Signer(ANA.recovery)
     form = Rotation(INCEPTION.hash.hex(), next_key.public.hex(), "00" * 32, [])
     rotation = ANA.states_as_root(ROTATE_TYPE, T0 + 9, form, root=next_key)
 
@@ -191,26 +192,26 @@ def test_the_holder_of_the_recovery_secret_can_rotate() -> None:
 
 
 def _everything() -> list[Signed]:
-    next_key = Signer(ANA.user.recovery)
+    next_key = Signer(ANA.recovery)
     rotation = ANA.states_as_root(
         ROTATE_TYPE,
         T0 + 9,
         Rotation(INCEPTION.hash.hex(), next_key.public.hex(), "00" * 32, []),
         root=next_key,
     )
-    twin = spelled_otherwise(INCEPTION, ANA.user.root)
+    twin = spelled_otherwise(INCEPTION, ANA.root)
     phone = ANA.at_new_device("phone", T0 + 20)
     tablet = ANA.at_new_device("tablet", T0 + 30, under=twin.hash)
     revocation = Revocation(INCEPTION.hash.hex(), ANA.user.device)
     return [
         *ANA.user.statements,
         twin,
-        spelled_otherwise(CERTIFICATE, ANA.user.root),
+        spelled_otherwise(CERTIFICATE, ANA.root),
         phone.user.statements[-1],
         tablet.user.statements[-1],
         rotation,
         ANA.certifies(T0 + 40, under=rotation.hash, root=next_key),
-        ANA.certifies(T0 + 50, root=MALLORY.user.root),
+        ANA.certifies(T0 + 50, root=MALLORY.root),
         ANA.states_as_root(REVOKE_TYPE, T0 + 60, revocation),
     ]
 
@@ -236,7 +237,7 @@ def test_an_inception_spelled_anew_takes_no_device_away() -> None:
     for indent in range(9):
         body = json.dumps(json.loads(INCEPTION.body), indent=indent).encode()
         twin = decode_untrusted(body, INCEPTION.signature)
-        key = ANA.user.root.sign(twin.signature_check(b"").label, twin.hash)
+        key = ANA.root.sign(twin.signature_check(b"").label, twin.hash)
         before.receive(msgspec.structs.replace(twin, signature=b"\x01" + key))
 
         assert ANA.user.device in before.state.identities[ANA.id].devices
@@ -273,7 +274,7 @@ def test_statements_of_a_user_belong_to_their_own_group_only() -> None:
 
     for body in (elsewhere, with_device):
         with pytest.raises(RemoteError) as refused:
-            identity_checks_untrusted(compose(ANA.user.root, body), lambda _: INCEPTION)
+            identity_checks_untrusted(compose(ANA.root, body), lambda _: INCEPTION)
         assert refused.value.reason is Reason.MALFORMED
 
 

@@ -38,7 +38,7 @@ class Story:
         self.phone_ends = list(self._phone_ends())
 
     def _rotate(self) -> Signed:
-        next_key = Signer(self.ana.user.recovery)
+        next_key = Signer(self.ana.recovery)
         form = Rotation(
             self.inception.hash.hex(),
             next_key.public.hex(),
@@ -89,26 +89,28 @@ class Story:
         bo, named = self.bo.user, [record for _, _, record in self._of_phone()][:1]
         revoke = endings.revokes(self.bo, self.phone.user.device, T0 + 1_200)
         (seal,) = endings.seals(self.bo, self.admit, revoke, T0 + 1_201, named)
-        yield "Bo's second device", self.phone.user.statements[-1], bo.root
-        yield "its end", revoke, bo.root
+        yield "Bo's second device", self.phone.user.statements[-1], self.bo.root
+        yield "its end", revoke, self.bo.root
         yield "what stays of it, by Bo's laptop", seal, bo.device_key
 
     def told(self) -> Iterator[tuple[str, Signed, Signer]]:
         """Every statement in an order in which each is admitted, with the key that signs it."""
         ana, bo, mallory = self.ana.user, self.bo.user, self.mallory.user
-        yield "Ana", self.inception, ana.root
-        yield "Ana's laptop", self.certificate, ana.root
-        for user in (bo, mallory, self.cy.user):
-            for what, each in zip(("{}", "{}'s laptop"), user.statements, strict=True):
-                yield what.format(user.name.title()), each, user.root
+        root = self.ana.root
+        yield "Ana", self.inception, root
+        yield "Ana's laptop", self.certificate, root
+        for each_person in (self.bo, self.mallory, self.cy):
+            told = zip(("{}", "{}'s laptop"), each_person.user.statements, strict=True)
+            for what, each in told:
+                yield what.format(each_person.user.name.title()), each, each_person.root
         yield "the group, founded by Ana", self.founding, ana.device_key
         yield "an invite by Ana", self.invite, ana.device_key
         yield "Bo's consent, with the invite", self.join, bo.device_key
         yield "Ana lets Bo in", self.admit, ana.device_key
         yield "Ana makes Bo an admin", self.grant, ana.device_key
         yield "consent without an invite", self.consent, mallory.device_key
-        yield "Ana's next root key", self.rotate, Signer(ana.recovery)
-        yield "the end of Ana's laptop", self.revoke, ana.root
+        yield "Ana's next root key", self.rotate, Signer(self.ana.recovery)
+        yield "the end of Ana's laptop", self.revoke, root
         yield "the end of Bo's grant", self.close, ana.device_key
         yield "what stays of what Bo did as an admin", self.seal, ana.device_key
         yield from self.coming_and_going

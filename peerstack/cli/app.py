@@ -11,8 +11,13 @@ import click
 from peerstack import __version__
 from peerstack.cli import (
     demo,
+    device_commands,
+    link_commands,
+    people_commands,
     profile_commands,
     record_commands,
+    recovery_commands,
+    role_commands,
     sharing_commands,
     sync_commands,
     transfer_commands,
@@ -34,10 +39,15 @@ def cli() -> None:
 
 for _module in (
     profile_commands,
+    device_commands,
+    link_commands,
     sharing_commands,
+    people_commands,
+    role_commands,
     record_commands,
     transfer_commands,
     sync_commands,
+    recovery_commands,
     demo,
 ):
     for _command in _module.COMMANDS:

@@ -7,9 +7,9 @@ import getpass
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -34,6 +34,8 @@ class Call:
     output: Output
     servers: tuple[str, ...] = ()
     """Signaling servers to remember, from now on."""
+    _typed: list[str] = field(default_factory=list, repr=False)
+    """The passphrase that was typed, so that nobody is asked for it twice."""
 
     @asynccontextmanager
     async def open(
@@ -68,6 +70,7 @@ class Call:
         self, stack: AsyncExitStack, name: str | None, network: bool, passphrase: str | None
     ) -> peerstack.Node:
         given = passphrase or os.environ.get("PEERSTACK_PASSPHRASE") or None
+        given = self._typed[-1] if self._typed else given
 
         def opening(passphrase: str | None) -> Any:
             return peerstack.open(self.path, name, self.servers, passphrase, network=network)
@@ -79,8 +82,10 @@ class Call:
                 raise
             if not sys.stdin.isatty():
                 raise peerstack.ProfileLocked(f"{error} in PEERSTACK_PASSPHRASE") from error
-        asked = click.prompt("Passphrase", hide_input=True, err=True)
-        return await stack.enter_async_context(opening(asked))
+        asked: str = click.prompt("Passphrase", hide_input=True, err=True)
+        node: peerstack.Node = await stack.enter_async_context(opening(asked))
+        self._typed.append(asked)
+        return node
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -140,6 +145,15 @@ class Command(click.Command):
             raise Failure(output, error) from error
 
 
+class Listing(click.Group):
+    """Commands about things of one kind. Without the name of one, `list` is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `list` in front of what names no command."""
+        named = args[:1] and args[0] in (*self.commands, *ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["list", *args])
+
+
 class Failure(click.ClickException):
     """An error of peerstack as a command ends with it."""
 
@@ -186,6 +200,35 @@ async def chosen_group(node: peerstack.Node, wanted: str | None) -> peerstack.Gr
     return shared[0] if len(shared) == 1 else node.personal
 
 
+async def chosen_member(groups: Sequence[peerstack.Group], wanted: str) -> peerstack.Member:
+    """Somebody of these groups, by id, or by a name that only one of them has.
+
+    Raises `NotFound`.
+    """
+    known = {member.user: member for group in groups for member in await group.members()}
+    matching = [each for each in known.values() if wanted in (each.user, each.name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        ids = ", ".join(member.user for member in matching)
+        raise peerstack.NotFound(f"{len(matching)} people are named {wanted!r}; say which: {ids}")
+    raise peerstack.NotFound(f"nobody here is {wanted!r}; `peerstack members` lists who is")
+
+
+def chosen_device(devices: Sequence[peerstack.DeviceInfo], wanted: str) -> peerstack.DeviceInfo:
+    """One of one's own devices, by id, or by a name that only one of them has.
+
+    Raises `NotFound`.
+    """
+    matching = [each for each in devices if wanted in (each.id, each.name)]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        ids = ", ".join(device.id for device in matching)
+        raise peerstack.NotFound(f"{len(matching)} devices are named {wanted!r}; say which: {ids}")
+    raise peerstack.NotFound(f"you have no device {wanted!r}; `peerstack devices` lists yours")
+
+
 def group_label(group: peerstack.Group) -> str:
     """What a group is called when shown."""
     return group.name or PERSONAL
@@ -198,6 +241,20 @@ def profile_path(text: str) -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("peerstack", appauthor=False) / f"{text}.db"
+
+
+def new_passphrase() -> str:
+    """The passphrase to seal new keys under: from the environment, or asked for twice."""
+    given = given_passphrase()
+    if given:
+        return given
+    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
+    return asked
+
+
+def given_passphrase() -> str | None:
+    """The passphrase that the environment gives."""
+    return os.environ.get("PEERSTACK_PASSPHRASE") or None
 
 
 def login_name() -> str:

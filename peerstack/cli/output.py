@@ -6,6 +6,7 @@ What other people wrote is shown, and never obeyed by the terminal.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,15 @@ class Output:
         """One result, as text or as JSON."""
         click.echo(json.dumps(document) if self.json else text)
 
+    def table(self, heads: Sequence[str], rows: Sequence[tuple[Sequence[str], Any]]) -> None:
+        """Results as a table; each row is its cells, and its JSON document."""
+        if self.json:
+            for _, document in rows:
+                click.echo(json.dumps(document))
+            return
+        for line in aligned([heads, *(cells for cells, _ in rows)]):
+            click.echo(line)
+
     def note(self, text: str) -> None:
         """Something worth knowing that is no result."""
         if self.talks:
@@ -58,6 +68,16 @@ def printable(text: str) -> str:
 
 def _escape(char: str) -> str:
     return json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines, with their columns below each other."""
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in shown
+    ]
 
 
 def record_document(record: Record) -> dict[str, Any]:

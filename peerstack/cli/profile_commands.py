@@ -1,14 +1,14 @@
-"""`init`, `whoami`: the profile itself."""
+"""`init`, `whoami`, `wipe`: the profile itself."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, run, server_option
+from peerstack.cli.call import Call, Command, new_passphrase, run, server_option
+from peerstack.cli.output import printable
 
 
 @click.command(cls=Command)
@@ -21,7 +21,7 @@ def init(call: Call, name: str | None, seal: bool) -> None:
     """Make a profile: your identity, and a database for what you write."""
     if call.exists():
         raise peerstack.LocalError(f"there is a profile at {call.path} already")
-    passphrase = _new_passphrase() if seal else None
+    passphrase = new_passphrase() if seal else None
 
     async def make() -> None:
         async with call.open(create=True, name=name, passphrase=passphrase) as node:
@@ -43,12 +43,20 @@ def whoami(call: Call) -> None:
     call.output.next_step("`peerstack groups` shows what you share, `peerstack status` how it is")
 
 
-def _new_passphrase() -> str:
-    given = os.environ.get("PEERSTACK_PASSPHRASE")
-    if given:
-        return given
-    asked: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True)
-    return asked
+@click.command(cls=Command)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def wipe(call: Call, yes: bool) -> None:
+    """Remove the profile from this machine: keys, records and all, even one that does not open."""
+    if not yes:
+        said = (
+            f"This removes {call.path} with its keys and all records from this machine, and cannot "
+            "be undone. What other devices and people have of it stays with them."
+        )
+        click.echo(printable(said), err=True)
+        click.confirm("Wipe it?", abort=True, err=True)
+    peerstack.wipe(call.path)
+    call.output.result(printable(f"wiped {call.path}"), {"profile": str(call.path), "wiped": True})
+    call.output.next_step("`peerstack init` makes a new profile")
 
 
 def _show_user(call: Call, node: peerstack.Node) -> None:
@@ -63,4 +71,4 @@ def _show_user(call: Call, node: peerstack.Node) -> None:
     call.output.result("\n".join(f"{key:8} {text}" for key, text in shown.items()), document)
 
 
-COMMANDS = (init, whoami)
+COMMANDS = (init, whoami, wipe)

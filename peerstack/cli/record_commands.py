@@ -226,10 +226,13 @@ def _show_change(call: Call, change: peerstack.Change) -> None:
     if change.conflict:
         lost = value_text(previous) if previous else "a version that is not kept"
         text = f"{text}\n  CONFLICT: written unseen by each other; lost to it, kept: {lost}"
+    if change.withdrawn:
+        text = f"{text}\n  WITHDRAWN: its author had no right to it"
     document = {
         "seq": change.seq,
         "origin": change.origin,
         "conflict": change.conflict,
+        "withdrawn": change.withdrawn,
         "record": record_document(change.record),
         "previous": record_document(previous) if previous else None,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -55,7 +56,12 @@ def _show_group(
         "personal": not group.name,
         "role": role,
         "members": [
-            {"user": each.user, "name": each.name, "role": each.role, "devices": each.devices}
+            {
+                "user": each.user,
+                "name": each.name,
+                "role": each.role,
+                "devices": [device.id for device in each.devices if device.active],
+            }
             for each in members
         ],
         "records": records,
@@ -99,9 +105,10 @@ def create(call: Call, name: str) -> None:
     help="Days until the link ends; 0 for never.",
 )
 @click.option("--uses", type=click.IntRange(min=1), help="How many may join by it.  [default: any]")
+@click.option("--qr", is_flag=True, help="Draw the link as a QR code too; with --json, as SVG.")
 @group_option
 @server_option
-def invite(call: Call, role: Any, days: int, uses: int | None, group: str | None) -> None:
+def invite(call: Call, role: Any, days: int, uses: int | None, qr: bool, group: str | None) -> None:
     """Print a link that lets whoever has it into a group."""
 
     async def make() -> tuple[str, peerstack.Group, bool]:
@@ -113,10 +120,23 @@ def invite(call: Call, role: Any, days: int, uses: int | None, group: str | None
 
     link, shared, has_server = run(make())
     document = {"link": link, "group": shared.id, "name": group_label(shared), "role": role}
+    if qr:
+        document["svg"] = peerstack.qr(link).svg()
     call.output.result(link, document)
+    if qr and not call.output.json:
+        _draw(call, link)
     if not has_server:
         call.output.note(f"the link names no signaling server: {_NO_SERVER}")
     call.output.next_step("send the link; `peerstack sync --stay` lets them in when they join")
+
+
+def _draw(call: Call, link: str) -> None:
+    code = peerstack.qr(link)
+    # Without a terminal, the colors are left out.
+    click.echo(code.terminal())
+    columns = shutil.get_terminal_size().columns
+    if code.width > columns:
+        call.output.note(f"the code is {code.width} columns wide; this terminal has {columns}")
 
 
 @click.command(cls=Command)

@@ -145,6 +145,7 @@ def _status_text(call: Call, found: peerstack.Status, in_use: str) -> str:
         *(f"joining  {each}: waits for a member" for each in found.waiting_joins),
         *(f"refused  {reason}: {count}" for reason, count in found.refusals.items()),
         *(f"problem  {each}" for each in found.problems),
+        *(f"advice   {each}" for each in found.advice),
     ]
     return "\n".join(map(printable, lines))
 
@@ -152,7 +153,11 @@ def _status_text(call: Call, found: peerstack.Status, in_use: str) -> str:
 def _standing_text(group: Any) -> str:
     more = "".join(
         f", {count} {word}"
-        for word, count in (("held", group.held), ("refused", sum(group.refused.values())))
+        for word, count in (
+            ("held", group.held),
+            ("quarantined", group.quarantined),
+            ("refused", sum(group.refused.values())),
+        )
         if count
     )
     members = plural(group.members, "member")

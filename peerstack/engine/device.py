@@ -8,10 +8,21 @@ are hung up, since what they were told may not be true.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from peerstack import limits
-from peerstack.engine import joining, records, statements
+from peerstack.engine import (
+    enrolling,
+    joining,
+    judging,
+    link_messages,
+    linking,
+    parting,
+    records,
+    sealing,
+    statements,
+)
 from peerstack.engine.effects import (
     Changed,
     Effect,
@@ -45,7 +56,7 @@ from peerstack.record import Signed
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
-from peerstack.session.replica import Roots
+from peerstack.session.replica import Roots, Standing
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
 from peerstack.store import Store
@@ -58,6 +69,8 @@ _REFRESH_MS: Final = 50
 
 _SWEEP_MS: Final = 60 * 60 * 1000
 _SWEEP_ROWS: Final = 500
+_RETRY_MS: Final = 10_000
+"""When judging goes on after a turn that failed."""
 
 
 class Engine:
@@ -74,7 +87,10 @@ class Engine:
         self._refresh_at: dict[GroupId, int] = {}
         self._due_ms: int | None = None
         self._sweep_at_ms: int | None = None
+        self._judge_at_ms: int | None = None
         self._busy = False
+        self._unsealed: set[GroupId] = set()
+        """Groups with ends that this device may still have to seal."""
         self._level_at: dict[GroupId, Roots] = {}
         """Where each group stood when a device that was level with it left."""
 
@@ -84,9 +100,12 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
+        enrolling.resume(turn)
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
+        self._go_on_judging(turn)
         for row in turn.tx.groups():
+            self._unsealed.add(row.id)
             self._release_waiting(turn, row.id)
 
     @property
@@ -118,6 +137,8 @@ class Engine:
     def abandon_peers(self, now: Instant) -> list[Effect]:
         """Hang up on everyone: what they were told may not have been stored."""
         effects: list[Effect] = []
+        # A slice may have been judged in the turn that failed, and is to be judged once more.
+        self._judge_at_ms = now.mono_ms + _RETRY_MS
         for link in list(self.peers):
             self._forget(link)
             effects += [Hangup(link, "the database failed"), *self._meeting.forget(link, now)]
@@ -131,7 +152,13 @@ class Engine:
             times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
         if self._busy or any(peer.wants_another_turn for peer in self.peers.values()):
             times.append(now.mono_ms)
-        times.extend(t for t in (self._sweep_at_ms, self._meeting.next_wake_ms) if t is not None)
+        others = (
+            self._sweep_at_ms,
+            self._judge_at_ms,
+            self._meeting.next_wake_ms,
+            linking.next_wake_ms(self._me.links),
+        )
+        times.extend(time for time in others if time is not None)
         return min(times, default=None)
 
     # --- Events. --------------------------------------------------------------------------------
@@ -174,12 +201,30 @@ class Engine:
             peer.receive_untrusted(data, self._replica(turn, link), turn.now)
             if known is None and peer.authenticated is not None:
                 self._meeting.check_untrusted(link, peer.authenticated)
+            link_messages.received_untrusted(turn, link, peer)
         except RemoteError as error:
             self._hang_up(turn, link, error)
             return
         for group, reason in peer.take_refused_joins():
             turn.effects.append(JoinRefused(group, reason))
         turn.effects.append(StatusChanged())
+        if peer.idle:
+            # Whatever it is to be shown of why, it has been shown.
+            if self._is_ended(turn, peer):
+                ended = RemoteError(Reason.DEVICE_ENDED, "its device was revoked")
+                self._hang_up(turn, link, ended)
+            elif peer.has_parted:
+                self._hang_up(turn, link, RemoteError(Reason.NOT_MEMBER, "it is no member now"))
+
+    def _is_ended(self, turn: Turn, peer: Peer) -> bool:
+        """Whether a device is known to be revoked."""
+        them = peer.authenticated
+        states = (turn.state(group) for group in peer.channels) if them is not None else ()
+        return them is not None and any(
+            state.certified(them.user, them.device) is not None
+            and not state.is_active(them.user, them.device)
+            for state in states
+        )
 
     def _hang_up(self, turn: Turn, link: Link, error: RemoteError) -> None:
         turn.refused(error.reason)
@@ -196,6 +241,7 @@ class Engine:
 
     def _forget(self, link: Link) -> None:
         """Let go of a connection; what it sent and is being checked is still taken in."""
+        link_messages.gone(self._me.links, link)
         if self.peers.pop(link, None) is not None:
             for ticket, (source, number, arrival) in self._arrivals.items():
                 if source == link:
@@ -214,7 +260,9 @@ class Engine:
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
         self._meeting.wake(turn)
+        linking.wake(turn)
         self._release_due(turn)
+        self._judge(turn)
         self._sweep(turn)
 
     def _release_due(self, turn: Turn) -> None:
@@ -222,6 +270,16 @@ class Engine:
             more = records.release_due(turn, limits.SLICE_RECORDS)
             self._busy = self._busy or more
             self._due_ms = turn.tx.next_due_ms()
+
+    def _judge(self, turn: Turn) -> None:
+        if self._judge_at_ms is not None and self._judge_at_ms <= turn.now.mono_ms:
+            more = judging.judge_slice(turn)
+            self._judge_at_ms = turn.now.mono_ms if more else None
+
+    def _go_on_judging(self, turn: Turn) -> None:
+        """Judge what another process, or this one before it ended, has left to be judged."""
+        if turn.tx.next_judging() is not None:
+            self._judge_at_ms = turn.now.mono_ms
 
     def _sweep(self, turn: Turn) -> None:
         if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
@@ -233,6 +291,7 @@ class Engine:
         turn.effects.extend([Changed(), GroupsChanged()])
         turn.meet_anew()
         self._due_ms = turn.tx.next_due_ms()
+        self._go_on_judging(turn)
         for row in turn.tx.groups():
             self._refresh_at.setdefault(row.id, turn.now.mono_ms)
             for link, peer in self.peers.items():
@@ -253,6 +312,7 @@ class Engine:
         turn = self._present_turn()
         arrival: Arrival | None
         if kind is Kind.STATEMENTS:
+            parting.note_told(turn, group, items)
             arrival = statements.receive(turn, group, items)
             if arrival is None:
                 # A join that was here already, from a connection that broke or by another device.
@@ -315,11 +375,15 @@ class Engine:
 
     def _follow_up(self, turn: Turn) -> None:
         """All that a turn's changes bring about, before it is committed."""
+        self._seal(turn)
         self._rejudge_changed(turn)
+        if judging.queue_changed(turn):
+            self._judge_at_ms = turn.now.mono_ms
         for group, origin, items in turn.news:
             self._push(group, origin, items)
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+        link_messages.follow(turn, self.peers)
         if turn.secrets_changed:
             joining.settle_joins(turn)
             self._meet_anew(turn)
@@ -335,9 +399,24 @@ class Engine:
             turn.effects.append(GroupsChanged())
             for group in sorted(groups):
                 self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
+                sealing.hear_of_ends(turn, group)
+                self._unsealed.add(group)
                 for link, peer in self.peers.items():
                     peer.rejudge(group, self._replica(turn, link))
                 self._release_waiting(turn, group)
+            self._look_again(turn)
+            self._seal(turn)
+
+    def _look_again(self, turn: Turn) -> None:
+        groups, turn.waiting_statements = turn.waiting_statements, set()
+        for group in sorted(groups):
+            self._check(turn, None, 0, statements.waiting(turn, group))
+
+    def _seal(self, turn: Turn) -> None:
+        """Seal the ends that this device has heard of; some wait until the group is level."""
+        for group in sorted(self._unsealed):
+            if sealing.write_seals(turn, group, partial(self.is_level, turn, group)):
+                self._unsealed.discard(group)
 
     def _release_waiting(self, turn: Turn, group: GroupId) -> None:
         for arrival in records.release_waiting(turn, group):
@@ -385,10 +464,12 @@ class Engine:
         return {**self._meeting.refused, **self._me.refusals}
 
     def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for those of strangers who hold no more than an invite."""
+        """The group's channels, but for former members', and those of strangers by an invite."""
         found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
             channel
             for channel in found
-            if channel and not (channel.by_invite and channel.state is State.UNPROVEN)
+            if channel
+            and channel.standing is not Standing.PARTED
+            and not (channel.by_invite and channel.is_stranger)
         ]

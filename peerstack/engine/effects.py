@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from peerstack.engine.events import Ticket
 from peerstack.ids import GroupId
-from peerstack.keys import Check
+from peerstack.keys import Check, Secret
+from peerstack.record import Signed
 from peerstack.signaling.rendezvous import Effect as MeetingEffect
 from peerstack.signaling.rendezvous import Link
 
@@ -54,10 +55,31 @@ class JoinRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepKeys:
+    """This device was linked: keep what it was given on disk, then call `enrolling.kept`."""
+
+    root: Secret | None = field(repr=False)
+    """The seed of the root key, where this device is to have that."""
+    kit_key: Secret | None = field(repr=False)
+    name: str
+    """What others see of the user."""
+    statements: tuple[Signed, ...] = field(repr=False)
+    """Those that say who the user is, with this device's certificate."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusChanged:
     """Connections or their progress changed."""
 
 
 Effect = (
-    Send | Hangup | Verify | Changed | GroupsChanged | JoinRefused | StatusChanged | MeetingEffect
+    Send
+    | Hangup
+    | Verify
+    | Changed
+    | GroupsChanged
+    | JoinRefused
+    | KeepKeys
+    | StatusChanged
+    | MeetingEffect
 )

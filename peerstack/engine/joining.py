@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta
 
 from peerstack import limits
+from peerstack.engine.parting import forget_leave
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
@@ -43,7 +44,7 @@ from peerstack.groups.statements import (
 )
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import KEY_BYTES, Hash, Label, Secret
-from peerstack.record import Signed
+from peerstack.record import Signed, decode_untrusted
 
 _PENDING: Final = "pending joins"
 
@@ -54,6 +55,7 @@ class PendingJoin(msgspec.Struct, frozen=True):
     link: str
     body: str
     signature: Annotated[str, Meta(max_length=256)]
+    since_ms: int
 
 
 def invite(
@@ -108,9 +110,9 @@ def join(turn: Turn, link_text: str) -> tuple[GroupId, bool]:
     if turn.state(link.group).role(turn.me.user.id) is not None:
         return link.group, True
     turn.tx.add_group(link.group, 0)
+    forget_leave(turn, link.group)
     signed = _sign_join(turn, link)
-    pending = {**pending_joins(turn), link.group: _pend(link_text, signed)}
-    _store_pending(turn, pending)
+    _store_joins(turn, {**_joins(turn), link.group: _pend(turn, link_text, signed)})
     turn.statements_changed(link.group)
     return link.group, False
 
@@ -120,41 +122,62 @@ def _sign_join(turn: Turn, link: InviteLink) -> Signed:
     user = turn.me.user
     device = turn.state(user.id).device(user.id, user.device)
     assert device is not None
-    stamp = max(link.made_ms, device.since_ms) + 1
+    left_ms = turn.state(link.group).effect.left.get(user.id, -1)
+    stamp = max(link.made_ms, device.since_ms, left_ms) + 1
     payload = invite_proof_payload(link.invite_hash, link.group, user.id, user.device, stamp)
     proof = invite_signer(Secret(link.seed)).sign(Label.INVITE, payload)
     form = Join(invite=link.invite.hex(), proof=proof.hex())
     return sign_statement(turn, link.group, JOIN_TYPE, form, stamp)
 
 
-def _pend(link_text: str, signed: Signed) -> PendingJoin:
-    return PendingJoin(link_text, signed.body.decode(), signed.signature.hex())
+def _pend(turn: Turn, link: str, signed: Signed) -> PendingJoin:
+    body, signature = signed.body.decode(), signed.signature.hex()
+    return PendingJoin(link, body, signature, turn.now.wall_ms)
 
 
 def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:
-    """The joins that wait for a member, by group."""
+    """The joins that wait for a member, by group: until one has let this device in for good.
+
+    Who is in lacks the group's secret at first: until it is here, only the link's meeting place
+    leads to others. And who let it in may prove to have had no right to.
+    """
+    return {
+        group: join
+        for group, join in _joins(turn).items()
+        if not (_is_inside(turn, group) or _is_over(turn, group, join))
+    }
+
+
+def _is_inside(turn: Turn, group: GroupId) -> bool:
+    role = turn.state(group).role(turn.me.user.id)
+    return role is not None and secret_of(turn, group) is not None
+
+
+def _joins(turn: Turn) -> dict[GroupId, PendingJoin]:
     stored = turn.tx.profile_get(_PENDING) or {}
     return msgspec.convert(stored, dict[GroupId, PendingJoin])
 
 
-def _store_pending(turn: Turn, pending: dict[GroupId, PendingJoin]) -> None:
-    turn.tx.profile_set(_PENDING, msgspec.to_builtins(pending))
+def _store_joins(turn: Turn, joins: dict[GroupId, PendingJoin]) -> None:
+    turn.tx.profile_set(_PENDING, msgspec.to_builtins(joins))
 
 
 def settle_joins(turn: Turn) -> None:
-    """Let go of the joins that are complete: a member, and with the secret to be found by.
-
-    Until that secret is here, only the link's meeting place leads to others of the group.
-    """
-    pending = pending_joins(turn)
-    waiting = {
-        group: join
-        for group, join in pending.items()
-        if turn.state(group).role(turn.me.user.id) is None or secret_of(turn, group) is None
-    }
-    if len(waiting) < len(pending):
-        _store_pending(turn, waiting)
+    """Let go of joins that are over: who was removed, or left, does not come back by them."""
+    joins = _joins(turn)
+    kept = {group: join for group, join in joins.items() if not _is_over(turn, group, join)}
+    if len(kept) < len(joins):
+        _store_joins(turn, kept)
         turn.meet_anew()
+
+
+def _is_over(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
+    ended_ms = turn.state(group).ended_ms(turn.me.user.id)
+    if ended_ms is not None:
+        joined = decode_untrusted(join.body.encode(), bytes.fromhex(join.signature))
+        return joined.modified <= ended_ms
+    old = turn.now.wall_ms - join.since_ms > limits.NEWCOMER_MS
+    return old and _is_inside(turn, group)
 
 
 def meeting_invites(turn: Turn, state: GroupState) -> Iterator[tuple[int, Invite]]:
@@ -173,7 +196,8 @@ def meeting_invites(turn: Turn, state: GroupState) -> Iterator[tuple[int, Invite
 def _ended(turn: Turn, state: GroupState, invite_hash: Hash, form: Invite) -> Reason | None:
     expired = form.expires is not UNSET and turn.now.wall_ms > form.expires
     used_up = form.uses is not UNSET and state.uses_of(invite_hash) >= form.uses
-    return Reason.INVITE_ENDED if expired or used_up else None
+    closed = state.invite_closed_ms(invite_hash) is not None
+    return Reason.INVITE_ENDED if expired or used_up or closed else None
 
 
 def let_in(turn: Turn, group: GroupId, user: UserId, device: DeviceId) -> Reason | None:
@@ -183,7 +207,7 @@ def let_in(turn: Turn, group: GroupId, user: UserId, device: DeviceId) -> Reason
     newcomer is a member already, or this device's user is none.
     """
     state = turn.state(group)
-    if state.role(user) is not None or state.role(turn.me.user.id) is None:
+    if state.role(user) is not None or state.role(turn.me.user.id) is None or turn.is_revoked:
         return None
     reason = None
     for joined, form in state.joins_of(user, device):

@@ -46,7 +46,7 @@ def merge(
     lines.update(loser.id for loser in rest)
     if lines:
         turn.tx.prune_history(group, lines, turn.now.wall_ms)
-        _mark_conflicts(turn, group, lines)
+        mark_conflicts(turn, group, lines)
 
 
 def _best(candidates: Iterable[Signed]) -> tuple[dict[RecordId, Signed], list[Signed]]:
@@ -83,11 +83,10 @@ def _keep_losers(
         turn.effects.append(Changed())
 
 
-def _mark_conflicts(turn: Turn, group: GroupId, lines: Iterable[RecordId]) -> None:
+def mark_conflicts(turn: Turn, group: GroupId, lines: Iterable[RecordId]) -> None:
     """Work out which losers of these records nobody has seen: the third set that is compared."""
     live = turn.tx.live(group, lines)
-    for record_id, winner in live.items():
-        lost = turn.tx.history(group, record_id)
-        conflicts = unseen_losers(winner, lost)
-        turn.tx.mark_unseen([each.hash for each in lost], [each.hash for each in conflicts])
+    lost = turn.tx.lost(group, live)
+    unseen = [each.hash for line, some in lost.items() for each in unseen_losers(live[line], some)]
+    turn.tx.mark_unseen([each.hash for some in lost.values() for each in some], unseen)
     turn.records_changed(group)

@@ -3,33 +3,60 @@
 from __future__ import annotations
 
 from peerstack.engine.turn import Turn
+from peerstack.engine.whereabouts import restore
 from peerstack.engine.writing import secret_of, write_new_secret
-from peerstack.errors import StoreDamaged
+from peerstack.errors import LinkPending, StoreDamaged
+from peerstack.identity import Whereabouts
 
 _USER = "user"
 _SERVERS = "servers"
 
 
-def introduce(turn: Turn) -> None:
+def introduce(turn: Turn, restores: Whereabouts | None = None) -> None:
     """Make the store this user's, once; at each later opening only check that it is.
 
-    Raises `StoreDamaged` where it belongs to another user: keys and database must go together.
+    `restores` is what a recovery brought. Raises `StoreDamaged` where the store belongs to another
+    user, and `LinkPending` where this device was never linked to its user.
     """
     user = turn.me.user
-    owner = turn.tx.profile_get(_USER)
-    if owner == user.id:
+    if claim(turn):
+        _check_linked(turn)
         return
-    if owner is not None:
-        raise StoreDamaged(
-            f"this database is of user {owner}, and the key file beside it of {user.id}; "
-            "put back the two files that belong together"
-        )
-    turn.tx.add_group(user.id, turn.now.wall_ms)
+    _check_linked(turn)
     turn.tx.add_statements(user.statements)
     turn.statements_changed(user.id)
+    if restores is not None:
+        add_servers(turn, list(restores.servers))
+        restore(turn, restores)
     if secret_of(turn, user.id) is None:
         write_new_secret(turn, user.id)
-    turn.tx.profile_set(_USER, user.id)
+
+
+def claim(turn: Turn) -> bool:
+    """Make the store this user's, with a personal group; whether it was before.
+
+    Raises `StoreDamaged` for that of another user: keys and database must go together.
+    """
+    user = turn.me.user.id
+    owner = turn.tx.profile_get(_USER)
+    if owner is not None and owner != user:
+        raise StoreDamaged(
+            f"this database is of user {owner}, and the key file beside it of {user}; "
+            "put back the two files that belong together"
+        )
+    if owner is None:
+        turn.tx.add_group(user, turn.now.wall_ms)
+        turn.tx.profile_set(_USER, user)
+    return owner is not None
+
+
+def _check_linked(turn: Turn) -> None:
+    user = turn.me.user
+    if not user.statements and turn.state(user.id).device(user.id, user.device) is None:
+        raise LinkPending(
+            "this device was to be linked to its user, and never was: link it by `peerstack link` "
+            "(or open_linked), with the same link while that lasts, or with a new one"
+        )
 
 
 def servers(turn: Turn) -> list[str]:

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from peerstack import limits
 from peerstack.engine.merging import merge
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason, RemoteError
-from peerstack.groups.rules import Admitted, Held, Refused, judge_record
+from peerstack.groups.rules import (
+    MISSING,
+    Admitted,
+    Held,
+    Quarantined,
+    Refused,
+    judge_record,
+)
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash, SignatureCheck
 from peerstack.record import Signed
+
+_STATEMENT: Final = "statement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,7 @@ def receive(
     ready: list[tuple[Signed, bytes]] = []
     strangers: list[Signed] = []
     for item in {item.hash: item for item in items if item.hash not in known}.values():
-        device = state.device(item.signer, item.device)
+        device = state.certified(item.signer, item.device)
         if device is None:
             strangers.append(item)
         else:
@@ -79,7 +89,7 @@ def _put_aside(
         # Not remembered by hash: its signature could not be checked, so it may come again.
         turn.refused(Reason.UNKNOWN_SIGNER, len(strangers))
         return
-    rest = turn.tx.hold(strangers, turn.now.wall_ms, waits_for="statement")
+    rest = turn.tx.hold(strangers, turn.now.wall_ms, waits_for=_STATEMENT)
     turn.refused(Reason.TOO_MANY, len(rest))
 
 
@@ -90,8 +100,9 @@ def admit(turn: Turn, arrival: RecordsArrival, holds: Sequence[bool]) -> None:
     state = turn.state(arrival.group)
     admitted: list[Signed] = []
     refused: list[tuple[Hash, UserId, str]] = []
+    outside: list[tuple[Signed, str]] = []
     for item, key, signed_by_key in zip(arrival.items, arrival.keys, holds, strict=True):
-        device = state.device(item.signer, item.device)
+        device = state.certified(item.signer, item.device)
         if not signed_by_key or device is None or device.key != key:
             # A bad signature marks nothing: the true version has another hash, or comes again.
             turn.refused(Reason.BAD_SIGNATURE)
@@ -104,14 +115,35 @@ def admit(turn: Turn, arrival: RecordsArrival, holds: Sequence[bool]) -> None:
             case Refused(reason=reason):
                 refused.append((item.hash, item.signer, reason.value))
                 turn.refused(reason)
+            case Quarantined(ends=ends):
+                outside.append((item, ends.hex()))
+    refused += _quarantine(turn, arrival.group, outside)
     turn.tx.remember(arrival.group, refused, turn.now.wall_ms)
     merge(turn, arrival.group, admitted, arrival.origin)
 
 
 def _hold(turn: Turn, item: Signed, until_ms: int | None) -> None:
-    rest = turn.tx.hold([item], turn.now.wall_ms, until_ms=until_ms)
+    waits_for = None if until_ms is not None else _STATEMENT
+    rest = turn.tx.hold([item], turn.now.wall_ms, until_ms=until_ms, waits_for=waits_for)
     turn.held_anything = True
     turn.refused(Reason.TOO_MANY, len(rest))
+
+
+def _quarantine(
+    turn: Turn, group: GroupId, outside: Sequence[tuple[Signed, str]]
+) -> Sequence[tuple[Hash, UserId, str]]:
+    """Set apart what a seal leaves out; what there is no room for is to be remembered."""
+    live = turn.tx.live_heads(group, [item.id for item, _ in outside])
+    # What is live is about to be judged again, with all that its author signed.
+    outside = [
+        (item, why)
+        for item, why in outside
+        if (head := live.get(item.id)) is None or head.hash != item.hash
+    ]
+    rest = turn.tx.quarantine(outside, turn.now.wall_ms)
+    turn.refused(Reason.QUARANTINED, len(outside) - len(rest))
+    turn.refused(Reason.TOO_MANY, len(rest))
+    return [(item.hash, item.signer, Reason.TOO_MANY.value) for item in rest]
 
 
 def release_due(turn: Turn, limit: int) -> bool:
@@ -120,7 +152,8 @@ def release_due(turn: Turn, limit: int) -> bool:
     for group in sorted({item.group for item in due}):
         mine = [item for item in due if item.group == group]
         state = turn.state(group)
-        keys = [device.key if (device := state.device(i.signer, i.device)) else b"" for i in mine]
+        devices = [state.certified(item.signer, item.device) for item in mine]
+        keys = [device.key if device else b"" for device in devices]
         admit(turn, RecordsArrival(group, None, mine, keys), [True] * len(mine))
     return len(due) == limit
 
@@ -136,7 +169,9 @@ def release_waiting(turn: Turn, group: GroupId) -> Iterator[RecordsArrival]:
         ready = [
             (item, device.key)
             for item in waiting
-            if (device := state.device(item.signer, item.device)) is not None
+            if (device := state.certified(item.signer, item.device)) is not None
+            # Whether its signature holds matters to nobody while it would be held all the same.
+            and judge_record(state, item, turn.now.wall_ms) != MISSING
         ]
         if ready:
             yield RecordsArrival(

@@ -9,6 +9,7 @@ from peerstack.engine.joining import pending_joins
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
+from peerstack.groups.membership import Membership
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash
 from peerstack.reconcile import Fingerprint, Item, MemorySet, OrderedSet, Span
@@ -40,12 +41,16 @@ class TurnReplica:
 
     def standing(self, group: GroupId, user: UserId, device: DeviceId, key: bytes) -> Standing:
         """See `Replica`."""
-        state = self._turn.state(group)
-        if state.role(self._turn.me.user.id) is None:
+        state, me = self._turn.state(group), self._turn.me.user
+        if state.role(me.id) is None or not state.is_active(me.id, me.device):
             return Standing.HOST
-        certified = state.device(user, device)
-        known = certified is not None and certified.key == key
-        return Standing.MEMBER if known and state.role(user) else Standing.UNKNOWN
+        certified = state.certified(user, device)
+        if certified is None or certified.key != key:
+            return Standing.UNKNOWN
+        active = state.is_active(user, device)
+        if active and state.role(user) is not None:
+            return Standing.MEMBER
+        return Standing.PARTED if state.was_let_in(user) or not active else Standing.UNKNOWN
 
     def roots(self, group: GroupId) -> Roots:
         """See `Replica`."""
@@ -84,9 +89,9 @@ class TurnReplica:
             return [signed.hash for signed in self._turn.tx.pending_statements(group)]
         return self._turn.tx.known_aside(group, limits.EXCLUDED_HASHES)
 
-    def random_key(self, group: GroupId, draw: int) -> bytes | None:
+    def sample(self, group: GroupId, rank: int) -> Sequence[Item]:
         """See `Replica`."""
-        return self._turn.tx.random_key(group, draw)
+        return self._turn.tx.neighbours(group, rank, limits.AUDIT_ITEMS)
 
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
         """See `Replica`."""
@@ -127,10 +132,18 @@ class TurnReplica:
         pending = pending_joins(self._turn).get(group)
         if state.role(me.id) is None and pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
-            return [*self._turn.tx.statements([me.id]), join]
-        chain = state.vouching(me.id)
-        signers = {signed.signer for signed in chain} | {me.id}
-        return [*self._turn.tx.statements(signers), *chain]
+            return [*self._turn.tx.identities([me.id]), join]
+        left = state.membership(me.id) is Membership.LEFT
+        return self._introduced_by(state.parting(me.id) if left else state.vouching(me.id), me.id)
+
+    def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
+        """See `Replica`."""
+        return self._introduced_by(self._turn.state(group).parting(user), user)
+
+    def _introduced_by(self, chain: Sequence[Signed], user: UserId) -> Sequence[Signed]:
+        """Some statements of a group, behind what says who a user and their signers are."""
+        signers = {signed.signer for signed in chain} | {user}
+        return [*self._turn.tx.identities(signers), *chain]
 
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:
         """See `Replica`."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from peerstack import limits
 from peerstack.engine.joining import meeting_invites, pending_joins
+from peerstack.engine.link_messages import meeting_secrets
+from peerstack.engine.parting import removed_lately, untold
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import secret_of
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
@@ -17,10 +19,19 @@ from peerstack.session.replica import SharedSecret
 def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     """All by which a peer may recognise a group of this device, or see a newcomer in it.
 
-    The members' secrets first, the user's own group's before all; then those of invites.
+    Those of devices that are being linked first, since somebody is waiting; then the members', the
+    user's own group's before all; then those of invites.
     """
+    if turn.is_revoked:
+        # Nobody has anything for this device any more.
+        return ()
     if turn.secrets is None:
-        found = [*_of_groups(turn), *_of_pending_joins(turn), *_of_invites(turn)]
+        found = [
+            *meeting_secrets(turn),
+            *_of_groups(turn),
+            *_of_pending_joins(turn),
+            *_of_invites(turn),
+        ]
         turn.secrets = list(dict.fromkeys(found))
     return turn.secrets
 
@@ -33,10 +44,11 @@ def _own_states(turn: Turn) -> Iterator[GroupState]:
 
 
 def _of_groups(turn: Turn) -> Iterator[SharedSecret]:
-    for state in _own_states(turn):
-        secret = secret_of(turn, state.group)
+    own = [state.group for state in _own_states(turn)]
+    for group in [*own, *untold(turn), *removed_lately(turn)]:
+        secret = secret_of(turn, group)
         if secret is not None:
-            yield SharedSecret(state.group, secret, by_invite=False)
+            yield SharedSecret(group, secret, by_invite=False)
 
 
 def _of_invites(turn: Turn) -> Iterator[SharedSecret]:

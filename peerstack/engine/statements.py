@@ -58,7 +58,16 @@ def receive(turn: Turn, group: GroupId, items: Sequence[Signed]) -> StatementsAr
     fresh = {item.hash: item for item in items if item.hash not in known}
     if not fresh:
         return None
-    arrived = {item.hash: item for item in turn.tx.pending_statements(group)} | fresh
+    return _arrived(turn, group, fresh)
+
+
+def waiting(turn: Turn, group: GroupId) -> StatementsArrival | None:
+    """The statements that wait for another, to be looked at again: it may have come elsewhere."""
+    return _arrived(turn, group, {})
+
+
+def _arrived(turn: Turn, group: GroupId, fresh: Mapping[Hash, Signed]) -> StatementsArrival | None:
+    arrived = {item.hash: item for item in turn.tx.pending_statements(group)} | dict(fresh)
     signing = {item.signer for item in arrived.values() if item.group == group}
     signing.update(turn.state(group).identities)
     relevant = [item for item in arrived.values() if item.signer in signing]
@@ -114,7 +123,7 @@ def _state(turn: Turn, group: GroupId, items: Sequence[Signed]) -> GroupState:
     newcomers = {item.signer for item in items} - turn.state(group).identities.keys()
     if not newcomers:
         return turn.state(group)
-    return GroupState.of(group, [*turn.statements(group), *turn.tx.statements(newcomers)])
+    return GroupState.of(group, [*turn.statements(group), *turn.tx.identities(newcomers)])
 
 
 def _checks_untrusted(
@@ -146,15 +155,23 @@ def _add_identities(
     if added:
         turn.tx.add_statements(list(added.values()))
         turn.statements_changed(arrival.group)
-        _changed_elsewhere(turn, {item.signer for item in added.values()})
+        _changed_elsewhere(turn, arrival.group, {item.signer for item in added.values()})
     return list(added.values())
 
 
-def _changed_elsewhere(turn: Turn, users: set[UserId]) -> None:
+def add_own_identity(turn: Turn, statements: Sequence[Signed]) -> None:
+    """Add identity statements about this user that this device made, and knows to stand."""
+    user = turn.me.user.id
+    turn.tx.add_statements(statements)
+    turn.statements_changed(user)
+    _changed_elsewhere(turn, user, {user})
+
+
+def _changed_elsewhere(turn: Turn, group: GroupId, users: set[UserId]) -> None:
     """What says who a user is belongs to every group in which that user signs."""
     for row in turn.tx.groups():
-        if not users.isdisjoint(turn.state(row.id).identities):
-            turn.statements_changed(row.id)
+        if row.id != group and not users.isdisjoint(turn.state(row.id).identities):
+            turn.identities_changed(row.id)
 
 
 def _has_parent(turn: Turn, item: Signed, added: Mapping[Hash, Signed]) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from peerstack.engine.joining import pending_joins
+from peerstack.engine.people import changed_keys
+from peerstack.engine.recovering import Keeping, forked_users, keeping
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import name_of, reserved_ids
+from peerstack.engine.writing import name_of
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.session.channel import State
 from peerstack.session.peer import Peer
@@ -50,6 +53,30 @@ class GroupStanding(msgspec.Struct, frozen=True):
     held: int
     history: int
     refused: Mapping[str, int]
+    quarantined: int
+
+
+class FormerGroup(msgspec.Struct, frozen=True):
+    """A group that this user is not in any more. What was here of it still is."""
+
+    group: GroupId
+    name: str
+    membership: str
+    """ "removed" or "left"."""
+    since_ms: int
+    """When that was (Unix milliseconds)."""
+
+
+def former_groups(turn: Turn) -> list[FormerGroup]:
+    """The groups on this device that this user was removed from, or left."""
+    found = []
+    for row in turn.tx.groups():
+        state = turn.state(row.id)
+        ended_ms = state.ended_ms(turn.me.user.id)
+        if ended_ms is not None:
+            how = state.membership(turn.me.user.id).value
+            found.append(FormerGroup(row.id, name_of(turn, row.id), how, ended_ms))
+    return found
 
 
 def connections(peers: Sequence[Peer]) -> tuple[Connection, ...]:
@@ -74,17 +101,47 @@ def standing(turn: Turn, group: GroupId) -> GroupStanding:
     """What this device has of one group."""
     state = turn.state(group)
     counts = turn.tx.counts(group)
-    reserved = len(turn.tx.live_heads(group, reserved_ids(group)))
     role = state.role(turn.me.user.id)
     return GroupStanding(
         group,
         "personal" if state.is_personal else name_of(turn, group),
         role.label if role else "none",
         len(state.members()),
-        counts.live - reserved,
+        counts.live - turn.tx.count_reserved(group),
         counts.held,
         counts.history,
         counts.refused,
+        counts.quarantined,
+    )
+
+
+class Standings(NamedTuple):
+    """How this device stands, as far as its database says."""
+
+    groups: Sequence[GroupStanding]
+    waiting_joins: Sequence[GroupId]
+    keeping: Keeping
+    forked: Mapping[UserId, str]
+    """The names of users of whom two recoveries with one phrase are known."""
+    changed_keys: Sequence[tuple[UserId, str]]
+    """Users, and what they call themselves, whose keys are not those that were compared."""
+    former: Sequence[FormerGroup]
+    revoked: bool
+    """Whether this device is known to be revoked."""
+
+
+def standings(turn: Turn) -> Standings:
+    """How this device stands. Groups are those that the user has a role in."""
+    groups = [standing(turn, row.id) for row in turn.tx.groups()]
+    mine = [each for each in groups if each.role != "none"]
+    return Standings(
+        mine,
+        waiting_joins(turn),
+        keeping(turn),
+        forked_users(turn),
+        changed_keys(turn),
+        former_groups(turn),
+        turn.is_revoked,
     )
 
 

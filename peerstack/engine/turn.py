@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from peerstack.engine.effects import Effect
+from peerstack.engine.link_state import LinkState
 from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
@@ -35,6 +36,8 @@ class Self:
     """Checked against the statements' root at each use, so other processes may write."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
+    links: LinkState = field(default_factory=LinkState)
+    """How the linking of devices stands."""
 
 
 class Turn:
@@ -46,6 +49,8 @@ class Turn:
         self.now: Final = now
         self.effects: list[Effect] = []
         self.changed_statements: set[GroupId] = set()
+        self.waiting_statements: set[GroupId] = set()
+        """Groups whose waiting statements may have been waiting for what has come elsewhere."""
         self.changed_records: set[GroupId] = set()
         self.news: list[tuple[GroupId, DeviceId | None, list[Signed]]] = []
         """Records to be sent at once to who may have them, but not to that device."""
@@ -88,21 +93,30 @@ class Turn:
             cached = self.me.states[group] = (row.statements_root, state)
         return cached[1]
 
-    def states_before(self) -> Iterator[tuple[GroupId, GroupState]]:
-        """What each group said before this turn whose statements have changed in it."""
-        for group, root in self.tx.roots_before.items():
-            known = (self._superseded.get(group), self.me.states.get(group))
-            states = (state for before, state in filter(None, known) if before == root)
-            yield group, next(states, None) or self._read_before(group)
+    def changed_states(self) -> Iterator[tuple[GroupState, GroupState]]:
+        """Of each group whose statements have changed in this turn: what they said, and now say.
 
-    def _read_before(self, group: GroupId) -> GroupState:
-        earlier = (s for s in self.statements(group) if s.hash not in self.tx.counting_now)
-        return GroupState.of(group, earlier)
+        Whoever added them, and though they be of a user who is in the group rather than its own.
+        """
+        for group, root in list(self.tx.roots_before.items()):
+            # Whoever added a statement of a user's need not know in which groups it counts.
+            self._rows.pop(group, None)
+            after = self.state(group)
+            known = (self._superseded.get(group), self.me.states.get(group))
+            before = next((each for at, each in filter(None, known) if at == root), None)
+            yield before or self._read_before(group, after), after
+
+    def _read_before(self, group: GroupId, known: GroupState) -> GroupState:
+        fresh = self.tx.counting_now
+        earlier = (each for each in self.statements(group) if each.hash not in fresh)
+        return GroupState.of(group, earlier, known)
 
     def statements(self, group: GroupId) -> list[Signed]:
         """The group's statements and the identities of all who signed them, in order of time."""
-        signers = {signed.signer for signed in self.tx.statements([group])}
-        return self.tx.statements([group, *signers])
+        own = self.tx.statements(group)
+        identities = self.tx.identities({signed.signer for signed in own})
+        both = {signed.hash: signed for signed in (*own, *identities)}
+        return sorted(both.values(), key=lambda signed: signed.order)
 
     def own_state(self, group: GroupId) -> GroupState:
         """As `state`, for a group that this device is in. Raises `NotFound` for another."""
@@ -111,11 +125,24 @@ class Turn:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
 
+    @property
+    def is_revoked(self) -> bool:
+        """Whether this device is known to be revoked, or not to have been kept by a recovery."""
+        user = self.me.user
+        state = self.state(user.id)
+        known = state.certified(user.id, user.device) is not None
+        return known and not state.is_active(user.id, user.device)
+
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""
         self._rows.pop(group, None)
         self.changed_statements.add(group)
         self.meet_anew()
+
+    def identities_changed(self, group: GroupId) -> None:
+        """Statements that say who somebody in a group is were added, under another group."""
+        self.statements_changed(group)
+        self.waiting_statements.add(group)
 
     def records_changed(self, group: GroupId) -> None:
         """Records of a group were added or replaced."""

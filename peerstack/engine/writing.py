@@ -18,6 +18,7 @@ from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
 from peerstack.ids import GroupId, RecordId, as_group
 from peerstack.keys import KEY_BYTES, Label, Secret, derive_id
 from peerstack.record import (
+    DATA_PREFIX,
     PROFILE_TYPE,
     SECRET_TYPE,
     Body,
@@ -105,6 +106,24 @@ def write_new_secret(turn: Turn, group: GroupId) -> None:
     _write(turn, group, [_reserved(turn, group, SECRET_TYPE, {"secret": secret})])
 
 
+def write_data(turn: Turn, type_name: str, subject: str, value: JsonObject | None) -> None:
+    """Write what this user keeps of one subject (a user, a device or a group); None deletes it.
+
+    `type_name` begins with `$data.`. The record stands in the personal group, so that the user's
+    other devices have it too.
+    """
+    group = turn.me.user.id
+    record_id = data_id(type_name, subject)
+    live = turn.tx.get(group, record_id)
+    if value is not None or (live is not None and not live.deleted):
+        _write(turn, group, [Draft(record_id, type_name, value, live)])
+
+
+def data_id(type_name: str, subject: str) -> RecordId:
+    """The id of what a user keeps of one subject: there is one record of a type for each."""
+    return RecordId(f"{subject}:{type_name.removeprefix(DATA_PREFIX)}")
+
+
 def secret_of(turn: Turn, group: GroupId) -> Secret | None:
     """The discovery secret of a group, where its record is here and well formed."""
     live = turn.tx.get(group, _reserved_id(group, SECRET_TYPE))
@@ -114,6 +133,12 @@ def secret_of(turn: Turn, group: GroupId) -> Secret | None:
     except ValueError:
         return None
     return Secret(decoded) if len(decoded) == KEY_BYTES else None
+
+
+def secret_since_ms(turn: Turn, group: GroupId) -> int:
+    """When the group's present discovery secret was written (Unix milliseconds); -1 without one."""
+    head = turn.tx.live_heads(group, [_reserved_id(group, SECRET_TYPE)])
+    return max((each.modified for each in head.values()), default=-1)
 
 
 def name_of(turn: Turn, group: GroupId) -> str:
@@ -131,7 +156,8 @@ def sign_statement(
     modified: int,
     statement_id: str | None = None,
 ) -> Signed:
-    """A statement by this device, signed."""
+    """A statement by this device, signed. Raises `NotAllowed` where the device was revoked."""
+    _check_not_revoked(turn)
     user = turn.me.user
     body = Body(
         id=statement_id or _new_id(turn),
@@ -161,6 +187,7 @@ def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
 
 def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     """Sign, stamp and store drafts of which no two have one id."""
+    _check_not_revoked(turn)
     state = turn.own_state(group)
     heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
     rights = {kind: _right_since(turn, state, kind) for kind in {draft.type for draft in drafts}}
@@ -174,6 +201,14 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     merge(turn, group, signed, None)
     turn.news.append((group, None, signed))
     return [Record.of(each) for each in signed]
+
+
+def _check_not_revoked(turn: Turn) -> None:
+    if turn.is_revoked:
+        raise NotAllowed(
+            "this device was revoked, by another device of yours or by a recovery: nobody accepts "
+            "what it writes. Link it anew from one of your other devices, as a new profile"
+        )
 
 
 def _sign(turn: Turn, group: GroupId, draft: Draft, modified: int) -> Signed:
@@ -238,11 +273,6 @@ def _reserved(turn: Turn, group: GroupId, type_name: str, value: JsonObject) -> 
 def _reserved_id(group: GroupId, type_name: str) -> RecordId:
     """A group has one record of each reserved type: the same id for all."""
     return RecordId(f"{group}:{type_name.removeprefix('$')}")
-
-
-def reserved_ids(group: GroupId) -> list[RecordId]:
-    """The ids of the records in a group that are the framework's own."""
-    return [_reserved_id(group, PROFILE_TYPE), _reserved_id(group, SECRET_TYPE)]
 
 
 def _check_app_type(type_name: str) -> None:

@@ -6,42 +6,35 @@ a hint for the preview, until the group's own statements are here (`docs/protoco
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from peerstack.errors import InvalidLink, InvalidValue
+from peerstack import limits
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Name
+from peerstack.identity.linktext import Bytes32, LinkText, Servers
 from peerstack.ids import GroupId, as_group
-from peerstack.keys import HASH_BYTES, KEY_BYTES, Hash, Label, Secret, Signer, derive, sha256
+from peerstack.keys import Hash, Label, Secret, Signer, derive
 from peerstack.record import TimeMs, UlidText
 
-_PREFIX: Final = "peerstack:join:"
 _VERSION: Final = 1
-_CHECK_BYTES: Final = 4
-_LINK_CHARS: Final = 4096
-
-_Bytes32 = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=HASH_BYTES)]
-_Url = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class InviteLink(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a link says. `seed` gives the invite's key and its meeting place."""
 
     version: Annotated[int, Meta(ge=_VERSION, le=_VERSION)]
-    seed: _Bytes32
+    seed: Bytes32
     group_id: UlidText
-    invite: _Bytes32
+    invite: Bytes32
     made_ms: TimeMs
     """`modified` of the `$invite`: a join is stamped after it, whatever the newcomer's clock."""
     role: RoleName
     group_name: Name
     inviter_name: Name
-    servers: Annotated[tuple[_Url, ...], Meta(max_length=8)]
+    servers: Servers
 
     @property
     def group(self) -> GroupId:
@@ -57,6 +50,9 @@ class InviteLink(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
         return f"InviteLink(group={self.group_id})"
 
 
+_TEXT: Final = LinkText("peerstack:join:", InviteLink, "invite link")
+
+
 def make_link(
     seed: Secret,
     group: GroupId,
@@ -67,37 +63,28 @@ def make_link(
     inviter_name: str,
     servers: tuple[str, ...],
 ) -> str:
-    """The text of a link. Raises `InvalidValue` where it would get too long."""
-    link = InviteLink(
-        _VERSION, seed, group, invite, made_ms, role, group_name, inviter_name, servers
+    """The text of a link, which names as many servers as there is room for.
+
+    Raises `InvalidValue` where it would get too long.
+    """
+    return _TEXT.encode(
+        InviteLink(
+            _VERSION,
+            seed,
+            group,
+            invite,
+            made_ms,
+            role,
+            group_name,
+            inviter_name,
+            servers[: limits.LINK_SERVERS],
+        )
     )
-    content = msgspec.msgpack.encode(link)
-    text = base64.urlsafe_b64encode(content + sha256(content)[:_CHECK_BYTES]).decode()
-    if len(text) > _LINK_CHARS:
-        raise InvalidValue("the addresses of the servers are too long for a link; use fewer")
-    return _PREFIX + text.rstrip("=")
 
 
 def decode_untrusted_link(text: str) -> InviteLink:
     """What a link says, however a mail program has wrapped it. Raises `InvalidLink`."""
-    compact = "".join(text.split())
-    if not compact.startswith(_PREFIX):
-        raise InvalidLink(f"this is no invite link; one begins with {_PREFIX}")
-    encoded = compact.removeprefix(_PREFIX)
-    if len(encoded) > _LINK_CHARS:
-        raise InvalidLink("this is no invite link; it is too long")
-    try:
-        padded = encoded + "=" * (-len(encoded) % 4)
-        raw = base64.b64decode(padded, altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidLink("the invite link is damaged; copy the whole of it again") from error
-    content, check = raw[:-_CHECK_BYTES], raw[-_CHECK_BYTES:]
-    if sha256(content)[:_CHECK_BYTES] != check:
-        raise InvalidLink("the invite link is cut short or changed; copy the whole of it again")
-    try:
-        return msgspec.msgpack.decode(content, type=InviteLink)
-    except msgspec.MsgspecError as error:
-        raise InvalidLink("this invite link needs another version of peerstack") from error
+    return _TEXT.decode_untrusted(text)
 
 
 def invite_signer(seed: Secret) -> Signer:

@@ -194,12 +194,20 @@ class GroupState:
         """How a user stands to the group."""
         if self.role(user) is not None:
             return Membership.MEMBER
-        ends = [each.end for each in self.standing_of(user) if each.end is not None]
-        if not ends:
+        latest = self._latest_end(user)
+        if latest is None:
             return Membership.NONE
-        latest = max(ends, key=lambda end: (end.at_ms, end.by))
         by, _ = self.forms[latest.by]
         return Membership.LEFT if by.signer == user else Membership.REMOVED
+
+    def ended_ms(self, user: UserId) -> int | None:
+        """When the last right of a former member ended; None for members, and who never was one."""
+        latest = self._latest_end(user) if self.role(user) is None else None
+        return latest.at_ms if latest is not None else None
+
+    def _latest_end(self, user: UserId) -> End | None:
+        ends = (each.end for each in self.standing_of(user) if each.end is not None)
+        return max(ends, key=lambda end: (end.at_ms, end.by), default=None)
 
     def rights(self, user: UserId) -> Rights:
         """All that decides which records of the user are admitted."""
@@ -295,6 +303,20 @@ class GroupState:
         return self.log.with_references([grant.hash] if grant else [])
 
     def parting(self, user: UserId) -> list[Signed]:
-        """The group statements that show why the user is a member no more."""
-        ends = (each.end.by for each in self.standing_of(user) if each.end is not None)
+        """The group statements that show why a user who had been let in is a member no more.
+
+        They may have been let in by who had no right to it, or by an invite that had ended: so
+        these are the ends of all that their grants rest on.
+        """
+        grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
+        rests_on = {signed.hash for signed in self.log.with_references(grants)}
+        ends = [
+            signed.hash
+            for signed, close in self.log.closes()
+            if named(close.target) in rests_on or signed.signer == user
+        ]
         return self.log.with_references(ends)
+
+    def was_let_in(self, user: UserId) -> bool:
+        """Whether anybody ever gave the user a role, by right or not."""
+        return any(grant.user == user for grant in self.log.grants.values())

@@ -1,6 +1,16 @@
 """Who a user is: keys and devices, from signed statements alone. Knows no groups."""
 
+from peerstack.identity.fingerprint import Fingerprint
+from peerstack.identity.kit import (
+    Kit,
+    KnownGroup,
+    Whereabouts,
+    decode_untrusted_kit,
+    is_kit,
+    seal_kit,
+)
 from peerstack.identity.reading import Device, Identity, Revoked, read_identity
+from peerstack.identity.recovery import recovered
 from peerstack.identity.statements import (
     DEVICE_TYPE,
     REVOKE_TYPE,
@@ -24,33 +34,43 @@ from peerstack.identity.statements import (
     next_key_hash,
     user_id_fields,
 )
-from peerstack.identity.user import User
+from peerstack.identity.user import FORKED, User, kit_key_of
 
 __all__ = [
     "DEVICE_TYPE",
+    "FORKED",
     "REVOKE_TYPE",
     "ROTATE_TYPE",
     "USER_TYPE",
     "Certificate",
     "Device",
+    "Fingerprint",
     "HashHex",
     "Identity",
     "IdentityForm",
     "Inception",
     "KeyHex",
+    "Kit",
+    "KnownGroup",
     "Name",
     "Revocation",
     "Revoked",
     "Rotation",
     "User",
+    "Whereabouts",
     "decode_form_untrusted",
+    "decode_untrusted_kit",
     "device_id",
     "device_id_fields",
     "identity_checks_untrusted",
     "identity_form_untrusted",
     "identity_parent_untrusted",
     "is_identity_type",
+    "is_kit",
+    "kit_key_of",
     "next_key_hash",
     "read_identity",
+    "recovered",
+    "seal_kit",
     "user_id_fields",
 ]

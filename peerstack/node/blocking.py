@@ -7,19 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from peerstack.groups.statements import RoleName
-from peerstack.identity import User
-from peerstack.ids import GroupId
+from peerstack.identity import Fingerprint, User
+from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.node.enrol import LINK_S, open_linked
 from peerstack.node.feed import Change
-from peerstack.node.group import Group, Member, Where
+from peerstack.node.group import Group, Where
+from peerstack.node.invites import InviteInfo
+from peerstack.node.linking import Linking
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
+from peerstack.node.people import AddressBook, DeviceInfo, Member
+from peerstack.node.qr import QrCode
+from peerstack.node.quarantine import QuarantinedRecord
+from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
 
@@ -81,18 +96,107 @@ def open_sync(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
-    """As `peerstack.open`, as an ordinary context manager."""
+    """As `peerstack.open`, as an ordinary context manager.
+
+    The address book is called in the thread in which the node runs.
+    """
+    opening = open_node(
+        path,
+        name,
+        server,
+        passphrase,
+        network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def open_linked_sync(
+    path: str | Path,
+    link: str,
+    on_digits: Callable[[str], None],
+    device_name: str | None = None,
+    passphrase: str | None = None,
+    *,
+    timeout: float = LINK_S,
+    on_problem: Callable[[str], None] | None = None,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
+) -> Iterator[SyncNode]:
+    """As `peerstack.open_linked`, as an ordinary context manager.
+
+    `on_digits` and `on_problem` are called in the thread in which the node runs.
+    """
+    opening = open_linked(
+        path,
+        link,
+        on_digits,
+        device_name,
+        passphrase,
+        timeout=timeout,
+        on_problem=on_problem,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def recover_sync(
+    path: str | Path,
+    phrase: str | Sequence[str],
+    kit: str | Path,
+    *,
+    revoke: Collection[DeviceId] = (),
+    keep: Collection[DeviceId] | None = None,
+    device_name: str | None = None,
+    passphrase: str | None = None,
+    network: bool = True,
+    indexes: Mapping[str, Sequence[str]] | None = None,
+    address_book: AddressBook | None = None,
+) -> Iterator[SyncNode]:
+    """As `peerstack.recover`, as an ordinary context manager."""
+    opening = recover(
+        path,
+        phrase,
+        kit,
+        revoke=revoke,
+        keep=keep,
+        device_name=device_name,
+        passphrase=passphrase,
+        network=network,
+        indexes=indexes,
+        address_book=address_book,
+    )
+    with _opened(opening) as node:
+        yield node
+
+
+@contextmanager
+def _opened(opening: AbstractAsyncContextManager[Node]) -> Iterator[SyncNode]:
     loop = _Loop()
     try:
-        opening = open_node(path, name, server, passphrase, network=network, indexes=indexes)
-        node = loop.wait(opening.__aenter__())
+        node = loop.wait(_enter(opening))
         try:
             yield SyncNode(node, loop)
         finally:
-            loop.wait(opening.__aexit__(None, None, None))
+            loop.wait(_leave(opening))
     finally:
         loop.close()
+
+
+async def _enter(opening: AbstractAsyncContextManager[Node]) -> Node:
+    return await opening.__aenter__()
+
+
+async def _leave(opening: AbstractAsyncContextManager[Node]) -> None:
+    await opening.__aexit__(None, None, None)
 
 
 class SyncNode:
@@ -126,6 +230,34 @@ class SyncNode:
         """As `Node.group`."""
         return SyncGroup(self._loop.wait(self._node.group(id)), self._loop)
 
+    def fingerprint(self, user: UserId | None = None) -> Fingerprint:
+        """As `Node.fingerprint`."""
+        return self._loop.wait(self._node.fingerprint(user))
+
+    def verify(self, user: UserId, fingerprint: Fingerprint | None = None) -> None:
+        """As `Node.verify`."""
+        self._loop.wait(self._node.verify(user, fingerprint))
+
+    def unverify(self, user: UserId) -> None:
+        """As `Node.unverify`."""
+        self._loop.wait(self._node.unverify(user))
+
+    def devices(self) -> list[DeviceInfo]:
+        """As `Node.devices`."""
+        return self._loop.wait(self._node.devices())
+
+    def rename_device(self, id: str, name: str) -> None:
+        """As `Node.rename_device`."""
+        self._loop.wait(self._node.rename_device(id, name))
+
+    def link_device(self, *, full: bool = True) -> SyncLinking:
+        """As `Node.link_device`."""
+        return SyncLinking(self._loop.wait(self._node.link_device(full=full)), self._loop)
+
+    def revoke_device(self, id: str, *, force: bool = False) -> None:
+        """As `Node.revoke_device`."""
+        self._loop.wait(self._node.revoke_device(id, force=force))
+
     def preview(self, link: str) -> Preview:
         """As `Node.preview`."""
         return self._node.preview(link)
@@ -146,9 +278,87 @@ class SyncNode:
 
         return self._loop.wait(ask())
 
+    def recovery_phrase(self) -> list[str]:
+        """As `Node.recovery_phrase`."""
+        return self._loop.wait(self._node.recovery_phrase())
+
+    def confirm_recovery(self, words: Mapping[int, str]) -> None:
+        """As `Node.confirm_recovery`."""
+        self._loop.wait(self._node.confirm_recovery(words))
+
+    def write_kit(self, path: str | Path) -> None:
+        """As `Node.write_kit`."""
+        self._loop.wait(self._node.write_kit(path))
+
+    def keep_device(self, device: DeviceId, *, until: datetime | None = None) -> None:
+        """As `Node.keep_device`."""
+        self._loop.wait(self._node.keep_device(device, until=until))
+
+    def wipe(self) -> None:
+        """As `Node.wipe`."""
+        self._loop.wait(self._node.wipe())
+
     def close(self) -> None:
         """As `Node.close`."""
         self._loop.wait(self._node.close())
+
+
+class SyncLinking:
+    """As `Linking`, blocking; an ordinary context manager."""
+
+    def __init__(self, linking: Linking, loop: _Loop) -> None:
+        self._linking = linking
+        self._loop = loop
+        self.link = linking.link
+        """As `Linking.link`."""
+
+    def __repr__(self) -> str:
+        return f"Sync{self._linking!r}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def qr(self) -> QrCode:
+        """As `Linking.qr`."""
+        return self._linking.qr()
+
+    def digits(self, timeout: float | None = None) -> str:
+        """As `Linking.digits`."""
+        return self._loop.wait(self._linking.digits(timeout))
+
+    @property
+    def device_name(self) -> str:
+        """As `Linking.device_name`."""
+        return self._linking.device_name
+
+    @property
+    def is_current(self) -> bool:
+        """As `Linking.is_current`."""
+        return self._linking.is_current
+
+    @property
+    def turned_away(self) -> int:
+        """As `Linking.turned_away`."""
+        return self._linking.turned_away
+
+    def confirm(self) -> DeviceInfo:
+        """As `Linking.confirm`."""
+        return self._loop.wait(self._linking.confirm())
+
+    def completed(self, timeout: float | None = 30) -> None:
+        """As `Linking.completed`."""
+        self._loop.wait(self._linking.completed(timeout))
+
+    def refuse(self) -> None:
+        """As `Linking.refuse`."""
+        self._loop.wait(self._linking.refuse())
+
+    def close(self) -> None:
+        """As `Linking.close`."""
+        self._loop.wait(self._linking.close())
 
 
 class SyncGroup:
@@ -227,6 +437,16 @@ class SyncGroup:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
 
+    def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """As `Group.quarantine`."""
+        return self._loop.wait(self._group.quarantine(limit=limit, after=after))
+
+    def readmit(self, records: Sequence[QuarantinedRecord]) -> None:
+        """As `Group.readmit`."""
+        self._loop.wait(self._group.readmit(records))
+
     def invite(
         self,
         role: RoleName = "writer",
@@ -236,6 +456,30 @@ class SyncGroup:
     ) -> str:
         """As `Group.invite`."""
         return self._loop.wait(self._group.invite(role, expires=expires, uses=uses))
+
+    def invites(self) -> list[InviteInfo]:
+        """As `Group.invites`."""
+        return self._loop.wait(self._group.invites())
+
+    def end_invite(self, id: str) -> None:
+        """As `Group.end_invite`."""
+        self._loop.wait(self._group.end_invite(id))
+
+    def set_role(self, user: str, role: RoleName) -> None:
+        """As `Group.set_role`."""
+        self._loop.wait(self._group.set_role(user, role))
+
+    def remove(self, user: str) -> None:
+        """As `Group.remove`."""
+        self._loop.wait(self._group.remove(user))
+
+    def leave(self) -> None:
+        """As `Group.leave`."""
+        self._loop.wait(self._group.leave())
+
+    def membership(self) -> str:
+        """As `Group.membership`."""
+        return self._loop.wait(self._group.membership())
 
     def members(self) -> list[Member]:
         """As `Group.members`."""

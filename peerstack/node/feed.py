@@ -26,6 +26,10 @@ class Change(msgspec.Struct, frozen=True):
     `conflict`: the author of `record` had not seen `previous`, which lost to it. Where a loser came
     late, `record` is what was live already. `origin` is "local", or the id of the device that it
     came from.
+
+    `withdrawn`: this version left because its author had no right to it; `record` is the version
+    that left. Where an older one is live again in its place, that is the next change of the record:
+    `record` is what returned, and `previous` what left.
     """
 
     record: Record
@@ -33,6 +37,7 @@ class Change(msgspec.Struct, frozen=True):
     origin: str
     conflict: bool
     seq: int
+    withdrawn: bool = False
 
 
 class Bell:
@@ -110,4 +115,11 @@ async def living_list(find: Find, subscription: Subscription) -> AsyncIterator[l
 
 def _change(logged: LoggedChange) -> Change:
     previous = Record.of(logged.previous) if logged.previous else None
-    return Change(Record.of(logged.record), previous, logged.origin, logged.conflict, logged.seq)
+    return Change(
+        Record.of(logged.record),
+        previous,
+        logged.origin,
+        logged.conflict,
+        logged.seq,
+        logged.withdrawn,
+    )

@@ -3,59 +3,86 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from peerstack.errors import InvalidValue, StoreDamaged
 from peerstack.identity import User
 from peerstack.node import keyfile
+from peerstack.node.keyfile import KeyFile, Keys
 from peerstack.node.lock import NetworkLock
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.store import Store
 
 
+class Files(NamedTuple):
+    """A profile's open files."""
+
+    path: Path
+    """The database."""
+    store: Store
+    keys: Keys
+    key_file: KeyFile
+    lock: NetworkLock | None
+
+
 def open_files(
     path: Path,
-    name: str | User | None,
+    new_keys: Callable[[], Keys],
     passphrase: str | None,
     network: bool,
     indexes: Mapping[str, Sequence[str]] | None,
-) -> tuple[Store, User, NetworkLock | None]:
+) -> Files:
     """Open a profile's files, with the network's lock where it is wanted.
 
-    Raises `ProfileInUse`, `ProfileLocked`, `InvalidValue` or `StoreError`, and leaves nothing open.
+    `new_keys` is called where there is no profile yet. Raises `ProfileInUse`, `ProfileLocked`,
+    `InvalidValue` or `StoreError`, and leaves nothing open.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = NetworkLock(path) if network else None
     try:
-        user = _open_user(path, name, passphrase)
-        return Store.open(path, indexes), user, lock
+        key_file = key_file_of(path, passphrase)
+        keys = _open_keys(path, key_file, new_keys)
+        return Files(path, Store.open(path, indexes), keys, key_file, lock)
     except BaseException:
         if lock is not None:
             lock.release()
         raise
 
 
-def _open_user(path: Path, name: str | User | None, passphrase: str | None) -> User:
-    keys = keyfile.path_of(path)
+def key_file_of(path: Path, passphrase: str | None) -> KeyFile:
+    """The key file that belongs to a database, whether it is there or not."""
+    return KeyFile(keyfile.path_of(path), passphrase, SystemEntropy())
+
+
+def _open_keys(path: Path, key_file: KeyFile, new_keys: Callable[[], Keys]) -> Keys:
     # The keys are written first, so that a database without them is not one being made.
     has_database = path.exists() and path.stat().st_size > 0
-    if keys.exists():
-        return keyfile.read(keys, passphrase)
+    if key_file.path.exists():
+        return key_file.read()
     if has_database:
         raise StoreDamaged(
-            f"the database {path} is there, but not its keys, {keys}; put the key file back, or "
-            "choose another path for a new profile"
+            f"the database {path} is there, but not its keys, {key_file.path}; put the key file "
+            "back, choose another path for a new profile, or wipe what is left of this one"
         )
-    user = name if isinstance(name, User) else _new_user(name)
-    if keyfile.write_new(keys, user, passphrase, SystemEntropy()):
-        return user
-    # Another process was making the profile at the same time, and was first.
-    return keyfile.read(keys, passphrase)
+    keys = new_keys()
+    # Where another process was making the profile at the same time, and was first: its keys.
+    return keys if key_file.write_new(keys) else key_file.read()
 
 
-def _new_user(name: str | None) -> User:
+def first_keys(name: str | User | None) -> Keys:
+    """The keys of a new user of that name, or of one that was made before.
+
+    Raises `InvalidValue`.
+    """
+    if isinstance(name, User):
+        return Keys(name)
     if name is None:
         raise InvalidValue("a new profile needs a name, which others will see: give `name`")
-    now = SystemClock().now()
-    return User.create(name, platform.node() or "device", now.wall_ms, SystemEntropy())
+    return Keys(User.create(name, device_name(), SystemClock().now().wall_ms, SystemEntropy()))
+
+
+def device_name() -> str:
+    """What this device is called where nobody says otherwise."""
+    return platform.node() or "device"

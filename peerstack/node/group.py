@@ -6,13 +6,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from peerstack.engine import joining, writing
+from peerstack.engine import ending, joining, writing
 from peerstack.errors import InvalidQuery, InvalidValue
 from peerstack.groups.statements import RoleName
-from peerstack.ids import DeviceId, GroupId, RecordId, UserId, is_record_id
+from peerstack.ids import GroupId, RecordId, UserId, as_user, is_record_id, is_ulid
+from peerstack.keys import HASH_BYTES, Hash
+from peerstack.node import invites, people
 from peerstack.node.feed import Change
+from peerstack.node.invites import InviteInfo
+from peerstack.node.people import Member
+from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record
 
@@ -20,15 +23,6 @@ if TYPE_CHECKING:
     from peerstack.node.node import Node
 
 Where = Mapping[str, Scalar | Condition]
-
-
-class Member(msgspec.Struct, frozen=True):
-    """Somebody in a group."""
-
-    user: UserId
-    name: str
-    role: RoleName
-    devices: tuple[DeviceId, ...]
 
 
 class Group:
@@ -151,6 +145,28 @@ class Group:
 
         return await self._node.read(read)
 
+    async def quarantine(
+        self, *, limit: int = 100, after: QuarantinedRecord | None = None
+    ) -> list[QuarantinedRecord]:
+        """Versions that are kept apart since their authors had no right to them, the latest first.
+
+        `after` goes on behind the last one of the page before. Raises `InvalidQuery`.
+        """
+        if limit < 0:
+            raise InvalidQuery(f"a limit is 0 or more, not {limit}")
+        place = (after.since, after.record.hash) if after else None
+        found = await self._node.read(lambda snapshot: snapshot.quarantined(self.id, limit, place))
+        return [QuarantinedRecord(Record.of(e.record), e.why, e.since_ms) for e in found]
+
+    async def readmit(self, records: Sequence[QuarantinedRecord]) -> None:
+        """Let quarantined versions back in, on all devices; the best of each record is live then.
+
+        Raises `NotAllowed` for who is no admin, and where a revoked device signed one: then another
+        device of its user can. Raises `NotFound` for what is not in quarantine any more.
+        """
+        hashes = [Hash(each.record.hash) for each in records]
+        await self._node.perform(lambda turn: ending.readmit(turn, self.id, hashes))
+
     # --- People. --------------------------------------------------------------------------------
 
     async def invite(
@@ -172,9 +188,52 @@ class Group:
             lambda turn: joining.invite(turn, self.id, role, expires_ms, uses, servers)
         )
 
+    async def invites(self) -> list[InviteInfo]:
+        """Every invite to the group, open or ended, the newest first."""
+        return await self._node.perform(lambda turn: invites.invites(turn, self.id))
+
+    async def end_invite(self, id: str) -> None:
+        """End an invite: nobody joins by it any more. Raises `NotFound` or `NotAllowed`."""
+        invite = _checked_hash(id)
+        await self._node.perform(lambda turn: ending.end_invite(turn, self.id, invite))
+
+    async def set_role(self, user: str, role: RoleName) -> None:
+        """Give a member another role, or one to somebody who was removed.
+
+        An admin can be demoted by who made them one, or is above, and by nobody else. Raises
+        `NotAllowed`, or `NotFound` for who is not in the group and has not agreed to be.
+        """
+        user_id = _checked_user(user)
+        await self._node.perform(lambda turn: ending.set_role(turn, self.id, user_id, role))
+
+    async def remove(self, user: str) -> None:
+        """Remove a member: what they wrote until now stays, and nothing more reaches them.
+
+        The others meet by a new secret from now on. Raises `NotAllowed` or `NotFound`.
+        """
+        user_id = _checked_user(user)
+        await self._node.perform(lambda turn: ending.remove(turn, self.id, user_id))
+
+    async def leave(self) -> None:
+        """Leave the group. What is here of it stays on this device, until the app erases it.
+
+        Raises `NotAllowed` for the only admin of a group that others are in.
+        """
+        await self._node.perform(lambda turn: ending.leave(turn, self.id))
+
+    async def membership(self) -> str:
+        """How one stands to the group by what is known here: "member", "removed" or "left"."""
+        state = await self._node.perform(lambda turn: turn.state(self.id))
+        return state.membership(self._node.user.id).value
+
     async def members(self) -> list[Member]:
-        """Everyone in the group, by what this device knows."""
-        return await self._node.perform(lambda turn: _members(turn.own_state(self.id)))
+        """Everyone in the group, by what this device knows; in the order of names.
+
+        What the app's address book raises comes out here.
+        """
+        found = await self._node.perform(lambda turn: people.members(turn, self.id))
+        shown = map(self._node.shown, found)
+        return sorted(shown, key=lambda member: (member.name, member.user))
 
     async def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until the group is level with at least one other device, and all that are connected.
@@ -182,16 +241,6 @@ class Group:
         Raises `NotSynced` after `timeout` seconds, saying what is missing.
         """
         await self._node.wait_synced(timeout, group=self.id)
-
-
-def _members(state: Any) -> list[Member]:
-    found = []
-    for user, role in state.members().items():
-        identity = state.identities.get(user)
-        name = identity.name if identity else ""
-        devices = tuple(identity.devices) if identity else ()
-        found.append(Member(user, name, role.label, devices))
-    return sorted(found, key=lambda member: (member.name, member.user))
 
 
 def _check_value(value: object) -> None:
@@ -205,3 +254,19 @@ def _checked_id(text: str) -> RecordId:
     if not is_record_id(text):
         raise InvalidValue(f"{text!r} is no record's id: those have 26 characters, 0-9 and A-Z")
     return RecordId(text)
+
+
+def _checked_user(text: str) -> UserId:
+    if not is_ulid(text):
+        raise InvalidValue(f"{text!r} is no user's id: those have 26 characters, 0-9 and A-Z")
+    return as_user(text)
+
+
+def _checked_hash(text: str) -> Hash:
+    try:
+        digest = bytes.fromhex(text)
+    except ValueError:
+        digest = b""
+    if len(digest) != HASH_BYTES:
+        raise InvalidValue(f"{text!r} is no hash: those have 64 characters, 0-9 and a-f")
+    return Hash(digest)

@@ -6,33 +6,52 @@ Sealed under a passphrase, or as they are where none was given. Written whole or
 from __future__ import annotations
 
 import os
-import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from peerstack.errors import ProfileLocked, StoreDamaged, StoreFull
-from peerstack.identity import User
+from peerstack.errors import ProfileLocked, RemoteError, StoreDamaged, StoreFull, StoreTooNew
+from peerstack.identity import User, Whereabouts, kit_key_of
 from peerstack.ids import DeviceId, as_user
 from peerstack.keys import Secret, Signer, open_with_passphrase, seal_with_passphrase
+from peerstack.node import whole
 from peerstack.ports import Entropy
-from peerstack.record import decode_untrusted
+from peerstack.record import Signed, decode_untrusted
 
-_VERSION: Final = 1
+_VERSION: Final = 2
+"""1 had no root-less devices, and erased no seed: what it lacks can be worked out."""
+
+Mark = tuple[int, int, int]
+
+
+class Keys(NamedTuple):
+    """What a key file holds."""
+
+    user: User
+    restores: Whereabouts | None = None
+    """What a recovery brought, for the database that is about to be made."""
 
 
 class _Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str
     device: str
     name: str
-    root: bytes
+    root: bytes | None
     device_key: bytes
-    recovery: bytes
+    recovery: bytes | None
     statements: list[tuple[bytes, bytes]]
+    kit_key: bytes | None = None
+    restores: Whereabouts | None = None
+
+    def __repr__(self) -> str:
+        return f"_Secrets(user={self.user})"
 
 
-class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     sealed: bool
     content: bytes
@@ -43,86 +62,150 @@ def path_of(database: Path) -> Path:
     return database.with_name(database.name + ".keys")
 
 
-def write_new(path: Path, user: User, passphrase: str | None, entropy: Entropy) -> bool:
-    """Write a user's secrets, readable by their owner only; false where there are some already.
+def all_files(database: Path) -> list[Path]:
+    """The file with a profile's secrets, and those that a crash left while it was being written."""
+    keys = path_of(database)
+    return [keys, *whole.left_beside(keys)]
 
-    Raises `StoreFull`.
-    """
-    secrets = _Secrets(
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """The key file of one profile, and the passphrase that it is sealed under (None: it is not)."""
+
+    path: Path
+    passphrase: str | None
+    entropy: Entropy
+
+    def __repr__(self) -> str:
+        return f"KeyFile({str(self.path)!r})"
+
+    def write_new(self, keys: Keys) -> bool:
+        """Write secrets; false where there are some already. Raises `StoreFull`."""
+        content = self._encoded(keys, sealed=self.passphrase is not None)
+        with self._told():
+            return whole.write_new(self.path, content)
+
+    def read(self) -> Keys:
+        """The secrets. Raises `ProfileLocked`, `StoreDamaged` or `StoreTooNew`."""
+        return self._read()[0]
+
+    def forget_recovery(self) -> User:
+        """Erase the recovery seed, and what a recovery brought; the user as the file has it then.
+
+        Read and written anew, since another process may have changed it. A crash leaves the old
+        file or the new one. Raises as `read`, and `StoreFull`.
+        """
+        return self._rewrite(lambda keys: Keys(replace(keys.user, recovery=None)))
+
+    def enrol(
+        self,
+        name: str,
+        root: Signer | None,
+        kit_key: Secret | None,
+        statements: tuple[Signed, ...],
+    ) -> User:
+        """Keep what a device was given when it was linked; the user as the file has it then.
+
+        As `forget_recovery`: a crash leaves the old file or the new one, and it raises the same.
+        """
+        return self._rewrite(
+            lambda keys: keys._replace(
+                user=replace(
+                    keys.user,
+                    name=name,
+                    root=root or keys.user.root,
+                    kit_key=kit_key or keys.user.kit_key,
+                    statements=statements,
+                )
+            )
+        )
+
+    def _rewrite(self, change: Callable[[Keys], Keys]) -> User:
+        keys, sealed = self._read()
+        changed = change(keys)
+        content = self._encoded(changed, sealed=sealed)
+        with self._told():
+            whole.replace(self.path, content)
+        return changed.user
+
+    def mark(self) -> Mark | None:
+        """Changes whenever the file does; None while there is none."""
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _read(self) -> tuple[Keys, bool]:
+        """The secrets, and whether they are sealed."""
+        try:
+            file = msgspec.json.decode(self.path.read_bytes(), type=_Content)
+            if file.version > _VERSION:
+                raise StoreTooNew(
+                    f"a newer peerstack wrote the key file {self.path}; update this one"
+                )
+            opened = msgspec.json.decode(self._opened(file), type=_Secrets)
+            return _keys(opened), file.sealed
+        except (msgspec.MsgspecError, ValueError, RemoteError) as error:
+            raise StoreDamaged(
+                f"the key file {self.path} is damaged; restore it from a backup of this device"
+            ) from error
+        except OSError as error:
+            raise StoreDamaged(
+                f"the key file {self.path} cannot be read: {error.strerror}"
+            ) from error
+
+    def _opened(self, file: _Content) -> bytes:
+        if not file.sealed:
+            return file.content
+        if self.passphrase is None:
+            raise ProfileLocked(f"the keys in {self.path} are sealed; give their passphrase")
+        return open_with_passphrase(self.passphrase, file.content)
+
+    def _encoded(self, keys: Keys, *, sealed: bool) -> bytes:
+        content = msgspec.json.encode(_secrets(keys))
+        if sealed:
+            assert self.passphrase is not None
+            content = seal_with_passphrase(self.passphrase, content, self.entropy)
+        return msgspec.json.encode(_Content(_VERSION, sealed, content))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreFull(
+                f"cannot write the key file {self.path}: {error.strerror}; make room, or choose a "
+                "folder that you may write to"
+            ) from error
+
+
+def _secrets(keys: Keys) -> _Secrets:
+    user = keys.user
+    return _Secrets(
         user.id,
         user.device,
         user.name,
-        user.root.seed,
+        user.root.seed if user.root is not None else None,
         user.device_key.seed,
         user.recovery,
         [(signed.body, signed.signature) for signed in user.statements],
+        user.kit_key,
+        keys.restores,
     )
-    content = msgspec.json.encode(secrets)
-    if passphrase is not None:
-        content = seal_with_passphrase(passphrase, content, entropy)
-    encoded = msgspec.json.encode(_KeyFile(_VERSION, passphrase is not None, content))
-    try:
-        return _write_whole(path, encoded)
-    except OSError as error:
-        raise StoreFull(
-            f"cannot write the key file {path}: {error.strerror}; make room, or choose a folder "
-            "that you may write to"
-        ) from error
 
 
-def _write_whole(path: Path, content: bytes) -> bool:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Readable by its owner only from the start, and under a name that nobody else has.
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # Unlike a rename, a link takes nothing's place.
-        os.link(beside, path)
-    except FileExistsError:
-        return False
-    finally:
-        beside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return True
-
-
-def read(path: Path, passphrase: str | None) -> User:
-    """The user whose secrets lie at `path`. Raises `ProfileLocked` or `StoreDamaged`."""
-    try:
-        file = msgspec.json.decode(path.read_bytes(), type=_KeyFile)
-        content = file.content
-        if file.sealed:
-            content = _unsealed(path, content, passphrase)
-        return _user(msgspec.json.decode(content, type=_Secrets))
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise StoreDamaged(
-            f"the key file {path} is damaged; restore it from a backup of this device"
-        ) from error
-    except OSError as error:
-        raise StoreDamaged(f"the key file {path} cannot be read: {error.strerror}") from error
-
-
-def _unsealed(path: Path, content: bytes, passphrase: str | None) -> bytes:
-    if passphrase is None:
-        raise ProfileLocked(f"the keys in {path} are sealed; give their passphrase")
-    return open_with_passphrase(passphrase, content)
-
-
-def _user(secrets: _Secrets) -> User:
-    return User(
+def _keys(secrets: _Secrets) -> Keys:
+    recovery = Secret(secrets.recovery) if secrets.recovery is not None else None
+    kit_key = Secret(secrets.kit_key) if secrets.kit_key is not None else None
+    user = User(
         as_user(secrets.user),
         DeviceId(secrets.device),
         secrets.name,
-        Signer(secrets.root),
+        Signer(secrets.root) if secrets.root is not None else None,
         Signer(secrets.device_key),
-        Secret(secrets.recovery),
+        recovery,
+        kit_key or (recovery and kit_key_of(recovery)),
         tuple(decode_untrusted(body, signature) for body, signature in secrets.statements),
     )
+    return Keys(user, secrets.restores)

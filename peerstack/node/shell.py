@@ -83,6 +83,11 @@ class Shell:
         """Do something short on the engine's thread, and block until it is done."""
         return self._thread.submit(work).result()
 
+    def hand_in(self, work: Callable[[], None]) -> None:
+        """Have something short done on the engine's thread; what it raises is lost."""
+        if not self._closed:
+            self._thread.submit(work)
+
     def post(self, event: Event) -> None:
         """Hand an event to the engine, behind all that was handed to it before."""
         if not self._closed:

@@ -17,7 +17,7 @@ from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed, decode_untrusted
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
-from peerstack.session.replica import Replica, SharedSecret
+from peerstack.session.replica import Replica, SharedSecret, Standing
 from peerstack.session.serving import Serving, batches_of
 from peerstack.session.wire import (
     Ack,
@@ -26,6 +26,7 @@ from peerstack.session.wire import (
     Groups,
     Kind,
     Level,
+    LinkMessage,
     Message,
     Ranges,
     Refused,
@@ -61,6 +62,8 @@ class Peer:
     ) -> None:
         self.authenticated: Authenticated | None = None
         self.channels: dict[GroupId, Channel] = {}
+        self.common: set[SharedSecret] = set()
+        """The secrets by which both sides have named a group on this connection."""
         self.received_bytes = 0
         self.sent_bytes = 0
         self.sent_messages = 0
@@ -70,6 +73,7 @@ class Peer:
         self._handshake = Handshake(me, dialled=dialled, binding=binding, entropy=entropy)
         self._out: list[bytes] = []
         self._refused_joins: list[tuple[GroupId, str]] = []
+        self._link_messages: list[LinkMessage] = []
         self._secrets: list[SharedSecret] = []
         self._their_tags: list[bytes] = []
         self._by_theirs: dict[int, Channel] = {}
@@ -100,6 +104,15 @@ class Peer:
         """Groups that the peer did not let this device into, with the reasons' names; once."""
         refused, self._refused_joins = self._refused_joins, []
         return refused
+
+    def take_link_messages(self) -> list[LinkMessage]:
+        """What the peer has said about the linking of a device; once."""
+        messages, self._link_messages = self._link_messages, []
+        return messages
+
+    def say(self, message: LinkMessage) -> None:
+        """Say something about the linking of a device."""
+        self._say(message)
 
     def receive_untrusted(self, data: bytes, replica: Replica, now: Instant) -> None:
         """Take the next message of the peer. Raises `RemoteError`: then the connection must end."""
@@ -170,6 +183,7 @@ class Peer:
     def pump(self, replica: Replica) -> None:
         """Say what is due, and send what was asked for while the window is open."""
         for channel in self.channels.values():
+            self._part(channel, replica)
             self._flush(channel)
         for _ in range(_SLICES_PER_TURN):
             if not self._may_serve:
@@ -187,6 +201,12 @@ class Peer:
         return not (self._servings or self._unacked or self._arriving) and not any(
             channel.busy for channel in self.channels.values()
         )
+
+    @property
+    def has_parted(self) -> bool:
+        """Whether the peer was in groups of this device, and is in none of them any more."""
+        channels = self.channels.values()
+        return bool(channels) and all(each.standing is Standing.PARTED for each in channels)
 
     def deadline_ms(self) -> int | None:
         """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""
@@ -226,7 +246,10 @@ class Peer:
             places.setdefault(tag, place)
         for mine, shared in enumerate(self._secrets):
             theirs = places.get(self._tag(shared, self.authenticated.device))
-            if theirs is not None and theirs not in self._by_theirs:
+            if theirs is None:
+                continue
+            self.common.add(shared)
+            if theirs not in self._by_theirs:
                 self._by_theirs[theirs] = self._open(shared, mine, replica)
 
     def _open(self, shared: SharedSecret, mine: int, replica: Replica) -> Channel:
@@ -260,6 +283,8 @@ class Peer:
                 self._take_want_untrusted(message)
             case Level() | Unproven() | Refused() | Ranges() | Served() | Compared():
                 self._take_for_channel_untrusted(message, replica)
+            case _ if isinstance(message, LinkMessage):
+                self._link_messages.append(message)
             case _:
                 raise RemoteError(Reason.UNEXPECTED, f"{type(message).__name__} after the proof")
 
@@ -326,12 +351,21 @@ class Peer:
         return bool(self._servings) and len(self._unacked) < limits.WINDOW_BATCHES
 
     def _serve(self, serving: Serving, replica: Replica) -> None:
-        items = () if serving.finished else serving.next_batch(replica)
+        # Whoever has been removed since it asked gets no more.
+        over = serving.finished or serving.channel.standing is not Standing.MEMBER
+        items = () if over else serving.next_batch(replica)
         if items:
             self._send_packed(serving.channel, serving.kind, items)
-        if serving.finished:
+        if over or serving.finished:
             self._servings.popleft()
             self._say(Served(serving.channel.mine))
+
+    def _part(self, channel: Channel, replica: Replica) -> None:
+        """Show a peer, once, why it is in the group no more."""
+        if channel.parts and self.authenticated is not None:
+            channel.parts = False
+            why = replica.parting(channel.group, self.authenticated.user)
+            self._send_batch(channel, Kind.STATEMENTS, why)
 
     def _flush(self, channel: Channel) -> None:
         if channel.introduction:

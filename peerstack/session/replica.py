@@ -22,7 +22,9 @@ class Standing(enum.Enum):
     MEMBER = enum.auto()
     UNKNOWN = enum.auto()
     HOST = enum.auto()
-    """We are joining, and know nobody yet: the peer may show us statements, and nothing else."""
+    """We are no member (yet): the peer may show us statements, and nothing else."""
+    PARTED = enum.auto()
+    """The peer left or was removed, or its device was revoked: it gets the statements of that."""
 
 
 class SharedSecret(NamedTuple):
@@ -76,8 +78,11 @@ class Replica(Protocol):
         """Hashes of what is known without being in the set (replaced, held, refused): bounded."""
         ...
 
-    def random_key(self, group: GroupId, draw: int) -> bytes | None:
-        """The key of a live record, chosen by `draw`; None where there is none."""
+    def sample(self, group: GroupId, rank: int) -> Sequence[Item]:
+        """Neighbouring live records, `limits.AUDIT_ITEMS` of them, of which the first has `rank`.
+
+        That is how many stand before it; fewer records only where no more follow.
+        """
         ...
 
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
@@ -94,6 +99,10 @@ class Replica(Protocol):
 
     def introduction(self, group: GroupId) -> Sequence[Signed]:
         """The statements that show why this device belongs to the group, or asks to join it."""
+        ...
+
+    def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
+        """The statements that show why a peer's user or device is not in the group any more."""
         ...
 
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:

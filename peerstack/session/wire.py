@@ -23,6 +23,7 @@ from peerstack.record import TimeMs, UlidText
 VERSION: Final = 1
 NONCE_BYTES: Final = 32
 TAG_BYTES: Final = 16
+AUDIT_BYTES: Final = 8
 ZSTD: Final = "zstd"
 
 _PLAIN: Final = b"\0"
@@ -34,10 +35,14 @@ Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 Tag = Annotated[bytes, Meta(min_length=TAG_BYTES, max_length=TAG_BYTES)]
+AuditDigest = Annotated[bytes, Meta(min_length=AUDIT_BYTES, max_length=AUDIT_BYTES)]
 HashBytes = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Channel = Annotated[int, Meta(ge=0, lt=limits.GROUP_TAGS)]
 Number = Annotated[int, Meta(ge=0, le=limits.INTEGER_MAX)]
 Label = Annotated[str, Meta(max_length=32)]
+DeviceName = Annotated[
+    str, Meta(min_length=1, max_length=limits.NAME_CHARS, pattern=r"^[^\x00]+\Z")
+]
 SetKey = Annotated[bytes, Meta(min_length=1, max_length=limits.RECONCILE_KEY_BYTES)]
 Bound = Annotated[bytes, Meta(max_length=limits.RECONCILE_KEY_BYTES)]
 
@@ -80,13 +85,6 @@ class Groups(_Message, tag=3, frozen=True):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=limits.GROUP_TAGS)]
 
 
-class Audit(_Message, frozen=True):
-    """A plain hash over the first `limits.AUDIT_ITEMS` records from a key on."""
-
-    start: SetKey
-    digest: Tag
-
-
 class Level(_Message, tag=4, frozen=True):
     """The roots of the sender's sets of a group; without `conflicts`, there are none.
 
@@ -98,7 +96,7 @@ class Level(_Message, tag=4, frozen=True):
     statements: Fingerprint
     records: Fingerprint
     closes: bool = False
-    audit: Audit | None = None
+    audit: AuditDigest | None = None
     conflicts: Fingerprint | None = None
 
 
@@ -168,6 +166,48 @@ class Compared(_Message, tag=12, frozen=True):
     channel: Channel
 
 
+class LinkCommit(_Message, tag=13, frozen=True):
+    """A new device of one's own binds itself to a nonce, and says what it is called."""
+
+    commitment: HashBytes
+    name: DeviceName
+
+
+class LinkNonce(_Message, tag=14, frozen=True):
+    """The old device answers with a nonce of its own."""
+
+    nonce: Nonce
+
+
+class LinkReveal(_Message, tag=15, frozen=True):
+    """The new device shows the nonce that it was bound to: now both know the digits."""
+
+    nonce: Nonce
+
+
+class LinkEnded(_Message, tag=16, frozen=True):
+    """By this link, the old device links the reader no more."""
+
+    reason: Label
+
+
+class Enrolled(_Message, tag=17, frozen=True):
+    """A new device has its certificate, and wants what else there is for it; or has it all."""
+
+    complete: bool
+
+
+class Handover(_Message, tag=18, frozen=True):
+    """What a new device is given besides, where it is to have the root key."""
+
+    root: Key | None
+    """The seed of the root key."""
+    kit_key: Key | None
+    """What recovery kits are sealed under."""
+
+
+LinkMessage = LinkCommit | LinkNonce | LinkReveal | LinkEnded | Enrolled | Handover
+
 Message = (
     Hello
     | Proof
@@ -181,6 +221,7 @@ Message = (
     | Served
     | Ack
     | Compared
+    | LinkMessage
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -5,6 +5,7 @@ SQLAlchemy Core on SQLite. Knows what is stored and how it is found; not who may
 
 from __future__ import annotations
 
+from peerstack.store.signers import Moment
 from peerstack.store.store import Snapshot, Store, Transaction
 from peerstack.store.values import (
     LOCAL_ORIGIN,
@@ -33,6 +34,7 @@ __all__ = [
     "Judging",
     "KeptVersion",
     "LoggedChange",
+    "Moment",
     "SetAside",
     "Snapshot",
     "Store",

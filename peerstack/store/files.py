@@ -20,6 +20,7 @@ from peerstack.store.schema import APPLICATION_ID, REVISION
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER_BYTES: Final = 100
+_BESIDE: Final = ("-wal", "-shm", "-journal")
 _PAYLOAD_FRACTIONS: Final = bytes((64, 32, 32))
 
 
@@ -28,6 +29,24 @@ def make_room(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def database_files(path: Path) -> list[Path]:
+    """The file of a database, and all that SQLite may have put beside it, there or not."""
+    # SQLite puts them beside the file that a link leads to.
+    real = path.resolve()
+    beside = [real.with_name(real.name + suffix) for suffix in _BESIDE]
+    return [path, *beside]
+
+
+def is_peerstack_database(path: Path) -> bool:
+    """Whether the file's header says that it is one; a damaged file may not say so any more."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except OSError:
+        return False
+    return header.startswith(_MAGIC) and _application_id(header) == APPLICATION_ID
 
 
 def check_untouched(path: Path) -> None:
@@ -83,8 +102,12 @@ def _check_header(path: Path, header: bytes) -> None:
         raise damaged(str(path), "its header is broken")
     if header[20] or header[21:24] != _PAYLOAD_FRACTIONS or header[72:92].strip(b"\0"):
         raise damaged(str(path), "its header is broken")
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+    if _application_id(header) != APPLICATION_ID:
         raise damaged(str(path), "it is a database of another program")
+
+
+def _application_id(header: bytes) -> int:
+    return int.from_bytes(header[68:72], "big")
 
 
 def _check_length(path: Path, header: bytes) -> None:

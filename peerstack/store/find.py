@@ -83,6 +83,12 @@ class FindReads(Rows):
         counted = chosen.group_by(_records.c.type).order_by(_records.c.type)
         return dict(map(tuple, self._all(counted)))
 
+    def count_reserved(self, group: GroupId) -> int:
+        """How many of a group's live records are the framework's own, deletions included."""
+        # Their types begin with "$", and "%" is the character behind it: so an index will do.
+        chosen = (_records.c.group_id == group) & _records.c.type.between("$", "%")
+        return int(self._all(select(func.count()).select_from(_records).where(chosen))[0][0])
+
 
 def _conditions(query: Query) -> list[ColumnElement[bool]]:
     # The type stands in the text, so that SQLite can see which partial index fits.

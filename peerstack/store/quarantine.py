@@ -58,11 +58,12 @@ class QuarantineReads(Rows):
     def quarantined(
         self, group: GroupId, limit: int, after: tuple[int, bytes] | None = None
     ) -> list[SetAside]:
-        """The first `limit` versions in quarantine, those that came last first.
+        """The first `limit` versions of apps' types in quarantine, those that came last first.
 
         `after`: the `since_ms` and hash of the last one of the page before.
         """
         chosen = (_table.c.group_id == group) & (_table.c.state == _QUARANTINED)
+        chosen &= ~_table.c.type.startswith("$")
         if after is not None:
             since_ms, digest = after
             behind = and_(_table.c.since_ms == since_ms, _table.c.hash > digest)

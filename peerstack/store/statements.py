@@ -21,6 +21,7 @@ from peerstack.store.rows import SIGNED, Rows, chunks, marks, row_of, run_many, 
 _table = schema.statements
 _SIGNED = signed_columns(_table)
 _COLUMNS = SIGNED.removesuffix(", deleted")
+_OF_ROOT = _table.c.device == ""
 _INSERT = (
     f"INSERT INTO statements ({_COLUMNS}, pending) "  # noqa: S608 -- names of columns
     f"VALUES ({marks(10)}) ON CONFLICT (hash) DO UPDATE SET pending = 0 WHERE excluded.pending = 0"
@@ -30,14 +31,25 @@ _INSERT = (
 class StatementReads(Rows):
     """Questions about statements."""
 
-    def statements(self, group_ids: Iterable[str]) -> list[Signed]:
-        """The statements whose group is one of these (a user's id for identity statements).
+    def statements(self, group: GroupId) -> list[Signed]:
+        """The statements whose group this is; of a user's personal group, their identity too.
 
         Pending ones are left out. In the order of time and hash.
         """
+        chosen = (_table.c.group_id == group) & ~_table.c.pending
+        return self._signed(
+            select(*_SIGNED).where(chosen).order_by(_table.c.modified, _table.c.hash)
+        )
+
+    def identities(self, users: Iterable[str]) -> list[Signed]:
+        """The statements that say who these users are, in the order of time and hash.
+
+        They have the user's id as their group, as all of the personal group has; but they name no
+        device. Pending ones are left out.
+        """
         found = []
-        for chunk in chunks(sorted(set(group_ids))):
-            chosen = _table.c.group_id.in_(chunk) & ~_table.c.pending
+        for chunk in chunks(sorted(set(users))):
+            chosen = _table.c.group_id.in_(chunk) & _OF_ROOT & ~_table.c.pending
             found += self._signed(select(*_SIGNED).where(chosen))
         return sorted(found, key=lambda signed: signed.order)
 
@@ -161,6 +173,6 @@ def refresh_roots(connection: Connection, group_ids: Iterable[str]) -> dict[Grou
 
 def _hashes(connection: Connection, group: str) -> list[Hash]:
     signers = select(_table.c.signer).where(_table.c.group_id == group, ~_table.c.pending)
-    chosen = or_(_table.c.group_id == group, _table.c.group_id.in_(signers))
+    chosen = or_(_table.c.group_id == group, _table.c.group_id.in_(signers) & _OF_ROOT)
     hashes = select(_table.c.hash).where(chosen, ~_table.c.pending).order_by(_table.c.hash)
     return [row.hash for row in connection.execute(hashes).fetchall()]

@@ -18,6 +18,7 @@ from peerstack.store.opening import Opened, open_database
 from peerstack.store.profile import ProfileReads, ProfileWrites
 from peerstack.store.quarantine import QuarantineReads, QuarantineWrites
 from peerstack.store.records import RecordReads, RecordWrites
+from peerstack.store.signers import SignerReads
 from peerstack.store.statements import StatementReads, StatementWrites
 from peerstack.store.versions import VersionReads, VersionWrites
 
@@ -31,6 +32,7 @@ class Snapshot(
     QuarantineReads,
     JudgingReads,
     ChangeReads,
+    SignerReads,
 ):
     """Everything that can be asked, at one moment: what is committed meanwhile does not show."""
 

@@ -7,15 +7,29 @@ effects. It must not look into the engine.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
-from peerstack.engine import Engine, Turn, effects, events, joining, writing
+from peerstack.engine import (
+    Engine,
+    Turn,
+    effects,
+    ending,
+    enrolling,
+    events,
+    joining,
+    linking,
+    writing,
+)
+from peerstack.engine.link_state import Ending, OpenLink
 from peerstack.engine.profile import introduce
+from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role, RoleName
 from peerstack.identity import User
-from peerstack.ids import GroupId, RecordId, UserId
-from peerstack.keys import Check
+from peerstack.identity.linking import decode_untrusted_device_link, linked_user
+from peerstack.ids import DeviceId, GroupId, RecordId, UserId
+from peerstack.keys import Check, Signer
 from peerstack.ports import Instant
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record
@@ -80,13 +94,21 @@ class Device:
     """
 
     def __init__(
-        self, world: Surroundings, name: str, *, skew_ms: int, indexes: Mapping[str, Sequence[str]]
+        self,
+        world: Surroundings,
+        name: str,
+        *,
+        skew_ms: int,
+        indexes: Mapping[str, Sequence[str]],
+        link: str | None = None,
     ) -> None:
         self.name = name
         self.skew_ms = skew_ms
         """By how much its wall clock is ahead. May be changed at any time."""
         self.refused_joins: list[tuple[GroupId, str]] = []
         """Joins that a member did not grant, with the reasons' names."""
+        self.fails_to_keep = False
+        """Whether its key file cannot be written."""
         self.hangups: list[str] = []
         """Why it hung up on peers, each time that it did."""
         self.store = Store.open("sqlite:///:memory:", indexes)
@@ -96,11 +118,18 @@ class Device:
         self._crash_in_turns: int | None = None
         self._online = False
         self._started_ms = world.now_ms
-        self.user: User = User.create(
-            name, f"{name}'s device", self.now().wall_ms, SeededEntropy(f"{world.seed}/user/{name}")
+        entropy = SeededEntropy(f"{world.seed}/user/{name}")
+        device_name = f"{name}'s device"
+        self.user: User = (
+            User.create(name, device_name, self.now().wall_ms, entropy)
+            if link is None
+            else linked_user(decode_untrusted_device_link(link), entropy)
         )
+        """What its key file holds."""
         self.engine = self._new_engine()
-        self.perform(introduce)
+        self.perform(
+            introduce if link is None else lambda turn: enrolling.begin(turn, link, device_name)
+        )
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -146,6 +175,45 @@ class Device:
         """
         self._crash_in_turns = turns
 
+    # --- Linking a device of the same user. -----------------------------------------------------
+
+    def link_device(self, *, full: bool = True) -> str:
+        """Make a link to a new device; hand it to `World.device`."""
+        return self.perform(lambda turn: linking.open_link(turn, [URL], full=full)).text
+
+    @property
+    def digits(self) -> str | None:
+        """What this device shows now, whether it links another or is linked."""
+        links = self.engine.me.links
+        if links.pending is not None:
+            return links.pending.digits
+        candidate = links.open.candidate if links.open else None
+        return candidate.side.digits if candidate else None
+
+    def confirm_link(self) -> DeviceId:
+        """Say that the digits are the same; the new device's id. Raises as `linking.confirm`."""
+        opened = self.opened_link()
+        shown = opened.candidate
+        assert shown is not None, "no device shows digits"
+        return self.perform(lambda turn: linking.confirm(turn, opened, shown))
+
+    def refuse_link(self) -> None:
+        """Say that they are not."""
+        opened = self.opened_link()
+        self.perform(lambda turn: linking.end(turn, opened, Ending.REFUSED))
+
+    def opened_link(self) -> OpenLink:
+        """The link that was made last."""
+        opened = self.engine.me.links.open
+        assert opened is not None, "no link was made"
+        return opened
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether this device is one of its user's, and has all that it is to have."""
+        progress = self.perform(enrolling.progress)
+        return progress.certified and progress.complete
+
     # --- What an app does on it. ----------------------------------------------------------------
 
     def create_group(self, name: str) -> GroupId:
@@ -166,6 +234,22 @@ class Device:
     def join(self, link: str) -> GroupId:
         """Ask to be let in. Whether one is: `role`."""
         return self.perform(lambda turn: joining.join(turn, link))[0]
+
+    def set_role(self, group: GroupId, user: UserId, role: RoleName) -> None:
+        """Give a member another role."""
+        self.perform(lambda turn: ending.set_role(turn, group, user, role))
+
+    def remove(self, group: GroupId, user: UserId) -> None:
+        """Remove a member."""
+        self.perform(lambda turn: ending.remove(turn, group, user))
+
+    def leave(self, group: GroupId) -> None:
+        """Take oneself out of a group."""
+        self.perform(lambda turn: ending.leave(turn, group))
+
+    def membership(self, group: GroupId) -> Membership:
+        """How this user stands to a group, as this device has it."""
+        return self.perform(lambda turn: turn.state(group).membership(self.user.id))
 
     def put(
         self, group: GroupId, type_name: str, value: JsonObject, *, over: Record | None = None
@@ -312,6 +396,11 @@ class Device:
                 self._soon(wait_ms, events.Verified(ticket, holds))
             case effects.JoinRefused(group=group, reason=reason):
                 self.refused_joins.append((group, reason))
+            case effects.KeepKeys() if self.fails_to_keep:
+                self.perform(enrolling.not_kept)
+            case effects.KeepKeys():
+                user = self.user = _keeping(self.user, effect)
+                self._world.later(0, self._unless_restarted(lambda: self._kept(user)))
             case effects.Changed() | effects.GroupsChanged() | effects.StatusChanged():
                 pass
             case _:
@@ -338,9 +427,15 @@ class Device:
             case _:
                 self._world.server.request(self, effect)
 
+    def _kept(self, user: User) -> None:
+        self.perform(lambda turn: enrolling.kept(turn, user))
+
     def _soon(self, wait_ms: int, event: events.Event) -> None:
+        self._world.later(wait_ms, self._unless_restarted(lambda: self.handle(event)))
+
+    def _unless_restarted(self, action: Callable[[], None]) -> Callable[[], None]:
         boot = self._boots
-        self._world.later(wait_ms, lambda: self.handle(event) if boot == self._boots else None)
+        return lambda: action() if boot == self._boots else None
 
     def _end(self, link: meet.Link) -> None:
         end = self._ends.pop(link, None)
@@ -368,6 +463,12 @@ class Device:
             del self._ends[link]
             self._world.note(f"{self.name} lost a connection: {reason}")
             self.handle(events.PeerGone(link, reason))
+
+
+def _keeping(user: User, given: effects.KeepKeys) -> User:
+    root = Signer(given.root) if given.root is not None else user.root
+    kit_key = given.kit_key or user.kit_key
+    return replace(user, name=given.name, root=root, kit_key=kit_key, statements=given.statements)
 
 
 @lru_cache(maxsize=65_536)

@@ -90,11 +90,15 @@ class World:
         skew_ms: int = 0,
         online: bool = True,
         indexes: Mapping[str, Sequence[str]] | None = None,
+        link: str | None = None,
     ) -> Device:
-        """A new device with a new user of that name. `skew_ms`: how far ahead its clock is."""
+        """A new device with a new user of that name. `skew_ms`: how far ahead its clock is.
+
+        With a `link` that a device made (`Device.link_device`), a new device of that one's user.
+        """
         if name in self.devices:
             raise ValueError(f"there is a device named {name!r} already")
-        device = Device(self, name, skew_ms=skew_ms, indexes=indexes or {})
+        device = Device(self, name, skew_ms=skew_ms, indexes=indexes or {}, link=link)
         self.devices[name] = device
         if online:
             device.go_online()

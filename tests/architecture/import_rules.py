@@ -53,6 +53,8 @@ HOMES: Final = {
     "aioice": "peerstack.transport.webrtc",
     "sqlalchemy": "peerstack.store",
     "alembic": "peerstack.store",
+    "mnemonic": "peerstack.identity",
+    "segno": "peerstack.node.qr",
     "socketio": "peerstack.signaling.client",
     "engineio": "peerstack.signaling.client",
 }

@@ -41,6 +41,12 @@ class Running:
     def until_event(self, kind: str, **fields: Any) -> Json:
         return self.until(lambda found: found["event"] == kind and fields.items() <= found.items())
 
+    def type(self, line: str) -> None:
+        """Answer a question."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
     def end(self, number: int = signal.SIGINT) -> int:
         self.process.send_signal(number)
         return self.process.wait(LIMIT_S)
@@ -73,6 +79,17 @@ class Person:
             out, err = process.communicate(timeout=LIMIT_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
 
+    def confirm(self, *words: str, wrong: int = 0, **environment: str) -> list[Json]:
+        """Run `recovery --json` and give the words that it asks back, wrong ones first."""
+        with self._start("recovery", *words, "--json", **environment) as process:
+            assert process.stdout is not None
+            asked: Json = json.loads(process.stdout.readline())
+            right = [asked["phrase"][place - 1] for place in asked["asked"]]
+            answers = ["abandon"] * len(right) * wrong + right
+            out, err = process.communicate("\n".join([*answers, ""]), timeout=LIMIT_S)
+        assert process.returncode == 0, err
+        return [asked, *(json.loads(line) for line in out.splitlines())]
+
     @contextmanager
     def running(self, *words: str) -> Iterator[Running]:
         """A command with --json in a process of its own, killed at the end if it still runs."""
@@ -87,7 +104,7 @@ class Person:
         path = os.pathsep.join(str(ROOT / folder) for folder in ("", "server"))
         return subprocess.Popen(
             [sys.executable, "-m", "peerstack", *words],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

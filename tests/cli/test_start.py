@@ -15,7 +15,7 @@ from peerstack.cli.app import cli
 from tests.cli.person import Person
 from tests.server_process import ROOT
 
-HEAVY = {"aiortc", "av", "socketio", "engineio", "aiohttp", "alembic", "rich"}
+HEAVY = {"aiortc", "av", "socketio", "engineio", "aiohttp", "alembic", "rich", "mnemonic", "segno"}
 MANUAL = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 LIST_MODULES = """
 import sys
@@ -57,9 +57,11 @@ def modules_loaded(profile: Path, *words: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["put", "note", "n:=1"], ["ls"], ["get", "ID"]], ids=lambda w: w[0]
+    "words",
+    [["--help"], ["put", "note", "n:=1"], ["ls"], ["get", "ID"], ["members"], ["devices"]],
+    ids=lambda words: words[0],
 )
-def test_what_is_used_all_day_loads_no_network_and_no_migrations(
+def test_what_is_used_all_day_loads_nothing_that_it_does_not_need(
     words: list[str], ana: Person
 ) -> None:
     (record,) = ana.json("put", "note", "title=Milk")

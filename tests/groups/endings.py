@@ -110,7 +110,7 @@ def certifies_again(who: Person, certificate: Signed, under: Signed, root: Signe
 
 def second_root(who: Person) -> Signer:
     """The key to which the user's beginning commits."""
-    return Signer(who.user.recovery)
+    return Signer(who.recovery)
 
 
 def third_root(who: Person) -> Signer:

@@ -87,7 +87,7 @@ def test_s3_a_group_statement_is_signed_by_its_device() -> None:
         forged = changed(right, MALLORY.user.device_key)
         known = fold(GROUP, [*PEOPLE, *STORY[:at], forged])
         assert known.verdict(forged) == Reason.BAD_SIGNATURE
-    by_root = changed(INVITE, ANA.user.root)
+    by_root = changed(INVITE, ANA.root)
     assert fold(GROUP, [*PEOPLE, FOUNDING, by_root]).verdict(by_root) == Reason.BAD_SIGNATURE
 
 

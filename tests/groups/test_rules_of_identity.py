@@ -33,7 +33,7 @@ from tests.people import T0, Person, signer
 
 
 def test_i1_a_user_statement_is_about_its_signer_and_names_no_device() -> None:
-    root = ANA.user.root
+    root = ANA.root
     for wrong in (
         changed(INCEPTION, root, id=BO.id),
         changed(INCEPTION, root, group=BO.id),
@@ -45,7 +45,7 @@ def test_i1_a_user_statement_is_about_its_signer_and_names_no_device() -> None:
 
 def test_i2_a_user_statement_is_signed_by_the_root_key_in_it() -> None:
     assert user_verdict(INCEPTION) == "admitted"
-    assert user_verdict(changed(INCEPTION, BO.user.root)) == Reason.BAD_SIGNATURE
+    assert user_verdict(changed(INCEPTION, BO.root)) == Reason.BAD_SIGNATURE
 
 
 def test_i3_a_user_id_derives_from_what_its_statement_says() -> None:
@@ -55,13 +55,13 @@ def test_i3_a_user_id_derives_from_what_its_statement_says() -> None:
         {"modified": T0 + 1},
         {"id": BO.id, "group": BO.id, "signer": BO.id},
     ):
-        wrong = changed(INCEPTION, ANA.user.root, **changes)
+        wrong = changed(INCEPTION, ANA.root, **changes)
         assert user_verdict(wrong) == Reason.BAD_ID
 
 
 def _identity_statements(under: Signed) -> list[Signed]:
     """One of each kind made under another statement, signed as each should be."""
-    next_key = Signer(ANA.user.recovery)
+    next_key = Signer(ANA.recovery)
     rotation = Rotation(under.hash.hex(), next_key.public.hex(), NOWHERE, [])
     revocation = Revocation(under.hash.hex(), ANA.user.device)
     return [
@@ -81,7 +81,7 @@ def test_i4_identity_statements_are_in_their_users_group_and_name_no_device() ->
             {"value": {}},
         ]
         for changes in wrong_fields:
-            wrong = changed(right, ANA.user.root, **changes)
+            wrong = changed(right, ANA.root, **changes)
             assert user_verdict(wrong, INCEPTION) == Reason.MALFORMED
 
 
@@ -101,7 +101,7 @@ def test_i6_only_the_key_that_was_committed_to_rotates() -> None:
 
     assert user_verdict(right, INCEPTION) == "admitted"
     for wrong in (
-        changed(right, ANA.user.root),
+        changed(right, ANA.root),
         changed(right, thief),
         changed(right, thief, value=with_own_key),
     ):
@@ -110,7 +110,7 @@ def test_i6_only_the_key_that_was_committed_to_rotates() -> None:
 
 def test_i7_the_root_key_of_its_time_signs_certificates_and_ends() -> None:
     for right in _identity_statements(INCEPTION)[1:]:
-        for key in (ANA.user.device_key, Signer(ANA.user.recovery), MALLORY.user.root):
+        for key in (ANA.user.device_key, Signer(ANA.recovery), MALLORY.root):
             assert user_verdict(changed(right, key), INCEPTION) == Reason.BAD_SIGNATURE
 
 
@@ -120,7 +120,7 @@ def test_i8_a_device_id_derives_from_user_key_and_time() -> None:
         {"value": CERTIFICATE.value | {"device": BO.user.device}},
         {"value": CERTIFICATE.value | {"key": BO.user.device_key.public.hex()}},
     ):
-        wrong = changed(CERTIFICATE, ANA.user.root, **changes)
+        wrong = changed(CERTIFICATE, ANA.root, **changes)
         assert user_verdict(wrong, INCEPTION) == Reason.BAD_ID
 
 
@@ -144,20 +144,20 @@ def test_i9_the_root_keys_are_a_chain_that_ends_where_two_rotations_are_under_on
     after = endings.rotates(ANA, T0 + 60, CERTIFICATES, under=one, root=third)
     other = endings.rotates(ANA, T0 + 70, CERTIFICATES, next_root=signer("another"))
 
-    assert identity().root == ANA.user.root.public
+    assert identity().root == ANA.root.public
     assert identity(one).root == second.public
     assert (identity(one, after).root, identity(one, after).head) == (third.public, after.hash)
     assert not identity(one, after).forked
     for arriving in itertools.permutations((one, after, other)):
         forked = identity(*arriving)
         assert forked.forked
-        assert (forked.root, forked.head) == (ANA.user.root.public, INCEPTION.hash)
+        assert (forked.root, forked.head) == (ANA.root.public, INCEPTION.hash)
     twin = endings.rotates(ANA, T0 + 80, CERTIFICATES, under=one, root=third)
     assert (identity(one, after, twin).head, identity(one, after, twin).forked) == (one.hash, True)
 
 
 def test_i10_inceptions_of_one_user_are_each_as_good_as_the_other() -> None:
-    twin = changed(INCEPTION, ANA.user.root, value=dict(reversed(INCEPTION.value.items())))
+    twin = changed(INCEPTION, ANA.root, value=dict(reversed(INCEPTION.value.items())))
     under_twin = ANA.certifies(T0 + 50, under=twin.hash, key=signer("phone"))
     known = fold(ANA.id, [INCEPTION, CERTIFICATE, twin, under_twin])
 

@@ -9,11 +9,16 @@ from pathlib import Path
 import pytest
 
 import peerstack
-from peerstack.node.blocking import open_sync
+from peerstack.node.blocking import open_linked_sync, open_sync, recover_sync
+from peerstack.node.enrol import open_linked
 from peerstack.node.node import open as open_async
+from peerstack.node.restore import recover
 
 # What the framework's own parts use of each other, and no app does.
-INTERNAL = {"perform", "read", "changes", "living_list", "wall_ms"}
+INTERNAL = {
+    *("perform", "read", "changes", "living_list", "wall_ms", "shown"),
+    *("until", "hindrances", "closed"),
+}
 
 
 def public(kind: type) -> dict[str, object]:
@@ -25,6 +30,7 @@ def public(kind: type) -> dict[str, object]:
     [
         (peerstack.Node, peerstack.SyncNode, INTERNAL),
         (peerstack.Group, peerstack.SyncGroup, set[str]()),
+        (peerstack.Linking, peerstack.SyncLinking, set[str]()),
     ],
 )
 def test_each_public_name_stands_in_both_with_the_same_parameters(
@@ -44,8 +50,10 @@ def parameters(function: object) -> list[tuple[str, object, object]]:
     return [(each.name, each.kind, each.default) for each in found]
 
 
-def test_open_and_open_sync_take_the_same_arguments() -> None:
+def test_opening_and_recovering_take_the_same_arguments_in_both() -> None:
     assert parameters(open_async) == parameters(open_sync)
+    assert parameters(recover) == parameters(recover_sync)
+    assert parameters(open_linked) == parameters(open_linked_sync)
 
 
 def test_a_blocking_node_serves_several_threads(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ async def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
 async def test_a_passphrase_seals_the_keys(tmp_path: Path) -> None:
     path = tmp_path / "ana.db"
     async with peerstack.open(path, "Ana", passphrase="horse", network=False) as node:
-        seed = bytes(node.user.root.seed)
+        seed = bytes(node.user.device_key.seed)
     assert seed not in (tmp_path / "ana.db.keys").read_bytes()
 
     for wrong in (None, "donkey"):
@@ -54,7 +54,7 @@ async def test_a_passphrase_seals_the_keys(tmp_path: Path) -> None:
             async with peerstack.open(path, passphrase=wrong, network=False):
                 pass
     async with peerstack.open(path, passphrase="horse", network=False) as node:
-        assert bytes(node.user.root.seed) == seed
+        assert bytes(node.user.device_key.seed) == seed
 
 
 async def test_a_database_without_its_keys_is_not_taken_over(tmp_path: Path) -> None:

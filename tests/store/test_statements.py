@@ -26,7 +26,7 @@ def test_statements_come_back_as_signed_in_the_order_of_time(store: Store) -> No
     with store.transaction() as transaction:
         transaction.add_statements([late, early, statement(3, group=OTHER_GROUP)])
 
-        assert transaction.statements([GROUP]) == [early, late]
+        assert transaction.statements(GROUP) == [early, late]
         assert transaction.statements_by_hash([late.hash, bytes(32)]) == [late]
 
 
@@ -35,7 +35,7 @@ def test_adding_a_statement_twice_adds_it_once(store: Store) -> None:
         transaction.add_statements([statement(1)])
         transaction.add_statements([statement(1), statement(1)])
 
-        assert transaction.statements([GROUP]) == [statement(1)]
+        assert transaction.statements(GROUP) == [statement(1)]
         assert root_in(transaction) == (root_of(statement(1)), 1)
 
 
@@ -82,14 +82,14 @@ def test_pending_statements_do_not_show_until_they_are_settled(store: Store) -> 
     waiting = statement(1)
     with store.transaction() as transaction:
         assert transaction.add_statements([waiting], pending=True) == []
-        assert transaction.statements([GROUP]) == []
+        assert transaction.statements(GROUP) == []
         assert transaction.statement_hashes(GROUP) == []
         assert transaction.pending_statements(GROUP) == [waiting]
         assert root_in(transaction) == (root_of(), 0)
 
         transaction.settle_statement(waiting.hash)
 
-        assert transaction.statements([GROUP]) == [waiting]
+        assert transaction.statements(GROUP) == [waiting]
         assert transaction.pending_statements(GROUP) == []
         assert root_in(transaction) == (root_of(waiting), 1)
 
@@ -109,7 +109,7 @@ def test_a_settled_statement_does_not_become_pending_again(store: Store) -> None
         transaction.add_statements([statement(1)], pending=True)
         transaction.drop_pending([statement(1).hash])
 
-        assert transaction.statements([GROUP]) == [statement(1)]
+        assert transaction.statements(GROUP) == [statement(1)]
 
 
 def test_pending_statements_can_be_dropped(store: Store) -> None:
@@ -129,4 +129,4 @@ def test_a_group_keeps_no_more_pending_statements_than_its_bound(
         assert transaction.add_statements(signed[:1], pending=True) == []
         assert transaction.add_statements(signed[:3], pending=True) == signed[2:3]
         assert transaction.add_statements(signed[3:]) == []
-        assert transaction.statements([GROUP]) == signed[3:]
+        assert transaction.statements(GROUP) == signed[3:]

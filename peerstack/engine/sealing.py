@@ -1,0 +1,154 @@
+"""Seals: what stays of what somebody wrote whose right, or device, has ended.
+
+Who ends a right seals it at once. Who hears of an end later adds what had been admitted here
+before; a leave is sealed by each admin's device that sees it, a revoked device by others of its
+user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from peerstack import limits
+from peerstack.engine.turn import Turn
+from peerstack.engine.writing import (
+    add_own_statements,
+    secret_since_ms,
+    sign_statement,
+    stamp_for_statement,
+    write_new_secret,
+)
+from peerstack.groups.membership import GroupState
+from peerstack.groups.seals import End, seal_root
+from peerstack.groups.statements import SEAL_TYPE, Close, Role, Seal
+from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.keys import Hash
+from peerstack.record import Signed
+from peerstack.store import Moment
+
+_HEARD: Final = "ends heard of"
+
+
+class _Ended(NamedTuple):
+    """An end that this device is to seal."""
+
+    by: Hash
+    user: UserId
+    device: DeviceId | None
+    """None where a right ended, and not a device."""
+    end: End
+
+
+class _Heard(msgspec.Struct, frozen=True):
+    """When this device heard of an end; None once it has done its part."""
+
+    moment: tuple[int, int] | None
+
+
+def all_by(
+    turn: Turn,
+    state: GroupState,
+    user: UserId,
+    device: DeviceId | None = None,
+    until: Moment | None = None,
+) -> set[Hash]:
+    """The hashes of all that a user (or one device of theirs) signed and that was admitted here."""
+    hashes = turn.tx.written_by(state.group, user, device, until)
+    for signed, _ in state.forms.values():
+        if signed.signer == user and device in (None, signed.device):
+            hashes.add(signed.hash)
+    return hashes
+
+
+def seal_parts(
+    turn: Turn, group: GroupId, under: Hash, ends: Hash, hashes: set[Hash], modified: int
+) -> Sequence[Signed]:
+    """The signed parts of a seal over some hashes; one part without any where there are none."""
+    in_order = sorted(hashes)
+    root, size = seal_root(in_order).hex(), limits.SEAL_PART_HASHES
+    parts = []
+    for part, start in enumerate(range(0, max(1, len(in_order)), size)):
+        some = [each.hex() for each in in_order[start : start + size]]
+        form = Seal(under.hex(), ends.hex(), len(in_order), root, part, some)
+        parts.append(sign_statement(turn, group, SEAL_TYPE, form, modified))
+    return parts
+
+
+def hear_of_ends(turn: Turn, group: GroupId) -> None:
+    """Note the moment at which this device hears of each end that it is to seal."""
+    heard = _heard(turn, group)
+    fresh = [each for each in _to_seal(turn, turn.state(group)) if each.by.hex() not in heard]
+    if fresh:
+        now = (turn.tx.last_seq(), turn.now.wall_ms)
+        _store(turn, group, heard | {each.by.hex(): _Heard(now) for each in fresh})
+
+
+def write_seals(turn: Turn, group: GroupId, is_level: Callable[[], bool]) -> bool:
+    """Seal what this device has heard of, as soon as it can know what to name; whether all is done.
+
+    `is_level`: whether somebody else's records of the group are here too. A device that was just
+    recovered has nothing at first, and would seal another of its user with nothing.
+    """
+    heard = _heard(turn, group)
+    if all(each.moment is None for each in heard.values()):
+        return True
+    for ended in list(_to_seal(turn, turn.state(group))):
+        noted = heard.get(ended.by.hex())
+        if noted is None or noted.moment is None:
+            continue
+        if ended.device is not None and not is_level():
+            continue
+        until = None if ended.device else Moment(*noted.moment)
+        if _add_seal(turn, group, ended, until):
+            heard[ended.by.hex()] = _Heard(None)
+            _store(turn, group, heard)
+    return all(each.moment is None for each in heard.values())
+
+
+def _to_seal(turn: Turn, state: GroupState) -> Iterator[_Ended]:
+    """The ends that this device may have something to say about."""
+    me = turn.me.user
+    if state.role(me.id) is None or turn.is_revoked:
+        return
+    for (user, device), end in state.effect.device_ends.items():
+        if user == me.id and device != me.device:
+            yield _Ended(end.by, user, device, end)
+    if state.role(me.id) is Role.ADMIN:
+        for user, held in state.effect.standing.items():
+            ends = (standing.records_end for standing in held) if user != me.id else ()
+            yield from (_Ended(end.by, user, None, end) for end in ends if end is not None)
+
+
+def _add_seal(turn: Turn, group: GroupId, ended: _Ended, until: Moment | None) -> bool:
+    """Name what was here; false while the seal that its author committed to is on its way."""
+    state = turn.state(group)
+    by, form = state.forms.get(ended.by, (None, None))
+    removed = isinstance(form, Close) and by is not None and by.signer != ended.user
+    if removed and not ended.end.sealed:
+        return False
+    hashes = all_by(turn, state, ended.user, ended.device, until) - ended.end.named
+    if hashes or not ended.end.sealed:
+        role = Role.READER if ended.device else Role.ADMIN
+        grant = state.grant_for(turn.me.user.id, role)
+        assert grant is not None
+        stamp = stamp_for_statement(turn, state, max(grant.since_ms, ended.end.at_ms))
+        parts = seal_parts(turn, group, grant.hash, ended.by, hashes, stamp)
+        add_own_statements(turn, group, parts)
+    if not removed and ended.device is None and secret_since_ms(turn, group) <= ended.end.at_ms:
+        write_new_secret(turn, group)
+    return True
+
+
+def _heard(turn: Turn, group: GroupId) -> dict[str, _Heard]:
+    return msgspec.convert(turn.tx.profile_get(_key(group)) or {}, dict[str, _Heard])
+
+
+def _store(turn: Turn, group: GroupId, heard: dict[str, _Heard]) -> None:
+    turn.tx.profile_set(_key(group), msgspec.to_builtins(heard))
+
+
+def _key(group: GroupId) -> str:
+    return f"{_HEARD} in {group}"

@@ -1,0 +1,92 @@
+"""How a member's right ends, statement by statement, as an admin's device signs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from peerstack import limits
+from peerstack.engine import Turn
+from peerstack.engine.merging import merge
+from peerstack.engine.writing import add_own_statements, sign_statement, stamp_for_statement
+from peerstack.groups.seals import seal_root
+from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Role, Seal
+from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.keys import Hash
+from peerstack.record import Record, Signed
+from peerstack.testing.device import Device
+
+
+def remove(
+    admin: Device,
+    group: GroupId,
+    user: UserId,
+    keep: Iterable[Hash] = (),
+    *,
+    sealed: bool = True,
+) -> Hash:
+    """End all that a user may do, with a seal over what stays; the hash of the last `$close`.
+
+    With `sealed` false, the seal that it commits to is not there (yet).
+    """
+    hashes = sorted(keep)
+
+    def act(turn: Turn) -> Hash:
+        state = turn.state(group)
+        by = state.grant_for(turn.me.user.id, Role.ADMIN)
+        assert by is not None
+        ended = Hash(b"")
+        for grant in state.open_grants(user):
+            stamp = stamp_for_statement(turn, state, max(grant.since_ms, by.since_ms))
+            root = seal_root(hashes).hex()
+            form = Close(by.hash.hex(), grant.hash.hex(), len(hashes), root)
+            closed = sign_statement(turn, group, CLOSE_TYPE, form, stamp)
+            parts = _seals(turn, closed, by.hash, hashes) if sealed else ()
+            add_own_statements(turn, group, [closed, *parts])
+            ended = closed.hash
+        return ended
+
+    return admin.perform(act)
+
+
+def spare(admin: Device, group: GroupId, closed: Hash, keep: Iterable[Hash]) -> None:
+    """Add a seal to an end: what it names stays as well."""
+
+    def act(turn: Turn) -> None:
+        state = turn.state(group)
+        by = state.grant_for(turn.me.user.id, Role.ADMIN)
+        assert by is not None
+        signed, _ = state.forms[closed]
+        add_own_statements(turn, group, list(_seals(turn, signed, by.hash, sorted(keep))))
+
+    admin.perform(act)
+
+
+def _seals(turn: Turn, closed: Signed, under: Hash, hashes: list[Hash]) -> Iterator[Signed]:
+    root = seal_root(hashes).hex()
+    stamp = max(turn.now.wall_ms, closed.modified + 1)
+    size = limits.SEAL_PART_HASHES
+    for part, start in enumerate(range(0, len(hashes), size)):
+        names = [each.hex() for each in hashes[start : start + size]]
+        form = Seal(under.hex(), closed.hash.hex(), len(hashes), root, part, names)
+        yield sign_statement(turn, closed.group, SEAL_TYPE, form, stamp)
+
+
+def give(device: Device, *records: Signed) -> None:
+    """Have a device hold records as if it had received them."""
+
+    def act(turn: Turn) -> None:
+        merge(turn, records[0].group, records, DeviceId(records[0].device))
+
+    device.perform(act)
+
+
+def pass_on(source: Device, target: Device, records: Sequence[Record]) -> None:
+    """Give a device live records of another's."""
+    group, ids = records[0].group, [record.id for record in records]
+    give(target, *source.read(lambda snapshot: snapshot.live(group, ids)).values())
+
+
+def hand_over(source: Device, target: Device, group: GroupId) -> None:
+    """Give a device another's statements, all in one turn."""
+    statements = source.perform(lambda turn: turn.statements(group))
+    target.perform(lambda turn: add_own_statements(turn, group, statements))

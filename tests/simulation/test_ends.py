@@ -1,0 +1,312 @@
+"""Roles that change and end, among devices that hear of it sooner or later."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerstack.engine import ending
+from peerstack.errors import InvalidValue, NotAllowed, NotFound
+from peerstack.groups.membership import Membership
+from peerstack.groups.statements import Role
+from peerstack.ids import GroupId
+from peerstack.session.wire import Batch, Kind, decode_untrusted
+from peerstack.testing.device import Device
+from peerstack.testing.world import World
+from tests.simulation.people import assert_level, family_of
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+def with_admins(world: World, *names: str, admins: int) -> tuple[GroupId, list[Device]]:
+    """A family whose first devices are admins: the founder, and those whom the founder made one."""
+    family, devices = family_of(world, *names)
+    for device in devices[1:admins]:
+        devices[0].set_role(family, device.user.id, "admin")
+    world.settle()
+    return family, devices
+
+
+def quarantined(device: Device, group: GroupId) -> list[str]:
+    return [each.record.id for each in device.read(lambda kept: kept.quarantined(group, 1_000))]
+
+
+def records_sent(world: World, receiver: Device, since: int) -> int:
+    """How many batches of records were sent to a device."""
+    messages = (sent for sent in world.sent[since:] if sent.receiver == receiver.name)
+    decoded = (decode_untrusted(sent.data) for sent in messages)
+    return sum(isinstance(each, Batch) and each.kind is not Kind.STATEMENTS for each in decoded)
+
+
+def test_who_is_removed_learns_of_it_keeps_what_it_had_and_gets_nothing_more() -> None:
+    world = World(1)
+    family, (ana, ben, cy) = family_of(world, "ana", "ben", "cy")
+    note = ben.put(family, "note", {"by": "ben"})
+    world.settle()
+    ana.remove(family, ben.user.id)
+    world.settle()
+    since = len(world.sent)
+    later = cy.put(family, "note", {"after": "ben"})
+    world.settle()
+
+    assert ben.membership(family) is Membership.REMOVED
+    assert ben.get(family, note.id) == ana.get(family, note.id) == cy.get(family, note.id) == note
+    assert ana.get(family, later.id) == later
+    assert ben.get(family, later.id) is None
+    assert records_sent(world, ben, since) == 0
+    with pytest.raises(NotFound, match="no group"):
+        ben.put(family, "note", {"still": "here"})
+    assert_level(family, [ana, cy])
+
+
+def test_who_was_away_learns_of_the_removal_when_it_comes_back_and_what_it_wrote_stays_out() -> (
+    None
+):
+    world = World(2)
+    family, (ana, ben, cy) = family_of(world, "ana", "ben", "cy")
+    shared = ana.put(family, "note", {"text": "ana's"})
+    world.settle()
+    ben.go_offline()
+    ana.remove(family, ben.user.id)
+    world.settle()
+    ben.skew_ms = -DAY_MS
+    backdated = ben.put(family, "note", {"backdated": True})
+    ben.skew_ms = 0
+    late = ben.update(family, shared.id, {"text": "ben's"})
+    ben.go_online()
+    world.settle()
+
+    assert ben.membership(family) is Membership.REMOVED
+    for device in (ana, cy):
+        assert device.get(family, backdated.id) is None
+        assert device.get(family, shared.id) == shared
+    # On its own device too what came after the end is kept apart, and what it had replaced is back.
+    # It is shown the end and not the seal, so it cannot tell of the other.
+    assert ben.get(family, shared.id) == shared
+    assert quarantined(ben, family) == [late.id]
+
+
+def test_what_an_admin_had_admitted_before_it_heard_of_a_removal_stays() -> None:
+    world = World(3)
+    family, (ana, ben, cy) = with_admins(world, "ana", "cy", "ben", admins=2)
+    ben, cy = cy, ben
+    ana.go_offline()
+    seen = ben.put(family, "note", {"seen": "by cy"})
+    world.settle()
+    ben.go_offline()
+    ana.remove(family, ben.user.id)
+    cy.go_offline()
+    ana.go_online()
+    world.settle()
+    assert ana.get(family, seen.id) is None
+    cy.go_online()
+    world.settle()
+
+    assert ana.get(family, seen.id) == cy.get(family, seen.id) == seen
+    assert_level(family, [ana, cy])
+
+
+def test_what_only_a_writer_had_admitted_goes_to_quarantine_and_comes_back_by_an_admin() -> None:
+    world = World(4)
+    family, (ana, ben, cy) = family_of(world, "ana", "ben", "cy")
+    ana.go_offline()
+    seen = ben.put(family, "note", {"seen": "by cy"})
+    world.settle()
+    ben.go_offline()
+    cy.go_offline()
+    ana.remove(family, ben.user.id)
+    ana.go_online()
+    cy.go_online()
+    world.settle()
+
+    assert cy.get(family, seen.id) is None
+    assert quarantined(cy, family) == [seen.id]
+    assert any(change.withdrawn and change.record.id == seen.id for change in cy.changes(family))
+    with pytest.raises(NotAllowed, match="admins may let records back"):
+        cy.perform(lambda turn: ending.readmit(turn, family, [seen.hash]))
+    ana.set_role(family, cy.user.id, "admin")
+    world.settle()
+    cy.perform(lambda turn: ending.readmit(turn, family, [seen.hash]))
+    world.settle()
+    assert ana.get(family, seen.id) == cy.get(family, seen.id) == seen
+    assert quarantined(cy, family) == []
+
+
+def test_who_left_is_out_everywhere_and_in_again_by_a_new_invite_alone() -> None:
+    world = World(5)
+    family, (ana, ben, cy) = family_of(world, "ana", "ben", "cy")
+    old_link = ana.invite(family)
+    note = ben.put(family, "note", {"by": "ben"})
+    world.settle()
+    ben.leave(family)
+    world.settle()
+
+    assert ben.membership(family) is Membership.LEFT
+    assert ben.user.id not in ana.members(family)
+    assert ben.user.id not in cy.members(family)
+    assert ana.get(family, note.id) == note
+    with pytest.raises(NotFound, match="left"):
+        ana.set_role(family, ben.user.id, "writer")
+    ben.join(old_link)
+    world.settle()
+    assert ben.role(family) is Role.WRITER
+    assert_level(family, [ana, ben, cy])
+
+
+def test_a_removed_member_comes_back_by_an_admins_grant() -> None:
+    world = World(6)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ana.remove(family, ben.user.id)
+    world.settle()
+    ana.set_role(family, ben.user.id, "reader")
+    world.run(DAY_MS)
+
+    assert ben.role(family) is Role.READER
+    assert_level(family, [ana, ben])
+
+
+def test_an_old_link_lets_a_removed_member_in_no_more() -> None:
+    world = World(7)
+    ana, ben = world.device("ana"), world.device("ben")
+    family = ana.create_group("Family")
+    link = ana.invite(family)
+    ben.join(link)
+    world.settle()
+    ana.remove(family, ben.user.id)
+    world.settle()
+    ben.join(link)
+    world.settle()
+
+    assert ben.role(family) is None
+    assert ben.user.id not in ana.members(family)
+    assert ben.refused_joins
+
+
+def test_who_was_let_in_by_a_removed_member_is_no_member_and_joins_by_a_new_link() -> None:
+    world = World(8)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    link = ana.invite(family)
+    world.settle()
+    ben.go_offline()
+    ana.remove(family, ben.user.id)
+    world.settle()
+    ana.go_offline()
+    ben.go_online()
+    di = world.device("di")
+    di.join(link)
+    world.run(60_000)
+    assert di.role(family) is Role.WRITER
+    ana.go_online()
+    world.settle()
+
+    assert di.role(family) is None
+    assert di.user.id not in ana.members(family)
+    di.join(ana.invite(family))
+    world.settle()
+    assert di.role(family) is Role.WRITER
+    assert_level(family, [ana, di])
+
+
+def test_admins_end_those_below_them_and_not_each_other() -> None:
+    world = World(9)
+    family, (ana, ben, cy) = with_admins(world, "ana", "ben", "cy", admins=3)
+    with pytest.raises(NotAllowed, match="somebody who is not below you"):
+        ben.set_role(family, cy.user.id, "writer")
+    with pytest.raises(NotAllowed, match="somebody who is not below you"):
+        cy.remove(family, ana.user.id)
+    ana.set_role(family, ben.user.id, "writer")
+    world.settle()
+
+    assert [device.role(family) for device in (ana, ben, cy)] == [
+        Role.ADMIN,
+        Role.WRITER,
+        Role.ADMIN,
+    ]
+    assert_level(family, [ana, ben, cy])
+
+
+def test_those_whom_a_removed_admin_had_let_in_stay() -> None:
+    world = World(10)
+    family, (ana, ben) = with_admins(world, "ana", "ben", admins=2)
+    cy = world.device("cy")
+    cy.join(ben.invite(family))
+    world.settle()
+    ben.set_role(family, cy.user.id, "admin")
+    world.settle()
+    ana.remove(family, ben.user.id)
+    world.settle()
+
+    assert cy.role(family) is Role.ADMIN
+    assert ben.membership(family) is Membership.REMOVED
+    assert_level(family, [ana, cy])
+
+
+def test_the_only_admin_neither_leaves_nor_steps_down_while_others_are_in() -> None:
+    world = World(11)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    with pytest.raises(NotAllowed, match="make somebody else an admin first"):
+        ana.leave(family)
+    with pytest.raises(NotAllowed, match="make somebody else an admin first"):
+        ana.set_role(family, ana.user.id, "reader")
+    with pytest.raises(InvalidValue, match="leave it"):
+        ana.remove(family, ana.user.id)
+    ana.set_role(family, ben.user.id, "admin")
+    ana.set_role(family, ana.user.id, "writer")
+    world.settle()
+
+    assert ana.role(family) is Role.WRITER
+    assert ben.role(family) is Role.ADMIN
+    ana.leave(family)
+    world.settle()
+    assert list(ben.members(family)) == [ben.user.id]
+
+
+def test_who_becomes_a_reader_keeps_what_it_wrote_and_writes_no_more() -> None:
+    world = World(12)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    note = ben.put(family, "note", {"by": "ben"})
+    world.settle()
+    ana.set_role(family, ben.user.id, "reader")
+    world.settle()
+
+    with pytest.raises(NotAllowed, match="you are a reader"):
+        ben.put(family, "note", {"more": True})
+    assert ana.get(family, note.id) == ben.get(family, note.id) == note
+    ana.set_role(family, ben.user.id, "writer")
+    world.settle()
+    again = ben.put(family, "note", {"more": True})
+    world.settle()
+    assert ana.get(family, again.id) == again
+
+
+def test_an_ended_invite_lets_nobody_in() -> None:
+    world = World(13)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    link = ana.invite(family)
+    invites = ana.perform(lambda turn: [signed for signed, _ in turn.state(family).invites()])
+    latest = max(invites, key=lambda signed: signed.order)
+    world.settle()
+    with pytest.raises(NotAllowed, match="admins may end invites"):
+        ben.perform(lambda turn: ending.end_invite(turn, family, latest.hash))
+    ana.perform(lambda turn: ending.end_invite(turn, family, latest.hash))
+    world.settle()
+    di = world.device("di")
+    di.join(link)
+    world.settle()
+
+    assert di.role(family) is None
+    assert di.refused_joins == [(family, "invite-ended")]
+
+
+def test_who_leaves_while_nobody_is_there_tells_the_first_member_that_it_meets() -> None:
+    world = World(14)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ana.go_offline()
+    ben.leave(family)
+    ben.restart()
+    world.settle()
+    assert ben.user.id in ana.members(family)
+    ana.go_online()
+    world.settle()
+
+    assert ben.user.id not in ana.members(family)
+    assert ben.peers() == ana.peers() == []
