@@ -28,6 +28,8 @@ from peerstack.ids import DeviceId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
 
+SealsRead = Mapping[tuple[Hash, ...], Seals]
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -55,16 +57,22 @@ class Effect:
     """The consents by which a grant was ended by others: they let nobody in again."""
     left: Mapping[UserId, int] = field(default_factory=dict)
     """When users last left (Unix milliseconds): they are in again by a later consent alone."""
+    seals: SealsRead = field(default_factory=dict, compare=False, repr=False)
+    """What was read of seals, by their parts: a large one takes long, and seldom changes."""
 
 
-def effect_of(log: StatementLog) -> Effect:
-    """What the statements of a group bring about."""
-    return _Fold(log).run()
+def effect_of(log: StatementLog, known: SealsRead) -> Effect:
+    """What the statements of a group bring about.
+
+    `known` is what was read of seals for an earlier state of the group; it changes no outcome.
+    """
+    return _Fold(log, known).run()
 
 
 class _Fold:
-    def __init__(self, log: StatementLog) -> None:
+    def __init__(self, log: StatementLog, known: SealsRead) -> None:
         self._log = log
+        self._known = known
         self._standing: dict[Hash, Standing] = {}
         self._partings: dict[UserId, list[Closing]] = defaultdict(list)
         self._removals: dict[UserId, list[Closing]] = defaultdict(list)
@@ -100,6 +108,7 @@ class _Fold:
             dict(self._removed()),
             frozenset(self._spent()),
             dict(self._left()),
+            self._read,
         )
 
     # --- Grants. --------------------------------------------------------------------------------
@@ -216,7 +225,7 @@ class _Fold:
         # The same parts are asked about for statements, for records, and for each grant.
         key = tuple(signed.hash for signed, _ in parts)
         if key not in self._read:
-            self._read[key] = read_seals(parts)
+            self._read[key] = self._known.get(key) or read_seals(parts)
         return self._read[key]
 
     def _removals_of(self, grant: Grant) -> list[Closing]:
