@@ -213,7 +213,7 @@ class Peer:
 
     @property
     def has_parted(self) -> bool:
-        """Whether the peer was in groups of this device, and is in none any more, nor asks to be."""
+        """Whether the peer is in none of our groups any more, and does not ask to be."""
         return bool(self.channels) and all(
             channel.standing is Standing.PARTED
             and max(self.common(group).values()) < SecretKind.INVITE
