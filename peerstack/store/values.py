@@ -54,7 +54,8 @@ class LoggedChange(msgspec.Struct, frozen=True):
     """One entry of this device's log of changes.
 
     `previous` is what `record` won over; `None` if nothing, or no longer kept. Where a loser came
-    late, `record` is the version that was live already.
+    late, `record` is the version that was live already; where the one that first won over a
+    conflict is no longer kept, it is the one that is live now.
     """
 
     seq: int
@@ -89,7 +90,7 @@ class Counts(msgspec.Struct, frozen=True):
     quarantined: int
     pending_statements: int
     refused: Mapping[str, int]
-    """Remembered hashes, by reason."""
+    """Hashes that are remembered because they were refused, by reason."""
 
 
 def item_of(record: Signed) -> Item:
