@@ -337,6 +337,8 @@ class Engine:
             groups, turn.changed_statements = turn.changed_statements, set()
             turn.effects.append(GroupsChanged())
             for group in sorted(groups):
+                # What came before its author's grant did (R9 in `docs/rules.md`).
+                turn.tx.forget(group, Reason.NO_ROLE)
                 self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
                 for link, peer in self.peers.items():
                     peer.rejudge(group, self._replica(turn, link))

@@ -262,11 +262,10 @@ class VersionWrites(VersionReads):
         eldest = newest.offset(limits.REFUSED_HASHES_PER_GROUP).limit(1).scalar_subquery()
         self._connection.execute(delete(_memory).where(mine, _memory.c.number <= eldest))
 
-    def forget(self, group: GroupId, signers: Collection[UserId]) -> None:
-        """Forget what is remembered of these signers, since their rights have changed."""
-        for chunk in chunks(sorted(signers)):
-            mine = (_memory.c.group_id == group) & _memory.c.signer.in_(chunk)
-            self._connection.execute(delete(_memory).where(mine))
+    def forget(self, group: GroupId, reason: str) -> None:
+        """Forget what was refused for a reason that may be none any more: it can come again."""
+        mine = (_memory.c.group_id == group) & (_memory.c.reason == reason)
+        self._connection.execute(delete(_memory).where(mine))
 
     def _keep(
         self,

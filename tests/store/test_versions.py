@@ -111,15 +111,16 @@ def test_the_oldest_remembered_hashes_go_first(
         assert transaction.known(OTHER_GROUP, hashes) == {hashes[0]}
 
 
-def test_what_is_remembered_of_a_signer_can_be_forgotten(store: Store) -> None:
-    of_ana, of_ben = record(1).hash, record(2).hash
+def test_what_was_refused_for_one_reason_can_be_forgotten(store: Store) -> None:
+    early, bad, elsewhere = (record(number).hash for number in range(3))
     with store.transaction() as transaction:
-        refused = [(of_ana, ANA, "no-role"), (of_ben, BEN, "no-role")]
-        transaction.remember(GROUP, refused, NOW)
+        transaction.remember(GROUP, [(early, ANA, "no-role"), (bad, BEN, "bad-id")], NOW)
+        transaction.remember(OTHER_GROUP, [(elsewhere, ANA, "no-role")], NOW)
 
-        transaction.forget(GROUP, [ANA])
+        transaction.forget(GROUP, "no-role")
 
-        assert transaction.known(GROUP, [of_ana, of_ben]) == {of_ben}
+        assert transaction.known(GROUP, [early, bad]) == {bad}
+        assert transaction.known(OTHER_GROUP, [elsewhere]) == {elsewhere}
 
 
 def test_a_signer_pushes_out_only_their_own_versions(store: Store) -> None:
