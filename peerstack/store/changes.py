@@ -91,7 +91,7 @@ def tell_of_conflict(connection: Connection, winner: bytes, loser: Signed, origi
     """Note that the author of `winner`, which is live, had not seen `loser`, which is kept."""
     row = (loser.group, loser.id, winner, loser.hash, origin, 1)
     seq = _log_rows(connection, [row])[0]
-    _hand_over(connection, {loser.hash: seq})
+    untell(connection, _hand_over(connection, {loser.hash: seq}))
     return seq
 
 
@@ -100,12 +100,16 @@ def untell(connection: Connection, seqs: Iterable[int]) -> None:
 
     Such an entry is its loser's from now on, in place of the one that told of that before.
     """
-    for chunk in chunks(sorted(set(seqs))):
-        heirs = _heirs(connection, chunk)
+    waiting = sorted(set(seqs))
+    while waiting:
+        heirs: dict[bytes, int] = {}
+        for chunk in chunks(waiting):
+            heirs |= _heirs(connection, chunk)
         inherited = set(heirs.values())
-        struck = [(seq,) for seq in chunk if seq not in inherited]
+        struck = [(seq,) for seq in waiting if seq not in inherited]
         run_many(connection, "DELETE FROM changes WHERE seq = ?", struck)
-        _hand_over(connection, heirs)
+        # What told of an heir may tell of another conflict, over which that had won.
+        waiting = _hand_over(connection, heirs)
 
 
 def _heirs(connection: Connection, seqs: Sequence[int]) -> dict[bytes, int]:
@@ -122,16 +126,15 @@ def _heirs(connection: Connection, seqs: Sequence[int]) -> dict[bytes, int]:
     return dict(map(tuple, rows))
 
 
-def _hand_over(connection: Connection, entries: Mapping[bytes, int]) -> None:
-    """Have these kept versions told of by these entries, and no more by those that did so far."""
+def _hand_over(connection: Connection, entries: Mapping[bytes, int]) -> list[int]:
+    """Have these kept versions told of by these entries; returns those that did so far."""
     before: list[int] = []
     for chunk in chunks(list(entries)):
         sql = f"SELECT seq FROM versions WHERE seq > 0 AND hash IN ({marks(len(chunk))})"  # noqa: S608
         before += [seq for (seq,) in fetch(connection, sql, chunk)]
     rows = [(seq, digest) for digest, seq in entries.items()]
     run_many(connection, "UPDATE versions SET seq = ? WHERE hash = ?", rows)
-    if before:
-        untell(connection, before)
+    return sorted(before)
 
 
 def _log_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[int]:
