@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -82,3 +83,14 @@ def end_right(device: Device, group: GroupId, user: UserId, *, rotates: bool = T
             write_new_secret(turn, group)
 
     device.perform(close)
+
+
+def conflicts_at(device: Device, group: GroupId, record_id: RecordId) -> set[Hash]:
+    """The conflicts of a record, as a device has them."""
+    return device.read(lambda snapshot: snapshot.conflicts(group, [record_id]))
+
+
+def told_conflicts(device: Device, group: GroupId, record_id: RecordId) -> Counter[Hash]:
+    """The losers of which a device tells in its log, and how often."""
+    changes = [each for each in device.changes(group) if each.record.id == record_id]
+    return Counter(each.previous.hash for each in changes if each.conflict and each.previous)
