@@ -21,7 +21,7 @@ from peerstack.errors import Reason
 from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import Admitted, Quarantined, Refused, judge_record
 from peerstack.ids import DeviceId, GroupId, UserId
-from peerstack.record import PROFILE_TYPE, SECRET_TYPE, Signed
+from peerstack.record import Signed
 from peerstack.store import Judging, KeptVersion, VersionState, Withdrawal
 
 T = TypeVar("T")
@@ -30,8 +30,6 @@ _LIVE: Final = "live"
 _KEPT: Final = "kept"
 _MOVE_COST: Final = 5
 """Of the versions that a slice judges, it moves no more than one in so many, since that is slow."""
-
-_MET_BY: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 
 
 def queue_changed(turn: Turn) -> bool:
@@ -109,8 +107,7 @@ def _judge_live(turn: Turn, state: GroupState, live: Sequence[Signed]) -> int:
     settle_conflicts(turn, state.group, fallen)
     turn.effects.append(Changed())
     types = {each.type for one in gone for each in (one.record, one.heir) if each is not None}
-    if types & _MET_BY:
-        turn.meet_anew()
+    turn.reserved_changed(state.group, types, by_me=False)
     return len(judged)
 
 

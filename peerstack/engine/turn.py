@@ -16,6 +16,7 @@ from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint, hashed_fingerprint
 from peerstack.record import OWN_GROUP_TYPE, PROFILE_TYPE, SECRET_TYPE, Signed
@@ -34,6 +35,8 @@ class Self:
     ids: IdFactory
     states: StateCache = field(default_factory=dict)
     """Checked against the statements' root at each use, so other processes may write."""
+    pairs: dict[tuple[GroupId, DeviceId], Secret] = field(default_factory=dict, repr=False)
+    """Secrets that this device shares with another one alone, as they were worked out."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
     links: LinkState = field(default_factory=LinkState)

@@ -9,7 +9,7 @@ import pytest
 from peerstack import limits
 from peerstack.engine import Turn, writing
 from peerstack.engine.events import Woke
-from peerstack.engine.writing import secret_of
+from peerstack.engine.kept_secrets import secret_of
 from peerstack.groups.statements import GRANT_TYPE, GrantForm, Role
 from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
