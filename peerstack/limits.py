@@ -100,8 +100,20 @@ AUDIT_ITEMS: Final = 64
 INVITES_MET: Final = 32
 """Invites of one group, the newest, under which newcomers are met."""
 
+SERVERS_LEARNED: Final = 64
+"""Signaling servers of a profile, beyond which none are learned from the user's other devices."""
+
+OLD_SECRETS: Final = 32
+"""Discovery secrets that one group had, the newest, under which its members are still met."""
+
+SECRET_HOLDERS: Final = 1_024
+"""Devices of one group that are remembered to have one of its secrets."""
+
 NEWCOMER_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long an invite that let somebody in stays a meeting place, though it has ended."""
+
+RESTORED_MS: Final = 180 * 24 * 60 * 60 * 1000
+"""How long a recovered device calls the user's others by the secret that its kit brought."""
 
 KIT_BYTES: Final = 4 * 1024 * 1024
 KIT_STATEMENTS: Final = 1_000

@@ -48,6 +48,7 @@ TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
 
 PROFILE_TYPE: Final = "$profile"
 SECRET_TYPE: Final = "$secret"  # noqa: S105 -- the name of a record type
+OWN_GROUP_TYPE: Final = "$data.group"
 _RESERVED_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 DATA_PREFIX: Final = "$data."
 """What the types of further reserved records begin with."""

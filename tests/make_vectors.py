@@ -26,6 +26,7 @@ from peerstack.record import Signed
 from tests.groups.folding import fold
 from tests.people import INVITE_KEY, NOW, T0, Person, person, signer
 from tests.vector_bodies import ULID, Case, accepted, refused
+from tests.vector_linking import linking
 from tests.vector_recovery import phrases, recovery
 from tests.vector_story import Story, some
 
@@ -138,7 +139,7 @@ def _derived_ids() -> Iterator[Vector]:
 
 def fingerprints() -> list[Vector]:
     """What two people compare."""
-    found = (Fingerprint(each.id, each.user.root.public) for each in map(person, ("ana", "ben")))
+    found = (Fingerprint(each.id, each.root.public) for each in map(person, ("ana", "ben")))
     return [
         {"user": each.user, "root": each.root.hex(), "words": each.words, "digits": each.digits}
         for each in found
@@ -428,6 +429,7 @@ def vectors() -> str:
         "verdicts": verdicts(story),
         "phrases": phrases(bytes(32), b"\x7f" * 32, b"\xff" * 32, some("phrase")),
         "recovery": _recovery(),
+        "linking": linking(person("ana"), some("link"), (some("old nonce"), some("new nonce"))),
     }
     return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
 

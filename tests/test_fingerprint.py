@@ -23,7 +23,7 @@ def of(user: UserId, key: PublicKey) -> tuple[str, str]:
 
 
 def rotation(ana: Person) -> tuple[Signer, Signed]:
-    key = Signer(ana.user.recovery)
+    key = Signer(ana.recovery)
     inception = ana.user.statements[0].hash.hex()
     form = Rotation(inception, key.public.hex(), next_key_hash(OTHER_KEY).hex(), [])
     return key, ana.states_as_root(ROTATE_TYPE, T0 + 10, form, root=key)

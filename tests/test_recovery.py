@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peerstack import limits
-from peerstack.errors import InvalidPhrase, InvalidValue, NotAllowed, NotFound
+from peerstack.errors import InvalidPhrase, InvalidValue, NotAllowed, NotFound, Reason
+from peerstack.groups.membership import GroupState
+from peerstack.groups.rules import Admitted, RecordVerdict, Refused, judge_record
 from peerstack.identity import (
     REVOKE_TYPE,
     Device,
@@ -27,7 +29,7 @@ from peerstack.keys import KEY_BYTES, Hash, Secret, Signer
 from peerstack.record import Signed
 from peerstack.testing.ports import SeededEntropy
 from tests.groups.folding import fold
-from tests.people import NOW, T0, person, signer
+from tests.people import NOW, T0, Person, person, signer
 
 ANA = person("ana")
 LAPTOP = ANA.user.device
@@ -325,6 +327,50 @@ def test_the_present_root_key_revokes_what_it_has_certified_again() -> None:
     ended = user.sign_revocation(identity, phone.id, NOW + 9, entropy)
 
     assert read(*user.statements, KNOWN[-1], again, ended).devices[phone.id].end_ms == NOW + 9
+
+
+# --- In a group, with a thief in it. --------------------------------------------------------------
+
+
+FOUNDING = ANA.founds(T0 + 50)
+FAMILY = FOUNDING.group
+
+
+def in_family(*statements: Signed) -> GroupState:
+    device = fold(FAMILY, [FOUNDING, *statements])
+    assert not device.held
+    assert not device.refused
+    return device.state
+
+
+def test_what_a_revoked_copy_signs_afterwards_is_refused_whatever_it_certifies() -> None:
+    user = taken_back(revoke=[LAPTOP])
+    evil = ANA.at_new_device("evil", NOW - 1)
+    state = in_family(*user.statements, evil.user.statements[-1])
+    new = replace(ANA, user=user)
+
+    def verdict(by: Person, modified: int) -> RecordVerdict:
+        return judge_record(state, by.writes(FAMILY, modified), NOW + 60_000)
+
+    assert verdict(ANA, NOW - 1) == Admitted()
+    assert verdict(ANA, NOW + 1) == Refused(Reason.DEVICE_ENDED)
+    for modified in (NOW, NOW + 1):
+        assert verdict(evil, modified) == Refused(Reason.DEVICE_ENDED)
+    assert verdict(PHONE, NOW + 1) == Admitted()
+    assert verdict(new, NOW + 2) == Admitted()
+
+
+def test_nobody_comes_in_by_a_revoked_copy() -> None:
+    """Its statements are admitted, as all are that name what is here, and have no effect."""
+    user = taken_back(revoke=[LAPTOP])
+    invite = ANA.invites(FOUNDING, NOW + 10)
+    puppet = person("puppet")
+    join = puppet.joins(invite, NOW + 20)
+    admit = ANA.admits(FOUNDING, join, NOW + 30)
+
+    state = in_family(*user.statements, invite, *puppet.user.statements, join, admit)
+
+    assert set(state.members()) == {ANA.id}
 
 
 # --- The same statements, the same answer. --------------------------------------------------------

@@ -12,6 +12,7 @@ import hmac
 import json
 from typing import Any
 
+import msgspec
 import nacl.bindings
 import nacl.pwhash.argon2id
 import pytest
@@ -405,6 +406,64 @@ def test_a_record_is_judged_so(vector: Vector) -> None:
     assert verdict_text(verdict) == vector["verdict"]
     assert {user: role.label for user, role in state.members().items()} == ALL["verdicts"][
         "members"
+    ]
+
+
+# --- Linking a device. ----------------------------------------------------------------------------
+
+
+def test_a_link_says_what_the_new_device_needs() -> None:
+    vector = ALL["linking"]["link"]
+    encoded = vector["text"].removeprefix("peerstack:link:")
+    raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+
+    assert hashlib.sha256(raw[:-4]).digest()[:4] == raw[-4:]
+    assert msgspec.msgpack.decode(raw[:-4]) == [
+        1,
+        bytes.fromhex(vector["seed"]),
+        vector["user"],
+        vector["made_ms"],
+        vector["user_name"],
+        vector["servers"],
+    ]
+    topic = hmac.digest(bytes.fromhex(vector["seed"]), Label.LINK_TOPIC.value, "sha256")
+    assert topic.hex() == vector["topic"]
+
+
+def test_digits_are_worked_out_from_both_nonces_and_whom_they_stand_for() -> None:
+    vector = ALL["linking"]
+    topic = bytes.fromhex(vector["link"]["topic"])
+    transcript, old_key, new_key, old_nonce, new_nonce = unhex(
+        vector, "transcript", "old_key", "device_key", "old_nonce", "new_nonce"
+    )
+    name = vector["name"].encode()
+
+    committed = Label.LINK_COMMIT.value + framed([transcript])
+    whom = framed([transcript, old_key, new_key, name, old_nonce, new_nonce])
+    mixed = hmac.digest(topic, Label.LINK_DIGITS.value + whom, "sha256")
+
+    assert hmac.digest(new_nonce, committed, "sha256").hex() == vector["commitment"]
+    number = int.from_bytes(mixed[:8], "big") % 1_000_000
+    assert f"{number:06}" == vector["digits"].replace(" ", "")
+    assert vector["digits"][3] == " "
+
+
+def test_the_messages_of_linking_are_arrays_of_number_and_fields() -> None:
+    vector = ALL["linking"]
+    commitment, old_nonce, new_nonce = unhex(vector, "commitment", "old_nonce", "new_nonce")
+    said = [bytes.fromhex(each["bytes"]) for each in vector["messages"]]
+
+    assert all(each[0] == 0 for each in said)
+    assert [msgspec.msgpack.decode(each[1:]) for each in said] == [
+        [13, commitment, vector["name"]],
+        [14, old_nonce],
+        [15, new_nonce],
+        [16, "refused"],
+        [17, False],
+        [18, b"\1" * 32, b"\2" * 32],
+        [18, None, None],
+        [17, True],
+        [16, "complete"],
     ]
 
 

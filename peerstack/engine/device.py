@@ -18,6 +18,7 @@ from peerstack.engine import (
     judging,
     link_messages,
     linking,
+    own_groups,
     parting,
     records,
     sealing,
@@ -56,7 +57,7 @@ from peerstack.record import Signed
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
-from peerstack.session.replica import Roots, Standing
+from peerstack.session.replica import Roots, SecretKind, Standing
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
 from peerstack.store import Store
@@ -85,6 +86,8 @@ class Engine:
         self._arrivals: dict[Ticket, tuple[Link | None, int, Arrival]] = {}
         self._next_ticket = 0
         self._refresh_at: dict[GroupId, int] = {}
+        self._tell_at: dict[GroupId, int] = {}
+        """When to tell the user's other devices of what was heard of a group."""
         self._due_ms: int | None = None
         self._sweep_at_ms: int | None = None
         self._judge_at_ms: int | None = None
@@ -101,6 +104,7 @@ class Engine:
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
         enrolling.resume(turn)
+        turn.untold_groups.update(row.id for row in turn.tx.groups())
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
         self._go_on_judging(turn)
@@ -146,7 +150,7 @@ class Engine:
 
     def next_wake_ms(self, now: Instant) -> int | None:
         """When (monotonic) to hand in `Woke`, if nothing happens before; None for never."""
-        times = list(self._refresh_at.values())
+        times = [*self._refresh_at.values(), *self._tell_at.values()]
         times.extend(d for peer in self.peers.values() if (d := peer.deadline_ms()) is not None)
         if self._due_ms is not None:
             times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
@@ -255,10 +259,10 @@ class Engine:
                 self._hang_up(turn, link, RemoteError(Reason.TIMEOUT, "the peer fell silent"))
             elif peer.wants_another_turn:
                 peer.pump(self._replica(turn, link))
-        for group in [g for g, at in self._refresh_at.items() if at <= turn.now.mono_ms]:
-            del self._refresh_at[group]
+        for group in _take_due(self._refresh_at, turn.now):
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
+        turn.untold_groups.update(_take_due(self._tell_at, turn.now))
         self._meeting.wake(turn)
         linking.wake(turn)
         self._release_due(turn)
@@ -377,16 +381,16 @@ class Engine:
         """All that a turn's changes bring about, before it is committed."""
         self._seal(turn)
         self._rejudge_changed(turn)
+        link_messages.follow(turn, self.peers)
+        self._meet_anew(turn)
         if judging.queue_changed(turn):
             self._judge_at_ms = turn.now.mono_ms
         for group, origin, items in turn.news:
             self._push(group, origin, items)
+        for group in turn.heard_groups:
+            self._tell_at.setdefault(group, turn.now.mono_ms + own_groups.delay_ms(turn))
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
-        link_messages.follow(turn, self.peers)
-        if turn.secrets_changed:
-            joining.settle_joins(turn)
-            self._meet_anew(turn)
         self._due_ms = turn.tx.next_due_ms() if turn.held_anything else self._due_ms
         for effect in turn.effects:
             if isinstance(effect, Abandon):
@@ -423,9 +427,15 @@ class Engine:
             self._check(turn, None, 0, arrival)
 
     def _meet_anew(self, turn: Turn) -> None:
-        self._meeting.set_secrets(turn)
-        for link, peer in self.peers.items():
-            peer.offer_groups(self._replica(turn, link))
+        """Follow up on groups and secrets, for as long as that brings about anything more."""
+        while turn.secrets_changed or turn.own_groups_changed or turn.untold_groups:
+            turn.secrets_changed = False
+            own_groups.follow(turn)
+            joining.settle_joins(turn)
+            self._rejudge_changed(turn)
+            self._meeting.set_secrets(turn)
+            for link, peer in self.peers.items():
+                peer.offer_groups(self._replica(turn, link))
 
     def _push(self, group: GroupId, origin: DeviceId | None, items: Sequence[Signed]) -> None:
         if len(items) > limits.BATCH_RECORDS:
@@ -464,12 +474,20 @@ class Engine:
         return {**self._meeting.refused, **self._me.refusals}
 
     def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for former members', and those of strangers by an invite."""
+        """The group's channels, but for former members', and those of strangers to it."""
         found = (peer.channels.get(group) for peer in list(self.peers.values()))
         return [
             channel
             for channel in found
             if channel
             and channel.standing is not Standing.PARTED
-            and not (channel.by_invite and channel.is_stranger)
+            and (channel.kind is SecretKind.MEMBER or not channel.is_stranger)
         ]
+
+
+def _take_due(times: dict[GroupId, int], now: Instant) -> list[GroupId]:
+    """The groups whose time has come, which is then over."""
+    due = [group for group, at_ms in times.items() if at_ms <= now.mono_ms]
+    for group in due:
+        del times[group]
+    return due

@@ -14,10 +14,10 @@ import msgspec
 
 from peerstack import limits
 from peerstack.engine.effects import KeepKeys, StatusChanged
+from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.link_state import Ending, Handed, PendingLink
 from peerstack.engine.profile import claim
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import secret_of
 from peerstack.errors import LinkPending, Reason, RemoteError
 from peerstack.identity import User, is_identity_type
 from peerstack.identity.linking import decode_untrusted_device_link
@@ -25,7 +25,7 @@ from peerstack.keys import Secret, Signer
 from peerstack.session import wire
 from peerstack.session.linking import NewSide, Parties
 from peerstack.session.peer import Peer
-from peerstack.session.replica import SharedSecret
+from peerstack.session.replica import SecretKind, SharedSecret
 from peerstack.signaling.rendezvous import Link
 
 _PENDING: Final = "being linked"
@@ -197,7 +197,11 @@ def _commit(turn: Turn, pending: PendingLink, peers: Mapping[Link, Peer]) -> Non
     shared = _shared(turn, pending)
     for connection, peer in peers.items():
         who = peer.authenticated
-        if who is None or connection in pending.sides or shared not in peer.common:
+        if (
+            who is None
+            or connection in pending.sides
+            or shared.secret not in peer.common(shared.group)
+        ):
             continue
         mine = turn.me.user.device_key.public
         parties = Parties(shared.secret, who.transcript, who.key, mine, pending.name)
@@ -241,4 +245,4 @@ def meeting_secrets(turn: Turn) -> Iterator[SharedSecret]:
 
 
 def _shared(turn: Turn, pending: PendingLink) -> SharedSecret:
-    return SharedSecret(turn.me.user.id, pending.link.topic, by_invite=True)
+    return SharedSecret(turn.me.user.id, pending.link.topic, SecretKind.INVITE)

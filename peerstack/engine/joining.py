@@ -7,18 +7,19 @@ member's device can let a newcomer in; an admin's only, where the invite makes a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta
 
 from peerstack import limits
+from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.parting import forget_leave
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
+    check_not_revoked,
     name_of,
-    secret_of,
     sign_statement,
     stamp_for_statement,
 )
@@ -119,11 +120,12 @@ def join(turn: Turn, link_text: str) -> tuple[GroupId, bool]:
 
 def _sign_join(turn: Turn, link: InviteLink) -> Signed:
     """The newcomer's consent, stamped by the invite and not by a clock that may be wrong."""
+    check_not_revoked(turn)
     user = turn.me.user
     device = turn.state(user.id).device(user.id, user.device)
     assert device is not None
-    left_ms = turn.state(link.group).effect.left.get(user.id, -1)
-    stamp = max(link.made_ms, device.since_ms, left_ms) + 1
+    ended_ms = turn.state(link.group).ended_ms(user.id) or 0
+    stamp = max(link.made_ms, device.since_ms, ended_ms) + 1
     payload = invite_proof_payload(link.invite_hash, link.group, user.id, user.device, stamp)
     proof = invite_signer(Secret(link.seed)).sign(Label.INVITE, payload)
     form = Join(invite=link.invite.hex(), proof=proof.hex())
@@ -180,17 +182,30 @@ def _is_over(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
     return old and _is_inside(turn, group)
 
 
-def meeting_invites(turn: Turn, state: GroupState) -> Iterator[tuple[int, Invite]]:
-    """The invites under which newcomers are to be met, by this device's clock, and when made.
+class MeetingInvite(NamedTuple):
+    """An invite by which newcomers are to be met."""
 
-    Those that may still let somebody in; and those that did a while ago, since who came by them may
-    not have the group's own secret yet.
+    has_ended: bool
+    age_ms: int
+    topic: Secret
+
+
+def meeting_invites(turn: Turn, state: GroupState) -> Iterator[MeetingInvite]:
+    """The invites under which newcomers are to be met, by this device's clock.
+
+    Those that may still let somebody in; and those that ended a while ago: who came by them may not
+    have the group's own secret yet, and who comes too late is to be told.
     """
     for signed, form in state.invites():
-        latest_ms = state.latest_use_ms(signed.hash)
-        recent = latest_ms is not None and turn.now.wall_ms - latest_ms < limits.NEWCOMER_MS
-        if recent or _ended(turn, state, signed.hash, form) is None:
-            yield signed.modified, form
+        has_ended = _ended(turn, state, signed.hash, form) is not None
+        ends = [
+            state.latest_use_ms(signed.hash) or 0,
+            state.invite_closed_ms(signed.hash) or 0,
+            0 if form.expires is UNSET else form.expires,
+        ]
+        if not has_ended or turn.now.wall_ms - max(ends) < limits.NEWCOMER_MS:
+            topic = Secret(bytes.fromhex(form.topic))
+            yield MeetingInvite(has_ended, turn.now.wall_ms - signed.modified, topic)
 
 
 def _ended(turn: Turn, state: GroupState, invite_hash: Hash, form: Invite) -> Reason | None:

@@ -27,7 +27,7 @@ from peerstack.session import wire
 from peerstack.session.handshake import Authenticated
 from peerstack.session.linking import OldSide, Parties
 from peerstack.session.peer import Peer
-from peerstack.session.replica import SharedSecret
+from peerstack.session.replica import SecretKind, SharedSecret
 from peerstack.signaling.rendezvous import Link
 
 _OWED: Final = "linked devices"
@@ -133,13 +133,14 @@ def commit_untrusted(turn: Turn, connection: Link, peer: Peer, said: wire.LinkCo
     Raises `RemoteError`.
     """
     state, who = turn.me.links, _proven(peer)
-    if not any(each.group == turn.me.user.id and each.by_invite for each in peer.common):
+    common = peer.common(turn.me.user.id)
+    if SecretKind.INVITE not in common.values():
         raise RemoteError(Reason.UNEXPECTED, "no link in common")
     if _is_own(turn, who):
         # Certified on a connection before this one: it will learn of it.
         return
     opened = state.open
-    if opened is None or opened.ending is not None or _shared(turn, opened) not in peer.common:
+    if opened is None or opened.ending is not None or opened.link.topic not in common:
         state.outbox.append((connection, wire.LinkEnded(_ENDED)))
         return
     if connection in opened.tried:
@@ -281,7 +282,7 @@ def meeting_secrets(turn: Turn) -> Iterator[SharedSecret]:
     for device, still in waiting.items():
         if still.until_ms > turn.now.wall_ms and _is_active(turn, device):
             topic = Secret(bytes.fromhex(still.topic))
-            yield SharedSecret(turn.me.user.id, topic, by_invite=True)
+            yield SharedSecret(turn.me.user.id, topic, SecretKind.INVITE)
 
 
 def owed(turn: Turn) -> dict[DeviceId, Owed]:
@@ -295,7 +296,7 @@ def _store_owed(turn: Turn, still_owed: dict[DeviceId, Owed]) -> None:
 
 
 def _shared(turn: Turn, opened: OpenLink) -> SharedSecret:
-    return SharedSecret(turn.me.user.id, opened.link.topic, by_invite=True)
+    return SharedSecret(turn.me.user.id, opened.link.topic, SecretKind.INVITE)
 
 
 def _own_identity(turn: Turn) -> Identity:

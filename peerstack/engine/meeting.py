@@ -18,11 +18,13 @@ from peerstack.engine.events import (
 )
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
+from peerstack.engine.whereabouts import restored_secret
 from peerstack.errors import Reason, RemoteError
 from peerstack.identity import User
 from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.session.handshake import Authenticated
+from peerstack.session.replica import SecretKind
 from peerstack.signaling.rendezvous import Link, MakeAnswer, MakeOffer, Me, Peer, Place, Rendezvous
 
 
@@ -46,13 +48,23 @@ class Meeting:
 
     def set_secrets(self, turn: Turn) -> None:
         """Meet by the secrets that the groups have now."""
-        by_place: dict[Place, list[Secret]] = {}
-        for shared in shared_secrets(turn):
-            # An invite's is a place of its own, where members announce themselves too: a newcomer
-            # who has been waiting there would not hear of them otherwise.
-            place = (shared.group, shared.secret) if shared.by_invite else shared.group
-            by_place.setdefault(place, []).append(shared.secret)
-        self._then(turn, self._rendezvous.set_secrets(by_place, turn.now.mono_ms))
+        current: dict[Place, Secret] = {}
+        old: dict[Place, list[Secret]] = {}
+        restored = restored_secret(turn)
+        for group, secret, kind in shared_secrets(turn):
+            match kind:
+                case SecretKind.MEMBER:
+                    current[group] = secret
+                case SecretKind.INVITE:
+                    # A place of its own, where members announce themselves too: a newcomer who has
+                    # been waiting there would not hear of them otherwise.
+                    current[group, secret] = secret
+                case SecretKind.OLD if secret == restored:
+                    # The others may be where nobody else looks for them any more.
+                    current[group, secret] = secret
+                case SecretKind.OLD | SecretKind.ENDED_INVITE:
+                    old.setdefault(group, []).append(secret)
+        self._then(turn, self._rendezvous.set_secrets(current, old, turn.now.mono_ms))
 
     def wake(self, turn: Turn) -> None:
         """Do what is due."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from peerstack.engine.effects import Changed
+from peerstack.engine.kept_secrets import remember_versions
 from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
 from peerstack.record import SECRET_TYPE, Signed, had_seen, unseen_losers
@@ -37,8 +38,11 @@ def merge(
         turn.tx.apply(changes, turn.now.wall_ms)
         turn.records_changed(group)
         turn.effects.append(Changed())
-    if any(change.record.type == SECRET_TYPE for change in changes):
-        turn.meet_anew()
+    secrets = [each for each in candidates if each.type == SECRET_TYPE]
+    if secrets:
+        remember_versions(turn, group, secrets)
+    types = {change.record.type for change in changes}
+    turn.reserved_changed(group, types, by_me=origin is None)
     if losers:
         turn.news.append((group, None, losers))
     _keep_losers(turn, group, rest, origin)

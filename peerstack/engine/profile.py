@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.turn import Turn
 from peerstack.engine.whereabouts import restore
-from peerstack.engine.writing import secret_of, write_new_secret
+from peerstack.engine.writing import write_new_secret
 from peerstack.errors import LinkPending, StoreDamaged
 from peerstack.identity import Whereabouts
 
@@ -70,4 +71,5 @@ def add_servers(turn: Turn, urls: list[str]) -> list[str]:
     fresh = [url for url in dict.fromkeys(urls) if url not in known]
     if fresh:
         turn.tx.profile_set(_SERVERS, known + fresh)
+        turn.untold_groups.update(row.id for row in turn.tx.groups())
     return known + fresh

@@ -37,19 +37,19 @@ class Keeping:
 
     user: UserId
     device: DeviceId
-    unconfirmed: bool
+    unconfirmed: bool = False
     """Whether the recovery seed is still on this device."""
-    replaced: bool
+    replaced: bool = False
     """Whether a recovery has replaced the root key that this device has."""
-    uncounted: bool
-    """Whether this device itself is none of those that count."""
-    unkept: Sequence[Device]
+    uncounted: bool = False
+    """Whether this device itself is one that no recovery kept."""
+    unkept: Sequence[Device] = ()
     """Devices that an earlier root key certified, and no recovery kept."""
-    restored: Sequence[Device]
+    restored: Sequence[Device] = ()
     """Devices that count although an earlier root key revoked them."""
-    needs_kit: bool
+    needs_kit: bool = False
     """Whether the phrase was confirmed here and no kit written: alone, it leads nowhere."""
-    kit_lacks: Sequence[str]
+    kit_lacks: Sequence[str] = ()
     """The names of groups and devices that the last kit written here does not know."""
 
 
@@ -158,7 +158,11 @@ def forget_seed(me: Self) -> None:
 
 def keeping(turn: Turn) -> Keeping:
     """How well this user's keys are kept."""
-    user, identity = turn.me.user, own_identity(turn)
+    user = turn.me.user
+    identity = turn.state(user.id).identities.get(user.id)
+    if identity is None:
+        # A device that is being linked knows nobody yet, and keeps nothing.
+        return Keeping(user.id, user.device)
     kit = turn.tx.profile_get(_KIT)
     revoked = {each.device for each in identity.revocations.values()}
     return Keeping(
@@ -166,7 +170,7 @@ def keeping(turn: Turn) -> Keeping:
         user.device,
         user.recovery is not None,
         user.root is not None and user.root.public != identity.root and not identity.forked,
-        user.device not in identity.devices,
+        user.device in identity.certified.keys() - identity.devices.keys(),
         [] if identity.forked else _missing(identity),
         [d for d in identity.devices.values() if d.id in revoked and d.end_ms is None],
         kit is None and turn.tx.profile_get(_CONFIRMED) is not None,

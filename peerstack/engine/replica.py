@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from peerstack import limits
 from peerstack.engine.joining import pending_joins
+from peerstack.engine.kept_secrets import note_holder
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
 from peerstack.groups.membership import Membership
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
-from peerstack.keys import Hash
+from peerstack.keys import Hash, Secret
 from peerstack.reconcile import Fingerprint, Item, MemorySet, OrderedSet, Span
 from peerstack.reconcile.memory import hashed
 from peerstack.record import Signed, decode_untrusted
@@ -51,6 +52,10 @@ class TurnReplica:
         if active and state.role(user) is not None:
             return Standing.MEMBER
         return Standing.PARTED if state.was_let_in(user) or not active else Standing.UNKNOWN
+
+    def holds(self, group: GroupId, device: DeviceId, secrets: Collection[Secret]) -> None:
+        """See `Replica`."""
+        note_holder(self._turn, group, device, secrets)
 
     def roots(self, group: GroupId) -> Roots:
         """See `Replica`."""
@@ -133,7 +138,8 @@ class TurnReplica:
         if state.role(me.id) is None and pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
             return [*self._turn.tx.identities([me.id]), join]
-        left = state.membership(me.id) is Membership.LEFT
+        # Those whom this device had let in are to know that they are in no more either.
+        left = state.membership(me.id) in (Membership.LEFT, Membership.REMOVED)
         return self._introduced_by(state.parting(me.id) if left else state.vouching(me.id), me.id)
 
     def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:

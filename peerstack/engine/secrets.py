@@ -2,64 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from peerstack import limits
 from peerstack.engine.joining import meeting_invites, pending_joins
+from peerstack.engine.kept_secrets import secrets_of
 from peerstack.engine.link_messages import meeting_secrets
 from peerstack.engine.parting import removed_lately, untold
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import secret_of
+from peerstack.engine.whereabouts import restored_secret
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
-from peerstack.groups.membership import GroupState
+from peerstack.groups.membership import GroupState, Membership
+from peerstack.ids import GroupId
 from peerstack.keys import Secret
-from peerstack.session.replica import SharedSecret
+from peerstack.session.replica import SecretKind, SharedSecret
 
 
 def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     """All by which a peer may recognise a group of this device, or see a newcomer in it.
 
     Those of devices that are being linked first, since somebody is waiting; then the members', the
-    user's own group's before all; then those of invites.
+    user's own group's before all; then those of invites; then those that groups had before, the
+    newest of each group first.
     """
     if turn.is_revoked:
         # Nobody has anything for this device any more.
         return ()
     if turn.secrets is None:
+        kept = {group: secrets_of(turn, group) for group in _looked_for(turn)}
         found = [
             *meeting_secrets(turn),
-            *_of_groups(turn),
+            *_present(kept),
+            *_restored(turn),
             *_of_pending_joins(turn),
             *_of_invites(turn),
+            *_old(kept),
         ]
         turn.secrets = list(dict.fromkeys(found))
     return turn.secrets
 
 
-def _own_states(turn: Turn) -> Iterator[GroupState]:
+def _groups(turn: Turn) -> Iterator[GroupState]:
     for row in sorted(turn.tx.groups(), key=lambda row: (row.id != turn.me.user.id, row.id)):
-        state = turn.state(row.id)
-        if state.role(turn.me.user.id) is not None:
-            yield state
+        yield turn.state(row.id)
 
 
-def _of_groups(turn: Turn) -> Iterator[SharedSecret]:
-    own = [state.group for state in _own_states(turn)]
-    for group in [*own, *untold(turn), *removed_lately(turn)]:
-        secret = secret_of(turn, group)
+def _looked_for(turn: Turn) -> Iterator[GroupId]:
+    """The groups that the user is in, as far as is known; and those where there is more to say."""
+    others = {*untold(turn), *removed_lately(turn)}
+    for state in _groups(turn):
+        membership = state.membership(turn.me.user.id)
+        if membership in (Membership.MEMBER, Membership.NONE) or state.group in others:
+            yield state.group
+
+
+_Kept = Mapping[GroupId, tuple[Secret | None, Sequence[Secret]]]
+
+
+def _present(kept: _Kept) -> Iterator[SharedSecret]:
+    for group, (secret, _) in kept.items():
         if secret is not None:
-            yield SharedSecret(group, secret, by_invite=False)
+            yield SharedSecret(group, secret, SecretKind.MEMBER)
+
+
+def _old(kept: _Kept) -> Iterator[SharedSecret]:
+    by_group = (
+        [SharedSecret(group, each, SecretKind.OLD) for each in old]
+        for group, (_, old) in kept.items()
+    )
+    for row in zip_longest(*by_group):
+        yield from filter(None, row)
+
+
+def _restored(turn: Turn) -> Iterator[SharedSecret]:
+    secret = restored_secret(turn)
+    if secret is not None:
+        yield SharedSecret(turn.me.user.id, secret, SecretKind.OLD)
 
 
 def _of_invites(turn: Turn) -> Iterator[SharedSecret]:
     # Bounded, so that no admin's invites crowd out other groups.
-    for state in _own_states(turn):
-        newest = sorted(meeting_invites(turn, state), key=lambda each: each[0], reverse=True)
-        for _, form in newest[: limits.INVITES_MET]:
-            yield SharedSecret(state.group, Secret(bytes.fromhex(form.topic)), by_invite=True)
+    for state in _groups(turn):
+        if state.role(turn.me.user.id) is None:
+            continue
+        open_and_newest_first = sorted(meeting_invites(turn, state))
+        for has_ended, _, topic in open_and_newest_first[: limits.INVITES_MET]:
+            kind = SecretKind.ENDED_INVITE if has_ended else SecretKind.INVITE
+            yield SharedSecret(state.group, topic, kind)
 
 
 def _of_pending_joins(turn: Turn) -> Iterator[SharedSecret]:
     for group, pending in pending_joins(turn).items():
         topic = invite_topic(Secret(decode_untrusted_link(pending.link).seed))
-        yield SharedSecret(group, topic, by_invite=True)
+        yield SharedSecret(group, topic, SecretKind.INVITE)

@@ -6,7 +6,7 @@ Nothing that it caches outlives it, but for group states, which are checked agai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,7 +18,7 @@ from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
 from peerstack.ports import Entropy, Instant
 from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint, hashed_fingerprint
-from peerstack.record import Signed
+from peerstack.record import OWN_GROUP_TYPE, PROFILE_TYPE, SECRET_TYPE, Signed
 from peerstack.session.replica import Roots, SharedSecret
 from peerstack.store import GroupRow, Transaction
 
@@ -58,6 +58,12 @@ class Turn:
         """What `secrets.shared_secrets` found, until it changes."""
         self.secrets_changed = False
         """Whether devices meet by other secrets now."""
+        self.untold_groups: set[GroupId] = set()
+        """Groups of which the user's other devices may have to be told something."""
+        self.heard_groups: set[GroupId] = set()
+        """The same, of what came from elsewhere, so that other devices may tell of it as well."""
+        self.own_groups_changed = False
+        """Whether other devices of the user told of groups."""
         self.held_anything = False
         """Whether a record was held until a time comes."""
         self._rows: dict[GroupId, GroupRow | None] = {}
@@ -145,12 +151,25 @@ class Turn:
         """Statements of a group were added."""
         self._rows.pop(group, None)
         self.changed_statements.add(group)
+        self.heard_groups.add(group)
         self.meet_anew()
 
     def identities_changed(self, group: GroupId) -> None:
         """Statements that say who somebody in a group is were added, under another group."""
         self.statements_changed(group)
         self.waiting_statements.add(group)
+
+    def reserved_changed(self, group: GroupId, types: Collection[str], *, by_me: bool) -> None:
+        """Other versions than before are live of records of these types, some maybe reserved.
+
+        `by_me`: this device has just written them.
+        """
+        if SECRET_TYPE in types:
+            self.meet_anew()
+        if SECRET_TYPE in types or PROFILE_TYPE in types:
+            (self.untold_groups if by_me else self.heard_groups).add(group)
+        if OWN_GROUP_TYPE in types and group == self.me.user.id:
+            self.own_groups_changed = True
 
     def records_changed(self, group: GroupId) -> None:
         """Records of a group were added or replaced."""

@@ -5,23 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 from peerstack import limits
+from peerstack.engine.kept_secrets import remember, secret_of
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import name_of, secret_of, write_data
+from peerstack.engine.writing import name_of, write_data
 from peerstack.groups.membership import Membership
 from peerstack.identity import KnownGroup, Whereabouts
 from peerstack.ids import GroupId
 from peerstack.keys import KEY_BYTES, Secret
-from peerstack.record import JsonObject, Signed
-
-GROUP_DATA_TYPE: Final = "$data.group"
-"""What a user's devices tell each other of a group: how it is found."""
+from peerstack.record import OWN_GROUP_TYPE, JsonObject, Signed
 
 _RESTORED: Final = "restored secret"
+_SERVERS: Final = 8
+"""What a record that tells of a group names at the most."""
 
 
 def known_groups(turn: Turn) -> dict[GroupId, KnownGroup]:
     """The groups to be in again: those that this device is in, and those that it looks for."""
-    told = turn.tx.find(turn.me.user.id, GROUP_DATA_TYPE)
+    told = turn.tx.find(turn.me.user.id, OWN_GROUP_TYPE)
     groups = {each.group: each for signed in told if (each := _known_group(signed)) is not None}
     for row in turn.tx.groups():
         membership = turn.state(row.id).membership(turn.me.user.id)
@@ -55,24 +55,28 @@ def restore(turn: Turn, whereabouts: Whereabouts) -> None:
     """
     for known in whereabouts.groups:
         if known.group == turn.me.user.id:
-            turn.tx.profile_set(
-                _RESTORED, {"secret": known.secret.hex(), "since": turn.now.wall_ms}
-            )
+            remember(turn, known.group, [Secret(known.secret)])
+            since = {"secret": known.secret.hex(), "since": turn.now.wall_ms}
+            turn.tx.profile_set(_RESTORED, since)
         else:
-            write_data(turn, GROUP_DATA_TYPE, known.id, _group_data(known, whereabouts))
+            write_data(turn, OWN_GROUP_TYPE, known.id, _group_data(known, whereabouts))
 
 
 def _group_data(known: KnownGroup, whereabouts: Whereabouts) -> JsonObject:
     return {
         "secret": known.secret.hex(),
         "name": known.name,
-        "servers": list(whereabouts.servers),
+        "servers": list(whereabouts.servers[-_SERVERS:]),
     }
 
 
 def restored_secret(turn: Turn) -> Secret | None:
-    """The secret of the personal group that a kit brought, while others are to be met by it."""
+    """The personal group's secret that a kit brought, while other devices are called by it.
+
+    For longer than until all those that are known have the present one: some that the kit does not
+    know may have no other.
+    """
     stored = turn.tx.profile_get(_RESTORED)
-    if stored is None or turn.now.wall_ms - stored["since"] > limits.NEWCOMER_MS:
+    if stored is None or turn.now.wall_ms - stored["since"] > limits.RESTORED_MS:
         return None
     return Secret(bytes.fromhex(stored["secret"]))

@@ -16,7 +16,7 @@ from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import role_needed
 from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
 from peerstack.ids import GroupId, RecordId, as_group
-from peerstack.keys import KEY_BYTES, Label, Secret, derive_id
+from peerstack.keys import KEY_BYTES, Label, derive_id
 from peerstack.record import (
     DATA_PREFIX,
     PROFILE_TYPE,
@@ -84,6 +84,7 @@ def create_group(turn: Turn, name: str) -> GroupId:
     """Found a group with this user as its admin. Raises `InvalidValue` for a bad name."""
     if not 1 <= len(name) <= limits.NAME_CHARS:
         raise InvalidValue(f"a group's name has 1 to {limits.NAME_CHARS} characters")
+    check_not_revoked(turn)
     nonce = turn.me.entropy.draw(_NONCE_BYTES)
     stamp = turn.now.wall_ms
     identity = turn.state(turn.me.user.id)
@@ -124,17 +125,6 @@ def data_id(type_name: str, subject: str) -> RecordId:
     return RecordId(f"{subject}:{type_name.removeprefix(DATA_PREFIX)}")
 
 
-def secret_of(turn: Turn, group: GroupId) -> Secret | None:
-    """The discovery secret of a group, where its record is here and well formed."""
-    live = turn.tx.get(group, _reserved_id(group, SECRET_TYPE))
-    secret = live.value.get("secret") if live else None
-    try:
-        decoded = bytes.fromhex(secret) if isinstance(secret, str) else b""
-    except ValueError:
-        return None
-    return Secret(decoded) if len(decoded) == KEY_BYTES else None
-
-
 def secret_since_ms(turn: Turn, group: GroupId) -> int:
     """When the group's present discovery secret was written (Unix milliseconds); -1 without one."""
     head = turn.tx.live_heads(group, [_reserved_id(group, SECRET_TYPE)])
@@ -157,7 +147,7 @@ def sign_statement(
     statement_id: str | None = None,
 ) -> Signed:
     """A statement by this device, signed. Raises `NotAllowed` where the device was revoked."""
-    _check_not_revoked(turn)
+    check_not_revoked(turn)
     user = turn.me.user
     body = Body(
         id=statement_id or _new_id(turn),
@@ -175,6 +165,7 @@ def add_own_statements(turn: Turn, group: GroupId, statements: Sequence[Signed])
     """Store statements that this device made and knows to stand."""
     turn.tx.add_statements(statements)
     turn.statements_changed(group)
+    turn.untold_groups.add(group)
 
 
 def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
@@ -187,7 +178,7 @@ def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
 
 def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     """Sign, stamp and store drafts of which no two have one id."""
-    _check_not_revoked(turn)
+    check_not_revoked(turn)
     state = turn.own_state(group)
     heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
     rights = {kind: _right_since(turn, state, kind) for kind in {draft.type for draft in drafts}}
@@ -203,7 +194,8 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     return [Record.of(each) for each in signed]
 
 
-def _check_not_revoked(turn: Turn) -> None:
+def check_not_revoked(turn: Turn) -> None:
+    """Raise `NotAllowed` where nobody accepts what this device signs."""
     if turn.is_revoked:
         raise NotAllowed(
             "this device was revoked, by another device of yours or by a recovery: nobody accepts "

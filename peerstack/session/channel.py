@@ -19,7 +19,7 @@ from peerstack.reconcile import Gap as FoundGap
 from peerstack.reconcile import Item, Reconciler, Span, Step, hashed_fingerprint
 from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
-from peerstack.session.replica import Replica, Roots, Standing
+from peerstack.session.replica import Replica, Roots, SecretKind, Standing
 from peerstack.session.wire import (
     Compared,
     Gap,
@@ -64,8 +64,8 @@ class Channel:
         """`mine`: the channel's number in what this device sends. `leads`: it dialled."""
         self.group: Final = group
         self.mine: Final = mine
-        self.by_invite = True
-        """Whether only an invite's secret is shared with the peer (so far)."""
+        self.kind = SecretKind.INVITE
+        """What the secrets that are shared with the peer say of it (so far), at best."""
         self.standing = Standing.UNKNOWN
         self.outbox: list[Message] = []
         self.introduction: Sequence[Signed] = ()
@@ -95,6 +95,7 @@ class Channel:
         self._awaits_close = False
         self._doubted = False
         self._introduced: set[Hash] = set()
+        self._was_doubted = False
         self._sampled: Roots | None = None
         self._audited = False
         self._claimed: bytes | None = None
@@ -152,6 +153,9 @@ class Channel:
             self._consider(replica)
         if standing is Standing.HOST:
             self._introduce(replica)
+        elif before is Standing.HOST and self._was_doubted:
+            # What it was shown then could not say why we are a member: that came only now.
+            self._introduce(replica)
         if standing is Standing.PARTED and before is not standing:
             self.parts = True
 
@@ -175,7 +179,8 @@ class Channel:
         self._consider(replica)
 
     def doubted(self, replica: Replica) -> None:
-        """The peer does not know us as a member: show why we are."""
+        """The peer does not know us as a member: show why we are, as far as we know it."""
+        self._was_doubted = True
         self._introduce(replica)
 
     def compared(self) -> None:
@@ -244,8 +249,8 @@ class Channel:
             raise RemoteError(Reason.NOT_MEMBER, f"{kind.name.lower()} from who is no member")
 
     def _doubt(self) -> None:
-        # Who comes by invite introduces itself without being asked.
-        if not self._doubted and not self.by_invite:
+        # Who comes by invite and knows that it is no member introduces itself without being asked.
+        if not self._doubted:
             self._doubted = True
             self.outbox.append(Unproven(self.mine))
 

@@ -7,17 +7,18 @@ Anything that a peer may not say raises `RemoteError`, and the connection ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.ids import DeviceId, GroupId
+from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed, decode_untrusted
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
-from peerstack.session.replica import Replica, SharedSecret, Standing
+from peerstack.session.replica import Replica, SecretKind, Standing
 from peerstack.session.serving import Serving, batches_of
 from peerstack.session.wire import (
     Ack,
@@ -62,8 +63,6 @@ class Peer:
     ) -> None:
         self.authenticated: Authenticated | None = None
         self.channels: dict[GroupId, Channel] = {}
-        self.common: set[SharedSecret] = set()
-        """The secrets by which both sides have named a group on this connection."""
         self.received_bytes = 0
         self.sent_bytes = 0
         self.sent_messages = 0
@@ -74,7 +73,12 @@ class Peer:
         self._out: list[bytes] = []
         self._refused_joins: list[tuple[GroupId, str]] = []
         self._link_messages: list[LinkMessage] = []
-        self._secrets: list[SharedSecret] = []
+        self._secrets: dict[tuple[GroupId, Secret], SecretKind] = {}
+        """What the peer was told the blinded names of, in this order."""
+        self._common: dict[GroupId, set[Secret]] = {}
+        """What both sides have named."""
+        self._noted: dict[GroupId, set[Secret]] = {}
+        """What of it was noted: once, since the peer may let go of a secret that it has named."""
         self._their_tags: list[bytes] = []
         self._by_theirs: dict[int, Channel] = {}
         self._servings: deque[Serving] = deque()
@@ -133,12 +137,17 @@ class Peer:
         """Tell the peer, blinded, of the groups (and secrets) that it has not been told of yet."""
         if self.authenticated is None:
             return
-        known = set(self._secrets)
+        now: dict[tuple[GroupId, Secret], SecretKind] = {}
+        for group, secret, kind in replica.secrets():
+            now[group, secret] = min(kind, now.get((group, secret), kind))
         room = limits.GROUP_TAGS - len(self._secrets)
-        fresh = [secret for secret in replica.secrets() if secret not in known][:room]
+        fresh = [named for named in now if named not in self._secrets][:room]
         if fresh or not self._secrets:
-            self._secrets.extend(fresh)
-            self._say(Groups(tuple(self._tag(each, self._me.device) for each in fresh)))
+            self._say(Groups(tuple(self._tag(*each, self._me.device) for each in fresh)))
+        # A secret that the group has no more was one that it had; an invite's stays an invite's.
+        kept = {each: now.get(each, max(k, SecretKind.OLD)) for each, k in self._secrets.items()}
+        if fresh or kept != self._secrets:
+            self._secrets = kept | {named: now[named] for named in fresh}
             self._match(replica)
             self.pump(replica)
 
@@ -204,9 +213,12 @@ class Peer:
 
     @property
     def has_parted(self) -> bool:
-        """Whether the peer was in groups of this device, and is in none of them any more."""
-        channels = self.channels.values()
-        return bool(channels) and all(each.standing is Standing.PARTED for each in channels)
+        """Whether the peer is in none of our groups any more, and does not ask to be."""
+        return bool(self.channels) and all(
+            channel.standing is Standing.PARTED
+            and max(self.common(group).values()) < SecretKind.INVITE
+            for group, channel in self.channels.items()
+        )
 
     def deadline_ms(self) -> int | None:
         """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""
@@ -232,10 +244,13 @@ class Peer:
 
     # --- Recognising common groups. -------------------------------------------------------------
 
-    def _tag(self, shared: SharedSecret, sender: DeviceId) -> bytes:
+    def common(self, group: GroupId) -> Mapping[Secret, SecretKind]:
+        """The secrets of a group that both sides have named."""
+        return {each: self._secrets[group, each] for each in self._common.get(group, ())}
+
+    def _tag(self, group: GroupId, secret: Secret, sender: DeviceId) -> bytes:
         assert self.authenticated is not None
-        transcript = self.authenticated.transcript
-        return group_tag(shared.secret, transcript, shared.group, sender)
+        return group_tag(secret, self.authenticated.transcript, group, sender)
 
     def _match(self, replica: Replica) -> None:
         """Open a channel for each group that both sides named."""
@@ -244,30 +259,42 @@ class Peer:
         for place, tag in enumerate(self._their_tags):
             # Whoever says one twice means the first.
             places.setdefault(tag, place)
-        for mine, shared in enumerate(self._secrets):
-            theirs = places.get(self._tag(shared, self.authenticated.device))
+        opened: dict[GroupId, Channel] = {}
+        for mine, (group, secret) in enumerate(self._secrets):
+            theirs = places.get(self._tag(group, secret, self.authenticated.device))
             if theirs is None:
                 continue
-            self.common.add(shared)
+            self._common.setdefault(group, set()).add(secret)
             if theirs not in self._by_theirs:
-                self._by_theirs[theirs] = self._open(shared, mine, replica)
+                self._by_theirs[theirs] = opened[group] = self._channel(group, mine)
+        for group, channel in self.channels.items():
+            channel.kind = min(self._secrets[group, each] for each in self._common[group])
+            if group in opened:
+                self._judge(channel, replica)
 
-    def _open(self, shared: SharedSecret, mine: int, replica: Replica) -> Channel:
+    def _channel(self, group: GroupId, mine: int) -> Channel:
         assert self.authenticated is not None
-        channel = self.channels.get(shared.group)
-        if channel is None:
+        if group not in self.channels:
             salt = self.authenticated.transcript
-            channel = Channel(shared.group, mine, salt=salt, leads=self._leads)
-            self.channels[shared.group] = channel
-        # A member's secret says more than an invite.
-        channel.by_invite = channel.by_invite and shared.by_invite
-        self._judge(channel, replica)
-        return channel
+            self.channels[group] = Channel(group, mine, salt=salt, leads=self._leads)
+        return self.channels[group]
 
     def _judge(self, channel: Channel, replica: Replica) -> None:
         assert self.authenticated is not None
         peer = self.authenticated
-        channel.judged(replica.standing(channel.group, peer.user, peer.device, peer.key), replica)
+        standing = replica.standing(channel.group, peer.user, peer.device, peer.key)
+        if standing is Standing.MEMBER:
+            self._note(channel.group, replica)
+        channel.judged(standing, replica)
+
+    def _note(self, group: GroupId, replica: Replica) -> None:
+        """The peer is a member, and has the secrets that it named."""
+        assert self.authenticated is not None
+        noted = self._noted.setdefault(group, set())
+        fresh = self._common[group] - noted
+        if fresh:
+            noted |= fresh
+            replica.holds(group, self.authenticated.device, fresh)
 
     # --- What the peer says. --------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from peerstack.errors import Reason
@@ -27,13 +27,25 @@ class Standing(enum.Enum):
     """The peer left or was removed, or its device was revoked: it gets the statements of that."""
 
 
+class SecretKind(enum.IntEnum):
+    """What it says of somebody to hold a secret of a group; the lower, the more."""
+
+    MEMBER = 1
+    """The secret that the group has now."""
+    OLD = 2
+    """One that it had before: whoever holds no other was a member once, and may be still."""
+    INVITE = 3
+    """An invite's: it shows no membership, only that one was invited."""
+    ENDED_INVITE = 4
+    """One that lets nobody in any more: like an old one, others are heard by it and no more."""
+
+
 class SharedSecret(NamedTuple):
     """What two devices must both hold to recognise a group in each other."""
 
     group: GroupId
     secret: Secret
-    by_invite: bool
-    """Whether it comes from an invite, and so shows no membership, only that one was invited."""
+    kind: SecretKind
 
 
 class Roots(NamedTuple):
@@ -60,6 +72,10 @@ class Replica(Protocol):
 
     def standing(self, group: GroupId, user: UserId, device: DeviceId, key: bytes) -> Standing:
         """What the group's statements say of the device at the other end."""
+        ...
+
+    def holds(self, group: GroupId, device: DeviceId, secrets: Collection[Secret]) -> None:
+        """Note that a device, proven to be a member's, has these of the group's secrets."""
         ...
 
     def roots(self, group: GroupId) -> Roots:

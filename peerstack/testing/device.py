@@ -26,7 +26,7 @@ from peerstack.engine.link_state import Ending, OpenLink
 from peerstack.engine.profile import introduce
 from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role, RoleName
-from peerstack.identity import User
+from peerstack.identity import User, Whereabouts
 from peerstack.identity.linking import decode_untrusted_device_link, linked_user
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Check, Signer
@@ -101,6 +101,8 @@ class Device:
         skew_ms: int,
         indexes: Mapping[str, Sequence[str]],
         link: str | None = None,
+        user: User | None = None,
+        restores: Whereabouts | None = None,
     ) -> None:
         self.name = name
         self.skew_ms = skew_ms
@@ -118,18 +120,20 @@ class Device:
         self._crash_in_turns: int | None = None
         self._online = False
         self._started_ms = world.now_ms
-        entropy = SeededEntropy(f"{world.seed}/user/{name}")
         device_name = f"{name}'s device"
-        self.user: User = (
-            User.create(name, device_name, self.now().wall_ms, entropy)
-            if link is None
-            else linked_user(decode_untrusted_device_link(link), entropy)
-        )
+        self.user: User = user or self._first_user(device_name, link)
         """What its key file holds."""
         self.engine = self._new_engine()
-        self.perform(
-            introduce if link is None else lambda turn: enrolling.begin(turn, link, device_name)
-        )
+        if link is None:
+            self.perform(lambda turn: introduce(turn, restores))
+        else:
+            self.perform(lambda turn: enrolling.begin(turn, link, device_name))
+
+    def _first_user(self, device_name: str, link: str | None) -> User:
+        entropy = SeededEntropy(f"{self._world.seed}/user/{self.name}")
+        if link is not None:
+            return linked_user(decode_untrusted_device_link(link), entropy)
+        return User.create(self.name, device_name, self.now().wall_ms, entropy)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

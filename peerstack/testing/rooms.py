@@ -5,7 +5,7 @@ Knows what the real one knows: addresses, topics and boxes.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -60,6 +60,8 @@ class RoomServer:
         self.rooms = Rooms()
         self.refusals: list[str] = []
         """What the server's rules refused, by the names of their reasons."""
+        self.announced: Counter[tuple[str, bytes]] = Counter()
+        """How often each device, by its name, announced something in each topic."""
         self._later = later
         self._now = now
         self._wall = wall
@@ -164,6 +166,7 @@ class RoomServer:
             case LeaveTopics(topics=topics):
                 self.rooms.leave(connection.address, topics)
             case Announce(topic=topic, box=box):
+                self.announced[connection.client.name, topic] += 1
                 for to in self.rooms.announce(connection.address, topic, box, self._now()):
                     self._relay(to, BoxAnnounced(URL, topic, box, connection.address))
             case SignalTo(address=to, box=box):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from peerstack.errors import RemoteError
+from peerstack.identity import User, Whereabouts
 from peerstack.session.wire import decode_untrusted
 from peerstack.testing.conditions import CALM, Conditions
 from peerstack.testing.device import Device
@@ -91,14 +92,25 @@ class World:
         online: bool = True,
         indexes: Mapping[str, Sequence[str]] | None = None,
         link: str | None = None,
+        user: User | None = None,
+        restores: Whereabouts | None = None,
     ) -> Device:
         """A new device with a new user of that name. `skew_ms`: how far ahead its clock is.
 
-        With a `link` that a device made (`Device.link_device`), a new device of that one's user.
+        With a `link` that a device made (`Device.link_device`), a new device of that one's user;
+        with a `user`, theirs, and with what a kit `restores` too, as a recovery makes it.
         """
         if name in self.devices:
             raise ValueError(f"there is a device named {name!r} already")
-        device = Device(self, name, skew_ms=skew_ms, indexes=indexes or {}, link=link)
+        device = Device(
+            self,
+            name,
+            skew_ms=skew_ms,
+            indexes=indexes or {},
+            link=link,
+            user=user,
+            restores=restores,
+        )
         self.devices[name] = device
         if online:
             device.go_online()

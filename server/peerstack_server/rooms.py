@@ -152,6 +152,10 @@ class Rooms:
         self._relay(address, len(box), int(present), now_ms)
         return present
 
+    def members(self, topic: bytes) -> int:
+        """How many connections are in a topic."""
+        return len(self._topics.get(topic, ()))
+
     def counts(self) -> Counts:
         """How much the server holds now."""
         return Counts(len(self._connections), len(self._topics), len(self._networks))

@@ -54,7 +54,7 @@ async def test_a_member_has_a_name_a_role_devices_and_a_fingerprint(tmp_path: Pa
         assert device.active
         assert not device.this
         assert ana.devices[0].this
-        assert ben.fingerprint.root == BEN.user.root.public
+        assert ben.fingerprint.root == BEN.root.public
         assert ben.fingerprint == await node.fingerprint(BEN.id)
         assert ana.fingerprint == await node.fingerprint()
 
@@ -228,8 +228,8 @@ async def test_a_mark_that_makes_no_sense_marks_nobody(
     value: dict[str, object], tmp_path: Path
 ) -> None:
     async with ana_and_ben(tmp_path) as (node, family):
-        root = BEN.user.root.public.hex()
-        ids_and_values = [(f"{BEN.id}:verified", value), (f"{BEN.id}:other", {"root": root})]
+        wrong: dict[str, object] = {"root": BEN.root.public.hex()}
+        ids_and_values = [(f"{BEN.id}:verified", value), (f"{BEN.id}:other", wrong)]
         await receive(node, [mark(ANA, *each) for each in ids_and_values])
 
         assert (await member(family, BEN.id)).verified == "no"

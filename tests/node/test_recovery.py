@@ -19,6 +19,7 @@ from peerstack.identity.phrase import decode_untrusted_phrase
 from peerstack.ids import DeviceId
 from peerstack.keys import Signer
 from peerstack.node.keyfile import path_of
+from peerstack.record import Signed
 from tests.searching import found_in
 
 SERVER = "http://127.0.0.1:1"
@@ -402,3 +403,46 @@ async def test_what_is_told_of_the_old_device_once_it_has_heard(
     with pytest.raises(peerstack.NotAllowed, match="another phrase now"):
         await node.write_kit(tmp_path / "late")
     await node.personal.put("note", {"title": "goes on"})
+
+
+async def test_a_device_that_the_recovery_did_not_keep_says_so_and_writes_nothing(
+    lost: Lost, node: peerstack.Node, tmp_path: Path
+) -> None:
+    async with peerstack.recover(
+        tmp_path / "new.db", lost.phrase, lost.kit, keep=[], network=False
+    ) as new:
+        made = new.user.statements
+    await node.perform(lambda turn: add_own_identity(turn, made))
+
+    [problem] = node.status().problems
+    assert f"--keep {node.user.device}" in problem
+    with pytest.raises(peerstack.NotAllowed):
+        await node.personal.put("note", {"title": "counts for nothing"})
+    with pytest.raises(peerstack.NotAllowed):
+        await node.create_group("Choir")
+    async with peerstack.open(tmp_path / "bo.db", "Bo", network=False) as bo:
+        link = await (await bo.create_group("Choir")).invite()
+    with pytest.raises(peerstack.NotAllowed):
+        await node.join(link)
+
+
+async def test_a_fork_is_told_to_whom_it_happened_and_to_others(
+    lost: Lost, node: peerstack.Node, tmp_path: Path
+) -> None:
+    made: list[Signed] = []
+    for name in ("one", "two"):
+        async with peerstack.recover(
+            tmp_path / f"{name}.db", lost.phrase, lost.kit, network=False
+        ) as new:
+            made += new.user.statements
+
+    await node.perform(lambda turn: add_own_identity(turn, made))
+
+    assert (await identity_at(node)).forked
+    [problem] = node.status().problems
+    assert "recovered twice with one phrase" in problem
+    assert node.status().advice == []
+    with pytest.raises(peerstack.NotAllowed, match="recovered twice"):
+        await node.write_kit(tmp_path / "late")
+    with pytest.raises(peerstack.NotAllowed, match="recovered twice"):
+        await node.keep_device(DeviceId(made[-1].value["device"]))

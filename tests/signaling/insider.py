@@ -25,7 +25,7 @@ from peerstack.signaling.rendezvous.boxes import (
 )
 from tests.signaling.meeting import DAY, Device, Secrets, SeededEntropy, World, make_me, secret
 
-FAMILY: Secrets = {"family": [secret(1)]}
+FAMILY: Secrets = {"family": secret(1)}
 TOPIC = topic_of(secret(1), DAY)
 ENTROPY = SeededEntropy(7)
 SDP = "v=0 by an insider"

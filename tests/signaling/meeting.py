@@ -35,7 +35,8 @@ from peerstack_server.rooms import RoomLimits, Rooms
 DAY = 20_000
 ROOMY = RoomLimits(messages=Rate(1e6, 1e6), network_messages=Rate(1e6, 1e6))
 
-Secrets = Mapping[Place, Sequence[Secret]]
+Secrets = Mapping[Place, Secret]
+OldSecrets = Mapping[Place, Sequence[Secret]]
 Event = Callable[[], None]
 
 
@@ -106,6 +107,8 @@ class World:
         self.queues: defaultdict[tuple[int, str], deque[Event | Delivery]] = defaultdict(deque)
         self.seen: list[Delivery] = []
         """All that the servers were ever handed."""
+        self.announced: list[tuple[Device, bytes]] = []
+        """Who announced itself, and in which topic."""
         self.asked: list[Effect] = []
         """All effects that were ever asked for."""
         self.calls: list[tuple[Peer, Peer]] = []
@@ -117,12 +120,12 @@ class World:
 
     # --- What happens to devices. ---------------------------------------------------------------
 
-    def add(self, me: Me, secrets: Secrets, *servers: str) -> Device:
+    def add(self, me: Me, secrets: Secrets, *servers: str, old: OldSecrets | None = None) -> Device:
         rendezvous = Rendezvous(me, SeededEntropy(self.random.getrandbits(32)))
         self._numbers += 1
         device = Device(self._numbers, me, rendezvous)
         self.devices.append(device)
-        self.do(device, rendezvous.set_secrets(secrets, self.now_ms))
+        self.do(device, rendezvous.set_secrets(secrets, old or {}, self.now_ms))
         for server in servers or ("a",):
             self.connect(device, server)
         return device
@@ -184,7 +187,8 @@ class World:
             assert due > self.now_ms, "a timer that does not advance"
             self.now_ms = due
             for device in self.devices:
-                self.do(device, device.rendezvous.wake(due))
+                if device.rendezvous.next_wake_ms == due:
+                    self.do(device, device.rendezvous.wake(due))
             self.drain()
         self.now_ms = until_ms
 
@@ -197,6 +201,8 @@ class World:
     def do(self, device: Device, effects: list[Effect]) -> None:
         for effect in effects:
             self.asked.append(effect)
+            if isinstance(effect, Announce):
+                self.announced.append((device, effect.topic))
             if isinstance(effect, JoinTopics | LeaveTopics | Announce | SignalTo):
                 self._to_server(device, effect)
             else:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from peerstack import limits
 from peerstack.keys import Secret
 from peerstack.signaling.rendezvous import AcceptAnswer, Announce
+from peerstack.signaling.rendezvous.beacon import ROUND_MS
 from peerstack.signaling.rendezvous.contacts import RETRY_MOST_MS
 from tests.signaling.insider import FAMILY
 from tests.signaling.meeting import DAY, Device, Secrets, World, assert_all_linked, make_me, secret
@@ -87,20 +88,25 @@ def test_what_is_lost_on_the_way_is_made_up_for_later(seed: int) -> None:
     assert_all_linked(world.devices)
 
 
-def test_a_room_where_all_are_linked_settles() -> None:
+def test_where_all_are_linked_about_one_announces_itself_in_each_round_and_that_is_all() -> None:
     world = World()
     for number in range(5):
         world.add(make_me(number), FAMILY)
     world.drain()
+    # Whoever is heard for the first time is greeted once.
+    world.pass_time(24 * HOUR_MS)
     asked = len(world.asked)
     world.pass_time(24 * HOUR_MS)
 
-    assert len(world.asked) == asked
+    assert {type(effect) for effect in world.asked[asked:]} == {Announce}
+    rounds = 24 * HOUR_MS // (ROUND_MS * 3 // 4)
+    assert rounds / 2 < len(world.asked) - asked < rounds * 2
+    assert_one_call_per_pair(world, world.devices)
 
 
 def test_a_pair_that_shares_secrets_and_servers_makes_one_link() -> None:
     world = World()
-    shared: Secrets = {"family": [secret(1)], "work": [secret(2)], "me": [secret(3)]}
+    shared: Secrets = {"family": secret(1), "work": secret(2), "me": secret(3)}
     devices = [world.add(make_me(number, user=7), shared, "a", "b") for number in (1, 2)]
     world.pass_time(HOUR_MS)
 
@@ -121,8 +127,8 @@ def test_devices_on_several_servers_meet_on_the_one_that_they_share() -> None:
 
 def test_devices_without_a_common_secret_never_meet() -> None:
     world = World()
-    world.add(make_me(1), {"family": [secret(1)]})
-    world.add(make_me(2), {"family": [secret(2)]})
+    world.add(make_me(1), {"family": secret(1)})
+    world.add(make_me(2), {"family": secret(2)})
     world.pass_time(HOUR_MS)
 
     assert world.calls == []
@@ -310,7 +316,7 @@ def test_a_peer_gone_from_one_server_is_called_by_another() -> None:
 def test_secrets_stay_out_of_what_is_printed() -> None:
     world = World()
     hidden = Secret(b"\x5e" * 32)
-    devices = [world.add(make_me(number), {"family": [hidden]}) for number in (1, 2)]
+    devices = [world.add(make_me(number), {"family": hidden}) for number in (1, 2)]
     world.drain()
 
     shown = repr(world.asked) + "".join(

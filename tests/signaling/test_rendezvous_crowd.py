@@ -171,9 +171,9 @@ def test_a_device_with_links_enough_calls_own_devices_alone(user: int, is_called
 
 def test_a_flood_of_made_up_devices_crowds_out_nobody_of_another_place() -> None:
     world = World()
-    places: Secrets = {"family": [secret(1)], "work": [secret(2)]}
+    places: Secrets = {"family": secret(1), "work": secret(2)}
     victim = world.add(make_me(10), places)
-    colleague = world.add(make_me(20), {"work": [secret(2)]})
+    colleague = world.add(make_me(20), {"work": secret(2)})
     world.drain()
     world.cut(victim, colleague)
     world.drain()
@@ -201,11 +201,11 @@ def test_a_flood_of_offers_begins_only_so_many_links() -> None:
 
 def test_no_more_links_are_under_way_over_all_places_than_the_bound() -> None:
     numbers = range(1, 120)
-    places: Secrets = {number: [secret(number)] for number in numbers}
+    places: Secrets = {number: secret(number) for number in numbers}
     world = World()
     victim = world.add(make_me(10), places)
     for number in numbers:
-        world.add(make_me(100 + number), {number: [secret(number)]})
+        world.add(make_me(100 + number), {number: secret(number)})
     most = 0
     # The queue that began last goes first, so that links are begun before others are finished.
     while world.step(choose=lambda count: count - 1):

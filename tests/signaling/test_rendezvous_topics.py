@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from peerstack.signaling.rendezvous import Announce, JoinTopics, LeaveTopics
 from peerstack.signaling.rendezvous.beacon import ROUND_MS
 from peerstack.signaling.rendezvous.boxes import topic_of
-from tests.signaling.insider import FAMILY
-from tests.signaling.meeting import DAY, World, assert_all_linked, make_me, secret
+from peerstack.signaling.rendezvous.contacts import LINKS_PER_PLACE
+from tests.signaling.insider import FAMILY, Insider, lone
+from tests.signaling.meeting import (
+    DAY,
+    OldSecrets,
+    Secrets,
+    World,
+    assert_all_linked,
+    make_me,
+    secret,
+)
 
 HOUR_MS = 60 * 60 * 1000
 
@@ -18,36 +25,80 @@ HOUR_MS = 60 * 60 * 1000
 # --- Secrets. -----------------------------------------------------------------------------------
 
 
-def test_secrets_behind_the_first_are_listened_under_and_not_announced_under() -> None:
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)])
+def test_under_old_secrets_a_device_listens_answers_and_is_never_announced(
+    numbers: tuple[int, int],
+) -> None:
     world = World()
-    rotated = world.add(make_me(1), {"family": [secret(2), secret(1)]})
-    behind = world.add(make_me(2), {"family": [secret(1)]})
+    rotated = world.add(make_me(numbers[0]), {"family": secret(2)}, old={"family": [secret(1)]})
+    behind = world.add(make_me(numbers[1]), {"family": secret(1)})
     world.drain()
     assert_all_linked([rotated, behind])
     world.cut(rotated, behind)
-    world.pass_time(10_000)
+    world.disconnect(rotated)
+    world.connect(rotated)
+    world.pass_time(HOUR_MS)
 
     assert_all_linked([rotated, behind])
-    told = Counter(effect.topic for effect in world.asked if isinstance(effect, Announce))
-    assert told == {topic_of(secret(2), DAY): 1, topic_of(secret(1), DAY): 2}
+    told = {topic for device, topic in world.announced if device is rotated}
+    assert told == {topic_of(secret(2), DAY)}
 
 
-def test_who_is_alone_is_found_in_the_end_by_those_who_only_listen() -> None:
+@pytest.mark.parametrize("count", [1, 2, 3, 20])
+def test_who_listens_is_met_by_those_who_came_before_whether_they_are_linked_or_not(
+    count: int,
+) -> None:
     world = World()
-    behind = world.add(make_me(2), {"family": [secret(1)]})
-    rotated = world.add(make_me(1), {"family": [secret(2), secret(1)]})
+    behind = [world.add(make_me(10 * number), FAMILY) for number in range(1, count + 1)]
+    world.pass_time(HOUR_MS)
+    rotated = world.add(make_me(15), {"family": secret(2)}, old={"family": [secret(1)]})
     world.drain()
-    assert world.calls == []
-    world.pass_time(ROUND_MS + 10_000)
+    assert rotated.linked == []
+    world.pass_time(3 * ROUND_MS)
 
-    assert_all_linked([rotated, behind])
+    assert set(rotated.linked) & {device.me.peer for device in behind}
+
+
+def test_nobody_who_is_linked_with_a_device_keeps_it_from_being_heard() -> None:
+    device = lone()
+    for key in range(1, 1 + LINKS_PER_PLACE):
+        Insider(5, key=key).link_up(device)
+    announced = 0
+    while (due_ms := device.rendezvous.next_wake_ms or 0) < 48 * HOUR_MS:
+        effects = device.rendezvous.wake(due_ms)
+        announced += sum(isinstance(effect, Announce) for effect in effects)
+
+    assert 10 < announced < 48 * HOUR_MS // ROUND_MS
+
+
+def test_a_secret_that_was_old_and_is_current_again_is_announced_under_anew() -> None:
+    world = World()
+    device = world.add(make_me(1), FAMILY)
+    rotated: Secrets = {"family": secret(2)}
+    old: OldSecrets = {"family": [secret(1)]}
+    world.do(device, device.rendezvous.set_secrets(rotated, old, world.now_ms))
+    world.do(device, device.rendezvous.set_secrets(FAMILY, {}, world.now_ms))
+
+    topics = [topic for _, topic in world.announced]
+    assert topics == [topic_of(secret(number), DAY) for number in (1, 2, 1)]
+
+
+def test_a_secret_that_one_place_has_and_another_had_is_announced_under() -> None:
+    world = World()
+    world.add(make_me(1), {"work": secret(2), "family": secret(1)}, old={"work": [secret(1)]})
+
+    assert {topic for _, topic in world.announced} == {
+        topic_of(secret(number), DAY) for number in (1, 2)
+    }
 
 
 def test_a_secret_that_went_and_comes_back_is_announced_under_again() -> None:
     device = World().add(make_me(1), FAMILY)
-    assert not any(isinstance(effect, Announce) for effect in device.rendezvous.set_secrets({}, 0))
+    assert not any(
+        isinstance(effect, Announce) for effect in device.rendezvous.set_secrets({}, {}, 0)
+    )
 
-    effects = device.rendezvous.set_secrets(FAMILY, 0)
+    effects = device.rendezvous.set_secrets(FAMILY, {}, 0)
 
     assert [type(effect) for effect in effects] == [JoinTopics, Announce]
 
@@ -59,7 +110,7 @@ def test_a_secret_that_comes_later_is_joined_and_announced_at_once() -> None:
     assert world.calls == []
 
     for device in devices:
-        world.do(device, device.rendezvous.set_secrets(FAMILY, world.now_ms))
+        world.do(device, device.rendezvous.set_secrets(FAMILY, {}, world.now_ms))
     world.drain()
 
     assert_all_linked(devices)
@@ -70,7 +121,7 @@ def test_a_secret_that_goes_is_left_and_who_was_met_by_it_is_not_called_again() 
     one, two = (world.add(make_me(number), FAMILY) for number in (1, 2))
     world.drain()
 
-    effects = one.rendezvous.set_secrets({}, world.now_ms)
+    effects = one.rendezvous.set_secrets({}, {}, world.now_ms)
     world.do(one, effects)
     world.cut(one, two)
     world.pass_time(HOUR_MS)
@@ -81,7 +132,7 @@ def test_a_secret_that_goes_is_left_and_who_was_met_by_it_is_not_called_again() 
 
 
 def test_a_server_that_allows_few_topics_gets_the_most_important_ones() -> None:
-    device = World().add(make_me(1), {place: [secret(place)] for place in range(1, 5)})
+    device = World().add(make_me(1), {place: secret(place) for place in range(1, 5)})
 
     effects = device.rendezvous.welcomed("small", "address", DAY, 0, topics_max=8)
 
@@ -93,6 +144,19 @@ def test_a_server_that_allows_few_topics_gets_the_most_important_ones() -> None:
         topic_of(secret(1), DAY),
         topic_of(secret(2), DAY),
     ]
+
+
+def test_where_few_topics_are_allowed_current_secrets_come_before_all_old_ones() -> None:
+    current: Secrets = {"family": secret(1), "work": secret(2)}
+    old: OldSecrets = {"family": [secret(11), secret(12)], "work": [secret(21)]}
+    device = World().add(make_me(1), current, old=old)
+
+    effects = device.rendezvous.welcomed("small", "address", DAY, 0, topics_max=3 * 4)
+
+    joined = next(effect for effect in effects if isinstance(effect, JoinTopics))
+    assert set(joined.topics) == {
+        topic_of(secret(number), DAY + n) for number in (1, 2, 11, 21) for n in (-1, 0, 1)
+    }
 
 
 # --- Days. --------------------------------------------------------------------------------------

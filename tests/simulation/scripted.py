@@ -12,6 +12,7 @@ from peerstack.keys import Secret
 from peerstack.ports import Instant
 from peerstack.record import Body, JsonObject, Signed, compose
 from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
+from peerstack.session.replica import SecretKind
 from peerstack.session.wire import (
     Ack,
     Batch,
@@ -131,7 +132,9 @@ def written_by(
 def secret_of(device: Device, group: GroupId) -> Secret:
     """The members' secret of a group, as a device has it."""
     shared = device.perform(shared_secrets)
-    return next(each.secret for each in shared if each.group == group and not each.by_invite)
+    return next(
+        each.secret for each in shared if each.group == group and each.kind is SecretKind.MEMBER
+    )
 
 
 def stranger(world: World, name: str = "mallory") -> User:

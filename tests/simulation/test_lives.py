@@ -18,7 +18,7 @@ from peerstack.ids import GroupId, RecordId
 from peerstack.record import Signed
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
-from tests.simulation.linking import link as linked
+from tests.simulation.linking import link
 from tests.simulation.people import live
 
 NAMES = ("ana", "ben", "cy", "di", "eva", "fay")
@@ -84,7 +84,7 @@ class Lives:
         if len(mine) < DEVICES_EACH and self._is_free(device):
             device.go_online()
             name = f"{device.name}-{len(self.devices)}"
-            self.devices.append(linked(self.world, device, name))
+            self.devices.append(link(self.world, device, name))
 
     def revoke(self, roll: Roll) -> None:
         device, other = self._device(roll), self._device(roll)

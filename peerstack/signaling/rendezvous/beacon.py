@@ -5,8 +5,9 @@ Knows nothing of other devices.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from peerstack import limits
@@ -32,7 +33,7 @@ AGAIN_PAUSE_MS: Final = 10_000
 """From one announcing again to the next, so that a peer cannot make this device fill a topic."""
 
 ROUND_MS: Final = 10 * 60 * 1000
-"""How often, at most, this device announces itself again where it has no link."""
+"""How seldom, at most, this device considers announcing itself again; half of it at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Presence:
     def enter(self, secrets: Iterable[Secret], day: int) -> list[Effect]:
         """Be in the topics of these secrets, the most important first, and in no others.
 
+        With few topics allowed, the last secrets are left out.
+
         Two devices on one server may for a while hold different days for today's. Each announces in
         its own today's, and listens in both neighbours', so they hear each other.
         """
@@ -86,6 +89,10 @@ class Presence:
         self._announced &= set(topics.values())
         effects: list[Effect] = [LeaveTopics(self.server, left)] if left else []
         return effects + ([JoinTopics(self.server, new)] if new else [])
+
+    def conceal(self, current: Container[Secret]) -> None:
+        """Under other secrets than these, this device was never announced."""
+        self._announced = {secret for secret in self._announced if secret in current}
 
     def announcement(self, me: Me, echo: Echo | None = None) -> Announcement:
         """How to reach this device here."""
@@ -122,15 +129,25 @@ class Beacon:
         self.places: dict[Secret, Place] = {}
         """The place of each secret, the most important first."""
 
-    def set_secrets(self, secrets: Mapping[Place, Sequence[Secret]]) -> list[Effect]:
-        """Of each place's secrets, announce under the first and listen under all."""
+    def set_secrets(
+        self, current: Mapping[Place, Secret], old: Mapping[Place, Sequence[Secret]]
+    ) -> list[Effect]:
+        """Announce under the current secrets, and only listen under the old ones, newest first.
+
+        All current ones are more important than any old one, and the newest old one of any place
+        more than the second of another.
+        """
         self.places = {}
-        for place, known in secrets.items():
-            for secret in known:
-                self.places.setdefault(secret, place)
-        self._current = dict.fromkeys(known[0] for known in secrets.values() if known)
+        for place, secret in current.items():
+            self.places.setdefault(secret, place)
+        for row in zip_longest(*old.values()):
+            for place, secret in zip(old, row, strict=True):
+                if secret is not None:
+                    self.places.setdefault(secret, place)
+        self._current = dict.fromkeys(current.values())
         effects: list[Effect] = []
         for presence in self.presences.values():
+            presence.conceal(self._current)
             effects += self._enter(presence, presence.day)
         return effects
 
@@ -180,13 +197,17 @@ class Beacon:
             effects += presence.announce(self._me, due, self._entropy, again=True)
         return effects
 
-    def make_round(self, lonely: Iterable[Secret], now_ms: int) -> None:
-        """Announce again, if that is due, under those of these secrets that are current.
+    def make_round(self, links: Mapping[Place, int], now_ms: int) -> None:
+        """Announce again where that is due: in a place with n links, in one round of n + 1.
 
-        Who only listens there, since it has a newer secret, may have come without being heard.
+        Who only listens there, since it has a newer secret, may have come without being heard. So
+        of those who are linked with each other, about one announces itself in each round, and
+        nobody who is linked with this device can keep it from ever doing so.
         """
         if self._round_ms is not None and self._round_ms <= now_ms:
-            self.announce_soon(lonely, now_ms)
+            crowds = {secret: links.get(self.places[secret], 0) + 1 for secret in self._current}
+            due = [secret for secret, crowd in crowds.items() if not below(crowd, self._entropy)]
+            self.announce_soon(due, now_ms)
             self._begin_round(now_ms)
 
     @property

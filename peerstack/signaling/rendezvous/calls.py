@@ -69,6 +69,8 @@ class Calls:
 
     def welcome(self, contact: Contact, sighting: Sighting, now_ms: int) -> None:
         """A peer announced itself to all: greet it if either side wants a link."""
+        if contact.up is not None and sighting.greeted_ms is not None and not contact.asks:
+            return
         wanted = self._wants(contact, now_ms)
         if _is_greeting_due(contact, sighting, now_ms) and (
             wanted or self._contacts.wants_us(contact, sighting.server, self._beacon.places, now_ms)

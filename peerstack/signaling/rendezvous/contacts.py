@@ -178,7 +178,7 @@ class Contacts:
 
         Where it has links enough, it wants only what keeps the place together, and own devices.
         """
-        engaged = self._engaged(places)
+        engaged = self.engaged(places)
         wanted: set[Peer] = set()
         for (place, _), peers in self._rings(places, now_ms).items():
             first, *others = choose(self._me, peers)
@@ -206,13 +206,8 @@ class Contacts:
         self, contact: Contact, places: Mapping[Secret, Place], most: int = LINKS_PER_PLACE
     ) -> bool:
         """Whether a place that the contact shares has fewer than `most` links."""
-        engaged = self._engaged(places)
+        engaged = self.engaged(places)
         return any(engaged[places[secret]] < most for secret in contact.secrets)
-
-    def lonely(self, places: Mapping[Secret, Place]) -> list[Secret]:
-        """The secrets of places that have no link."""
-        engaged = self._engaged(places)
-        return [secret for secret, place in places.items() if not engaged[place]]
 
     def spared_for(
         self, contact: Contact, places: Mapping[Secret, Place], now_ms: int
@@ -234,6 +229,14 @@ class Contacts:
             and full.intersection(places[secret] for secret in each.secrets)
         ]
         return min(spared, default=(0, None))[1]
+
+    def engaged(self, places: Mapping[Secret, Place]) -> Counter[Place]:
+        """How many links and attempts each place has."""
+        engaged: Counter[Place] = Counter()
+        for contact in self._contacts.values():
+            if contact.engaged:
+                engaged.update({places[secret] for secret in contact.secrets})
+        return engaged
 
     def keep_secrets(self, secrets: Iterable[Secret]) -> list[Contact]:
         """Forget under which other secrets peers were heard. Returns who is left with none."""
@@ -263,14 +266,6 @@ class Contacts:
                     for server in contact.sightings or ("",):
                         rings[places[secret], server].add(contact.peer)
         return rings
-
-    def _engaged(self, places: Mapping[Secret, Place]) -> Counter[Place]:
-        """How many links and attempts each place has."""
-        engaged: Counter[Place] = Counter()
-        for contact in self._contacts.values():
-            if contact.engaged:
-                engaged.update({places[secret] for secret in contact.secrets})
-        return engaged
 
     def _make_room_untrusted(self) -> None:
         """Forget the peer longest unheard in the fullest place, so that none crowds out others."""

@@ -40,13 +40,19 @@ class Rendezvous:
 
     # --- What the engine and the connections to servers report. ---------------------------------
 
-    def set_secrets(self, secrets: Mapping[Place, Sequence[Secret]], now_ms: int) -> list[Effect]:
+    def set_secrets(
+        self,
+        current: Mapping[Place, Secret],
+        old: Mapping[Place, Sequence[Secret]],
+        now_ms: int,
+    ) -> list[Effect]:
         """Meet by these secrets and no others; the most important place first.
 
-        Of each place's secrets, the first is announced under, and all are listened under. Links
-        that are up are left alone.
+        Under the `old` secrets of a place, the newest first, this device only listens: it answers
+        who announces itself there, to that one's address, and announces nothing. Links that are up
+        are left alone.
         """
-        entered = self._beacon.set_secrets(secrets)
+        entered = self._beacon.set_secrets(current, old)
         for contact in self._contacts.keep_secrets(self._beacon.places):
             self._calls.forget_sightings(contact)
         return entered + self._calls.settle(now_ms)
@@ -133,7 +139,7 @@ class Rendezvous:
 
     def wake(self, now_ms: int) -> list[Effect]:
         """Do what is due. To be called at `next_wake_ms`; calling earlier or later does no harm."""
-        self._beacon.make_round(self._contacts.lonely(self._beacon.places), now_ms)
+        self._beacon.make_round(self._contacts.engaged(self._beacon.places), now_ms)
         announced = self._beacon.wake(now_ms)
         self._calls.wake(now_ms)
         return announced + self._calls.settle(now_ms)
@@ -207,15 +213,15 @@ class Rendezvous:
             return None
         if announcement.address != sender:
             raise RemoteError(Reason.BAD_PROOF, "announced at another address than it came from")
+        known = self._contacts.find(peer)
+        before = known.sightings.get(presence.server) if known is not None else None
+        if before is not None and before.nonce == announcement.nonce:
+            return self._contacts.heard_untrusted(peer, secret)
         boxes.check_box_key_untrusted(announcement.box_key, self._entropy)
         contact = self._contacts.heard_untrusted(peer, secret)
-        known = contact.sightings.get(presence.server)
-        if known is None or known.nonce != announcement.nonce:
-            if known is not None:
-                self._calls.forget_sighting(contact, known)
-            contact.sighted(
-                Sighting(presence.server, sender, announcement.nonce, announcement.box_key)
-            )
+        if before is not None:
+            self._calls.forget_sighting(contact, before)
+        contact.sighted(Sighting(presence.server, sender, announcement.nonce, announcement.box_key))
         return contact
 
     @contextmanager

@@ -1,0 +1,148 @@
+"""The discovery secrets that a group has or had, and which devices are known to have them.
+
+A member that was offline while the secret changed looks for the others by the one that it knows. So
+whatever was ever live here is kept until every device of every member is known to have the present
+one (`docs/protocol.md`, "Meeting places").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+import msgspec
+
+from peerstack import limits
+from peerstack.engine.turn import Turn
+from peerstack.ids import DeviceId, GroupId, RecordId
+from peerstack.keys import KEY_BYTES, Secret
+from peerstack.record import JsonObject, Signed
+
+
+class _Kept(msgspec.Struct):
+    """A secret, and the devices that are known to have it."""
+
+    text: str
+    """In hex."""
+    devices: list[DeviceId] = []
+
+    @property
+    def secret(self) -> Secret:
+        return Secret(bytes.fromhex(self.text))
+
+
+def secret_id(group: GroupId) -> RecordId:
+    """The id of a group's `$secret`."""
+    return RecordId(f"{group}:secret")
+
+
+def secret_of(turn: Turn, group: GroupId) -> Secret | None:
+    """The discovery secret of a group, where its record is here and well formed."""
+    live = turn.tx.get(group, secret_id(group))
+    return _secret_in(live.value) if live else None
+
+
+def remember(turn: Turn, group: GroupId, secrets: Iterable[Secret]) -> None:
+    """Take up secrets that the group has or had elsewhere, the newest last.
+
+    Where no `$secret` is live here, the last of them is the newest that is known from now on.
+    """
+    before = _load(turn, group)
+    known = {each.text: each for each in before}
+    texts = dict.fromkeys(secret.hex() for secret in secrets)
+    if secret_of(turn, group) is None:
+        rest = [each for each in before if each.text not in texts]
+        kept = [*rest, *(known.get(text) or _Kept(text) for text in texts)]
+    else:
+        fresh = [_Kept(text) for text in texts if text not in known]
+        kept = [*before[:-1], *fresh, *before[-1:]]
+    if kept != before:
+        _keep(turn, group, kept)
+        turn.meet_anew()
+
+
+def remember_versions(turn: Turn, group: GroupId, versions: Iterable[Signed]) -> None:
+    """Take up what admitted versions of a `$secret` say; even a loser may have been live once."""
+    in_order = sorted(versions, key=lambda each: each.order)
+    found = (_secret_in(each.value) for each in in_order)
+    remember(turn, group, [secret for secret in found if secret is not None])
+
+
+def secrets_of(turn: Turn, group: GroupId) -> tuple[Secret | None, Sequence[Secret]]:
+    """The secret to be found by, and the old ones to find others by, the newest first.
+
+    Where no `$secret` is live, the group is looked for by the newest one known.
+    """
+    kept = _load(turn, group)
+    live = turn.tx.get(group, secret_id(group))
+    present = _secret_in(live.value) if live else None
+    if live is not None and present is not None:
+        kept = _with_present(kept, present)
+        _keep(turn, group, kept)
+        if len(kept) > 1 and _is_known_to_all(turn, group, {live.device, *kept[-1].devices}):
+            # Not used, but kept: somebody who was removed and let back in knows no other.
+            kept = kept[-1:]
+    newest_first = [each.secret for each in reversed(kept)]
+    return (newest_first[0], newest_first[1:]) if newest_first else (None, ())
+
+
+def note_holder(turn: Turn, group: GroupId, device: DeviceId, secrets: Collection[Secret]) -> None:
+    """A member's device is known to have these secrets."""
+    kept = _load(turn, group)
+    news = [each for each in kept if each.secret in secrets and device not in each.devices]
+    # Who finds no room is not known to have it, so that older ones are kept for it.
+    news = [each for each in news if len(each.devices) < limits.SECRET_HOLDERS]
+    for each in news:
+        each.devices.append(device)
+    if news:
+        _keep(turn, group, kept)
+    if news and len(kept) > 1:
+        turn.meet_anew()
+
+
+def _is_known_to_all(turn: Turn, group: GroupId, holders: set[DeviceId]) -> bool:
+    """Whether every device of every member is among those who have a secret."""
+    me = turn.me.user
+    state = turn.state(group)
+    members = state.members()
+    # Until this user is one of them, they are not all known.
+    return me.id in members and all(
+        device in holders or device == me.device
+        for user in members
+        for device in state.identities[user].devices
+        if state.is_active(user, device)
+    )
+
+
+def _with_present(kept: Sequence[_Kept], present: Secret) -> list[_Kept]:
+    """The secrets with the present one as the newest.
+
+    Where that one comes back, whoever had it may have let go of it meanwhile.
+    """
+    text = present.hex()
+    if kept and kept[-1].text == text:
+        return list(kept)
+    return [*(each for each in kept if each.text != text), _Kept(text)]
+
+
+def _secret_in(value: JsonObject) -> Secret | None:
+    text = value.get("secret")
+    try:
+        decoded = bytes.fromhex(text) if isinstance(text, str) else b""
+    except ValueError:
+        return None
+    return Secret(decoded) if len(decoded) == KEY_BYTES else None
+
+
+def _load(turn: Turn, group: GroupId) -> list[_Kept]:
+    return msgspec.convert(turn.tx.profile_get(_key(group)) or [], list[_Kept])
+
+
+def _keep(turn: Turn, group: GroupId, kept: list[_Kept]) -> None:
+    """Store them; of more than fit, the oldest are let go."""
+    kept = kept[-limits.OLD_SECRETS - 1 :]
+    if kept != _load(turn, group):
+        turn.tx.profile_set(_key(group), msgspec.to_builtins(kept))
+
+
+def _key(group: GroupId) -> str:
+    return f"secrets of {group}"

@@ -1,0 +1,310 @@
+"""The secret of a group changes: who slept meanwhile is met, and nobody else learns more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from peerstack import limits
+from peerstack.engine import Turn
+from peerstack.engine.kept_secrets import remember, secret_id, secret_of, secrets_of
+from peerstack.engine.secrets import shared_secrets
+from peerstack.groups.membership import Membership
+from peerstack.ids import GroupId, as_group
+from peerstack.keys import Secret
+from peerstack.record import SECRET_TYPE
+from peerstack.session.replica import SecretKind
+from peerstack.signaling.rendezvous.boxes import topic_of
+from peerstack.signaling.wire import DAY_MS
+from peerstack.store import Change, Head
+from peerstack.testing.device import Device
+from peerstack.testing.world import World
+from tests.simulation.people import assert_level, at_another_device, end_right, family_of, rotate
+from tests.simulation.scripted import Scripted, stranger
+
+HOUR_MS = 60 * 60 * 1000
+
+
+def present_of(device: Device, group: GroupId) -> Secret:
+    secret = device.perform(lambda turn: secret_of(turn, group))
+    assert secret is not None
+    return secret
+
+
+def old_of(device: Device, group: GroupId) -> list[Secret]:
+    shared = device.perform(shared_secrets)
+    return [s.secret for s in shared if s.group == group and s.kind is SecretKind.OLD]
+
+
+def topics(world: World, *secrets: Secret) -> set[bytes]:
+    """Where these secrets lead to, on any day of the world."""
+    begin, now = world.wall_ms - world.now_ms, world.wall_ms
+    days = range(begin // DAY_MS - 1, now // DAY_MS + 2)
+    return {topic_of(secret, day) for secret in secrets for day in days}
+
+
+def present_in(world: World, secret: Secret) -> int:
+    """How many devices are in the most crowded of a secret's topics."""
+    rooms = world.server.rooms
+    return max(rooms.members(topic) for topic in topics(world, secret))
+
+
+class Watch:
+    """Who announces themselves under a secret from now on."""
+
+    def __init__(self, world: World, secret: Secret) -> None:
+        self._world = world
+        self._secret = secret
+        self._before = world.server.announced.copy()
+
+    @property
+    def heard(self) -> set[str]:
+        since = self._world.server.announced - self._before
+        where = topics(self._world, self._secret)
+        return {name for name, topic in since if topic in where}
+
+
+# --- Who slept while the secret changed. --------------------------------------------------------
+
+
+def test_a_member_that_sleeps_through_three_rotations_in_as_many_months_finds_the_group() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    cleo.go_offline()
+    watches: list[Watch] = []
+    for _ in range(3):
+        watches.append(Watch(world, rotate(ana, family)))
+        world.settle()
+        for device in (ana, ben):
+            device.go_offline()
+        world.run(30 * DAY_MS)
+        for device in (ana, ben):
+            device.restart()
+            device.go_online()
+        world.settle()
+    note = ben.put(family, "note", {"title": "Milk"})
+    world.settle()
+    ana.go_offline()
+
+    # Whoever is there did not write the secret itself, and began anew since.
+    cleo.go_online()
+    world.run(5_000)
+    assert cleo.get(family, note.id) == note
+    assert present_of(cleo, family) == present_of(ana, family)
+    # Each of them said so under the oldest secret, and cleo alone by announcing itself there.
+    assert [watch.heard for watch in watches] == [{"cleo"}, set(), set()]
+    ana.go_online()
+    world.settle()
+    assert_level(family, [ana, ben, cleo])
+
+
+def test_two_that_slept_and_found_each_other_first_are_found_by_one_that_only_listens() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    ana.go_offline()
+    watch = Watch(world, rotate(ana, family))
+    world.settle()
+    assert len(ben.peers()) == len(cleo.peers()) == 1
+    ana.restart()
+    ana.go_online()
+    note = ana.put(family, "note", {"title": "Milk"})
+    world.run_until(lambda: cleo.get(family, note.id) is not None, within_ms=2 * HOUR_MS)
+    world.settle()
+    assert_level(family, [ana, ben, cleo])
+    assert "ana" not in watch.heard
+
+
+def test_when_everybody_has_the_present_secret_the_old_places_are_left() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    cleo.go_offline()
+    old = rotate(ana, family)
+    world.settle()
+    assert present_in(world, old) == 2
+    assert old_of(ana, family) == old_of(ben, family) == [old]
+
+    cleo.go_online()
+    world.settle()
+    assert old_of(ana, family) == old_of(ben, family) == old_of(cleo, family) == []
+    assert present_in(world, old) == 0
+    assert present_in(world, present_of(ana, family)) == 3
+
+
+def test_who_has_which_secret_is_still_known_after_a_restart() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    cleo.go_offline()
+    old = rotate(ana, family)
+    world.settle()
+    ben.go_offline()
+    ana.restart()
+    cleo.go_online()
+    world.settle()
+    # Of ben, ana knows it from before.
+    assert old_of(ana, family) == []
+    # Cleo has not met ben, who may have slept like herself.
+    assert old_of(cleo, family) == [old]
+
+
+def test_for_a_device_that_was_removed_no_place_is_kept() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    cleo.go_offline()
+    end_right(ana, family, cleo.user.id)
+    world.settle()
+    assert cleo.user.id not in ben.members(family)
+    assert old_of(ana, family) == old_of(ben, family) == []
+
+
+def test_whoever_was_removed_gets_nothing_by_an_old_secret() -> None:
+    world = World()
+    family, (ana, ben, cleo, dan) = family_of(world, "ana", "ben", "cleo", "dan")
+    for device in (cleo, dan):
+        device.go_offline()
+    end_right(ana, family, dan.user.id)
+    note = ana.put(family, "note", {"title": "Dan is gone"})
+    world.settle()
+    dan.go_online()
+    world.run(HOUR_MS)
+
+    # Cleo is waited for under the secret that dan knows too, so dan is met there.
+    assert dan.membership(family) is Membership.REMOVED
+    assert dan.get(family, note.id) is None
+    assert present_of(dan, family) != present_of(ana, family)
+    assert ana.is_level(family), ana.engine.why_not_level(family)
+    cleo.go_online()
+    world.settle()
+    assert cleo.get(family, note.id) == note
+    assert_level(family, [ana, ben, cleo])
+
+
+def test_a_member_with_several_devices_is_waited_for_until_all_of_them_were_met() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    other = at_another_device(world, ben, "ben's other")
+    world.settle()
+    assert_level(family, [ana, ben, other])
+    other.go_offline()
+    old = rotate(ana, family)
+    world.settle()
+    assert old_of(ana, family) == [old]
+    ben.go_offline()
+    ana.put(family, "note", {"title": "Milk"})
+    other.go_online()
+    world.settle()
+    assert_level(family, [ana, other])
+    assert old_of(ana, family) == []
+
+
+# --- What counts as old. ------------------------------------------------------------------------
+
+
+def test_a_secret_that_lost_to_another_before_everybody_had_it_is_old_everywhere() -> None:
+    world = World()
+    ana, ben, cleo = (world.device(name) for name in ("ana", "ben", "cleo"))
+    family = ana.create_group("Family")
+    ben.join(ana.invite(family, "admin", uses=1))
+    cleo.join(ana.invite(family, uses=1))
+    world.settle()
+    # Two admins change the secret at once, and cleo sleeps with the one that loses.
+    world.partition({ana, cleo}, {ben})
+    rotate(ana, family)
+    world.run(1_000)
+    rotate(ben, family)
+    lost = present_of(cleo, family)
+    assert lost == present_of(ana, family)
+    cleo.go_offline()
+    world.heal()
+    world.settle()
+    assert present_of(ana, family) == present_of(ben, family) != lost
+    assert lost in old_of(ana, family)
+    assert lost in old_of(ben, family)
+
+    ana.go_offline()
+    ben.go_offline()
+    world.run(60 * DAY_MS)
+    for device in (ben, cleo):
+        device.go_online()
+    world.settle()
+    assert_level(family, [ben, cleo])
+
+
+def test_a_secret_that_is_live_again_is_present_and_the_one_that_fell_is_old() -> None:
+    world = World()
+    family, (ana, _) = family_of(world, "ana", "ben")
+    first = present_of(ana, family)
+    world.server.stop()
+    ana.go_offline()
+    rotate(ana, family)
+    second = present_of(ana, family)
+    fell = ana.perform(lambda turn: turn.tx.get(family, secret_id(family)))
+    (earlier,) = ana.read(lambda snapshot: snapshot.history(family, secret_id(family)))
+    assert fell is not None
+
+    def fall(turn: Turn) -> None:
+        head = Head(fell.modified, fell.hash, fell.device)
+        turn.tx.apply([Change(earlier, head, "local", False)], turn.now.wall_ms)
+        turn.records_changed(family)
+        turn.reserved_changed(family, {SECRET_TYPE}, by_me=False)
+
+    ana.perform(fall)
+    # That ben has the first one was known; not that he did not let go of it.
+    assert ana.perform(lambda turn: secrets_of(turn, family)) == (first, [second])
+
+
+def test_without_a_live_secret_the_group_is_looked_for_by_the_newest_that_is_known() -> None:
+    world = World()
+    ana = world.device("ana")
+    unknown = as_group("01J8Z0000000000000000000AB")
+    secrets = [Secret(bytes([number]) * 32) for number in range(3)]
+    ana.perform(lambda turn: turn.tx.add_group(unknown, 0))
+    ana.perform(lambda turn: remember(turn, unknown, secrets))
+    ana.go_offline()
+    before = world.server.announced.copy()
+    ana.restart()
+    ana.go_online()
+    world.run(10_000)
+
+    where = {topic for _, topic in world.server.announced - before}
+    assert where & topics(world, secrets[2])
+    assert not where & topics(world, secrets[0], secrets[1])
+    assert present_in(world, secrets[0]) == 1
+
+
+def test_of_very_many_rotations_the_newest_are_remembered() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    old = [rotate(ana, family) for _ in range(limits.OLD_SECRETS + 5)]
+    assert old_of(ana, family) == old[: -limits.OLD_SECRETS - 1 : -1]
+
+
+def test_a_group_of_more_devices_than_are_remembered_keeps_its_old_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SECRET_HOLDERS", 1)
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    old = rotate(ana, family)
+    world.settle()
+    assert_level(family, [ana, ben, cleo])
+    assert old_of(ana, family) == [old]
+
+
+def test_who_names_a_member_whose_key_it_has_not_makes_nothing_known_of_it() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    old = rotate(ana, family)
+    world.settle()
+    present = present_of(ana, family)
+    mallory = stranger(world)
+    claimed = replace(ben.user, device_key=mallory.device_key)
+    Scripted(world, ana, claimed).shake_hands().name_groups(family, present)
+    world.run(1_000)
+    assert old_of(ana, family) == [old]
+
+    Scripted(world, ana, ben.user).shake_hands().name_groups(family, present)
+    world.run(1_000)
+    assert old_of(ana, family) == []
