@@ -41,6 +41,17 @@ class Standing:
     records_end: End | None
     """The same, for records: sealed by any admin."""
 
+    def gives(self, signed: Signed, *, spared: bool) -> bool:
+        """Whether a statement made by the grant has effect; `spared`: by what signed it.
+
+        What a seal of the grant's end names stays, whatever becomes of the device that signed it:
+        else who was removed could take back what others saw fit to keep.
+        """
+        if signed.modified <= self.grant.since_ms:
+            return False
+        named_by_seal = self.end is not None and signed.hash in self.end.named
+        return named_by_seal or (spared and (self.end is None or self.end.spares(signed)))
+
 
 @dataclass(frozen=True, slots=True)
 class Effect:
@@ -132,18 +143,9 @@ class _Fold:
         return grant.invite is None or self._lets_in(grant, grant.invite)
 
     def _gives(self, under: Hash, signed: Signed) -> bool:
-        """Whether a statement made by a grant has effect.
-
-        What a seal of the grant's end names stays, whatever becomes of the device that signed it:
-        else who was removed could take back what others saw fit to keep.
-        """
+        """Whether a statement made under a grant has effect."""
         standing = self._standing.get(under)
-        if standing is None or signed.modified <= standing.grant.since_ms:
-            return False
-        end = standing.end
-        if end is not None and signed.hash in end.named:
-            return True
-        return (end is None or end.spares(signed)) and self._devices.spares(signed)
+        return standing is not None and standing.gives(signed, spared=self._devices.spares(signed))
 
     def _lets_in(self, grant: Grant, invite_hash: Hash) -> bool:
         """Whether a grant went by an invite that was open, to a user who was not removed."""
