@@ -70,6 +70,7 @@ class Label(enum.Enum):
     TAG = b"peerstack/1 tag\0"
     BOX = b"peerstack/1 box\0"
     FINGERPRINT = b"peerstack/1 fingerprint\0"
+    AUDIT = b"peerstack/1 audit\0"
 
 
 def sha256(*parts: bytes) -> Hash:

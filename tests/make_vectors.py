@@ -24,6 +24,7 @@ from peerstack.record import Signed
 from tests.groups.folding import fold
 from tests.people import INVITE_KEY, NOW, T0, Person, person, signer
 from tests.vector_bodies import ULID, Case, accepted, refused
+from tests.vector_recovery import phrases, recovery
 from tests.vector_story import Story, some
 
 PATH: Final = Path(__file__).with_name("vectors.json")
@@ -366,6 +367,11 @@ def verdict_text(verdict: Verdict) -> str:
     return verdict.reason.value
 
 
+def _recovery() -> Vector:
+    nonce = some("kit nonce", 24)
+    return recovery(some("kit secret"), nonce, Replay(nonce))
+
+
 def vectors() -> str:
     """The whole file."""
     story = Story()
@@ -379,6 +385,8 @@ def vectors() -> str:
         "bodies": bodies(),
         "statements": statements(story),
         "verdicts": verdicts(story),
+        "phrases": phrases(bytes(32), b"\x7f" * 32, b"\xff" * 32, some("phrase")),
+        "recovery": _recovery(),
     }
     return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
 

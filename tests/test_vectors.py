@@ -6,6 +6,7 @@ so that a mistake in the code cannot hide behind vectors that the same code made
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -17,10 +18,11 @@ import pytest
 from mnemonic import Mnemonic
 
 from peerstack import limits
-from peerstack.errors import Reason, RemoteError
+from peerstack.errors import InvalidPhrase, Reason, RemoteError
 from peerstack.groups.rules import judge_record
 from peerstack.groups.statements import group_form_untrusted
 from peerstack.identity import identity_form_untrusted, is_identity_type
+from peerstack.identity.phrase import decode_untrusted_phrase
 from peerstack.ids import as_group, is_record_id, is_ulid
 from peerstack.keys import BoxKey, Label, Secret, SignatureCheck, Signer, open_untrusted
 from peerstack.record import Body, decode_untrusted
@@ -276,6 +278,90 @@ def test_a_statement_of_another_form_is_refused(vector: Vector) -> None:
         read(signed)
 
     assert refused.value.reason is Reason.MALFORMED
+
+
+# --- Recovery. ------------------------------------------------------------------------------------
+
+
+def bits_of(words: str) -> str:
+    places = {word: place for place, word in enumerate(Mnemonic("english").wordlist)}
+    return "".join(f"{places[word]:011b}" for word in words.split())
+
+
+@pytest.mark.parametrize("vector", ALL["phrases"]["accept"], ids=lambda v: v["seed"][:8])
+def test_a_phrase_is_its_seed_and_8_bits_of_its_hash(vector: Vector) -> None:
+    (seed,), bits = unhex(vector, "seed"), bits_of(vector["words"])
+
+    assert int(bits, 2) == int.from_bytes(seed + hashlib.sha256(seed).digest()[:1], "big")
+    assert len(bits) == 264
+    label = bytes.fromhex(ALL["labels"]["KIT"])
+    assert hmac.digest(seed, label, "sha256").hex() == vector["kit_key"]
+    assert decode_untrusted_phrase(vector["words"]) == seed
+    public, _ = nacl.bindings.crypto_sign_seed_keypair(seed)
+    commitment = hashlib.sha256(bytes.fromhex(ALL["labels"]["NEXT_KEY"]) + public)
+    assert commitment.hexdigest() == vector["next"]
+
+
+@pytest.mark.parametrize("vector", ALL["phrases"]["refuse"], ids=shown)
+def test_words_that_are_no_phrase_are_refused(vector: Vector) -> None:
+    with pytest.raises(InvalidPhrase):
+        decode_untrusted_phrase(vector["words"])
+
+
+def test_a_kit_opens_with_its_phrase_and_says_what_it_was_given() -> None:
+    vector = ALL["recovery"]
+    seed = int(bits_of(vector["phrase"]), 2) >> 8
+    key = hmac.digest(seed.to_bytes(32, "big"), bytes.fromhex(ALL["labels"]["KIT"]), "sha256")
+    file = json.loads(vector["kit"])
+    box, (nonce,) = base64.b64decode(file.pop("box")), unhex(vector, "kit_nonce")
+
+    content = json.loads(nacl.bindings.crypto_secretbox_open(box[24:], nonce, key))
+
+    assert file == {"peerstack": "recovery kit", "version": 1}
+    assert box[:24] == nonce
+    assert content.keys() == {"statements", "whereabouts"}
+    (group,) = content["whereabouts"]["groups"]
+    assert base64.b64decode(group["secret"]).hex() == vector["kit_secret"]
+    bodies = [base64.b64decode(body) for body, _ in content["statements"]]
+    assert bodies == [body_of(each) for each in vector["told"][:4]]
+
+
+@pytest.mark.parametrize("vector", ALL["recovery"]["told"], ids=shown)
+def test_a_statement_about_a_recovered_user_is_signed_as_it_says(vector: Vector) -> None:
+    test_a_statement_is_signed_as_it_says(vector)
+
+
+def test_what_a_recovery_says_is_read_alike() -> None:
+    vector = ALL["recovery"]
+    told = [decode_untrusted(body_of(v), bytes.fromhex(v["signature"])) for v in vector["told"]]
+    known = fold(as_group(told[0].signer), reversed(told))
+    identity = known.state.identities[told[0].signer]
+
+    assert not known.held
+    assert not known.refused
+    found = sorted(identity.devices.values(), key=lambda each: each.since_ms)
+    assert [
+        {"device": each.id, "key": each.key.hex(), "since": each.since_ms, "end": each.end_ms}
+        for each in found
+    ] == vector["devices"]
+    assert sorted(identity.certified.keys() - identity.devices.keys()) == vector["not_counting"]
+    assert (identity.head.hex(), identity.root.hex(), identity.next.hex()) == (
+        vector["head"],
+        vector["root"],
+        vector["next"],
+    )
+
+
+def test_the_story_of_a_recovery_shows_every_case() -> None:
+    vector = ALL["recovery"]
+    rotation = next(each for each in vector["told"] if each["type"] == "$rotate")
+    at_ms = json.loads(rotation["body"])["modified"]
+    under = [v for v in vector["told"] if rotation["hash"] in v["body"]]
+
+    assert {each["type"] for each in under} == {"$device", "$revoke"}
+    assert {json.loads(each["body"])["modified"] < at_ms for each in under} == {True, False}
+    assert [each["end"] for each in vector["devices"]].count(None) == 2
+    assert len(vector["not_counting"]) == 1
 
 
 # --- Verdicts. ------------------------------------------------------------------------------------

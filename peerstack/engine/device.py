@@ -18,6 +18,7 @@ from peerstack.engine import (
     judging,
     link_messages,
     linking,
+    parting,
     records,
     sealing,
     statements,
@@ -207,11 +208,16 @@ class Engine:
         for group, reason in peer.take_refused_joins():
             turn.effects.append(JoinRefused(group, reason))
         turn.effects.append(StatusChanged())
-        if peer.idle and self._is_ended(turn, peer):
-            self._hang_up(turn, link, RemoteError(Reason.DEVICE_ENDED, "its device was revoked"))
+        if peer.idle:
+            # Whatever it is to be shown of why, it has been shown.
+            if self._is_ended(turn, peer):
+                ended = RemoteError(Reason.DEVICE_ENDED, "its device was revoked")
+                self._hang_up(turn, link, ended)
+            elif peer.has_parted:
+                self._hang_up(turn, link, RemoteError(Reason.NOT_MEMBER, "it is no member now"))
 
     def _is_ended(self, turn: Turn, peer: Peer) -> bool:
-        """Whether a device is known to be revoked; it has been shown why, once the peer is idle."""
+        """Whether a device is known to be revoked."""
         them = peer.authenticated
         states = (turn.state(group) for group in peer.channels) if them is not None else ()
         return them is not None and any(
@@ -306,6 +312,7 @@ class Engine:
         turn = self._present_turn()
         arrival: Arrival | None
         if kind is Kind.STATEMENTS:
+            parting.note_told(turn, group, items)
             arrival = statements.receive(turn, group, items)
             if arrival is None:
                 # A join that was here already, from a connection that broke or by another device.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from peerstack.engine.parting import remember_leave
 from peerstack.engine.sealing import all_by, seal_parts
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
@@ -101,7 +102,10 @@ def leave(turn: Turn, group: GroupId) -> None:
     stamp = stamp_for_statement(turn, state, max(grant.since_ms for grant in grants))
     under = grants[0].hash.hex()
     form = Close(under, under, 0, NO_HASHES.hex())
-    add_own_statements(turn, group, [sign_statement(turn, group, CLOSE_TYPE, form, stamp)])
+    leave = sign_statement(turn, group, CLOSE_TYPE, form, stamp)
+    add_own_statements(turn, group, [leave])
+    if len(state.members()) > 1:
+        remember_leave(turn, leave)
 
 
 def end_invite(turn: Turn, group: GroupId, invite: Hash) -> None:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from peerstack import limits
-from peerstack.engine.effects import KeepKeys
+from peerstack.engine.effects import KeepKeys, StatusChanged
 from peerstack.engine.link_state import Ending, Handed, PendingLink
 from peerstack.engine.profile import claim
 from peerstack.engine.turn import Turn
@@ -34,6 +34,7 @@ _PENDING: Final = "being linked"
 class _Stored(msgspec.Struct, frozen=True):
     link: str
     name: str
+    kept: bool = False
 
 
 class Progress(NamedTuple):
@@ -61,7 +62,7 @@ def begin(turn: Turn, link_text: str, device_name: str) -> None:
         if (user.id, user.device) != (link.user, link.device_of(user.device_key.public)):
             raise LinkPending("this profile was begun with another link to a new device")
         claim(turn)
-        turn.tx.profile_set(_PENDING, msgspec.to_builtins(_Stored(link_text, device_name)))
+        _store(turn, _Stored(link_text, device_name))
     resume(turn)
 
 
@@ -71,8 +72,12 @@ def resume(turn: Turn) -> None:
     if stored is not None and turn.me.links.pending is None:
         told = msgspec.convert(stored, _Stored)
         link = decode_untrusted_device_link(told.link)
-        turn.me.links.pending = PendingLink(link, told.name)
+        turn.me.links.pending = PendingLink(link, told.name, kept=told.kept)
         turn.meet_anew()
+
+
+def _store(turn: Turn, stored: _Stored | None) -> None:
+    turn.tx.profile_set(_PENDING, msgspec.to_builtins(stored))
 
 
 def progress(turn: Turn) -> Progress:
@@ -91,15 +96,10 @@ def kept(turn: Turn, user: User) -> None:
     pending = turn.me.links.pending
     assert pending is not None
     turn.me.user = user
-    if not pending.asked:
-        # Nobody can be told now, so the next connection begins with the same question.
-        pending.kept, pending.keeping, pending.handover = True, False, None
-        return
-    turn.me.links.pending = None
-    turn.tx.profile_set(_PENDING, None)
-    said = wire.Enrolled(complete=True)
-    turn.me.links.outbox.extend((connection, said) for connection in sorted(pending.asked))
-    turn.meet_anew()
+    pending.kept, pending.keeping, pending.handover = True, False, None
+    stored = msgspec.convert(turn.tx.profile_get(_PENDING), _Stored)
+    _store(turn, msgspec.structs.replace(stored, kept=True))
+    turn.effects.append(StatusChanged())
 
 
 def not_kept(turn: Turn) -> None:
@@ -136,11 +136,15 @@ def nonce_untrusted(turn: Turn, connection: Link, said: wire.LinkNonce) -> None:
 
 
 def ended_untrusted(turn: Turn, connection: Link, said: wire.LinkEnded) -> None:
-    """A device that has the link will not link this one. Raises `RemoteError`."""
+    """The link leads this device in no more, or it is through. Raises `RemoteError`."""
     pending = turn.me.links.pending
-    if pending is None or connection not in pending.sides:
+    if pending is None or connection not in {*pending.sides, *pending.told}:
         raise RemoteError(Reason.UNEXPECTED, "ends what was not begun")
-    if pending.shown in (None, connection) and pending.ending is None:
+    if connection in pending.told:
+        turn.me.links.pending = None
+        _store(turn, None)
+        turn.meet_anew()
+    elif pending.shown in (None, connection) and pending.ending is None:
         told = (ending for ending in (Ending.REFUSED, Ending.BUSY) if ending.value == said.reason)
         pending.ending = next(told, Ending.CLOSED)
 
@@ -148,8 +152,10 @@ def ended_untrusted(turn: Turn, connection: Link, said: wire.LinkEnded) -> None:
 def handover_untrusted(turn: Turn, connection: Link, said: wire.Handover) -> None:
     """The device that linked this one gives it what it is to have. Raises `RemoteError`."""
     pending = turn.me.links.pending
-    if pending is None or connection not in pending.asked or pending.handover is not None:
+    if pending is None or connection not in pending.asked:
         raise RemoteError(Reason.UNEXPECTED, "hands over what was not asked for")
+    if pending.keeping or pending.kept:
+        return
     root, kit_key = (Secret(key) if key is not None else None for key in (said.root, said.kit_key))
     pending.handover = Handed(root, kit_key if root is not None else None)
 
@@ -165,17 +171,25 @@ def follow(turn: Turn, peers: Mapping[Link, Peer]) -> None:
     if not is_certified(turn):
         _commit(turn, pending, peers)
         return
-    for connection, peer in peers.items():
-        if connection not in pending.asked and _is_own_member(turn, peer):
-            pending.asked.add(connection)
-            turn.me.links.outbox.append((connection, wire.Enrolled(complete=False)))
-    if pending.handover is not None and not pending.keeping and _is_usable(turn, pending.handover):
+    # Without the members' secret it cannot do without the link's meeting place.
+    if not pending.kept or secret_of(turn, turn.me.user.id) is not None:
+        _say_enrolled(turn, pending, peers)
+    if pending.handover is not None and not pending.keeping and _is_right(turn, pending.handover):
         pending.keeping = True
         said_of_us = turn.tx.identities([turn.me.user.id])
         mine = tuple(each for each in said_of_us if is_identity_type(each.type))
         name = turn.state(turn.me.user.id).identities[turn.me.user.id].name
         root, kit_key = pending.handover.root, pending.handover.kit_key
         turn.effects.append(KeepKeys(root, kit_key, name, mine))
+
+
+def _say_enrolled(turn: Turn, pending: PendingLink, peers: Mapping[Link, Peer]) -> None:
+    """Ask all devices of this user for what there is, or tell them that it is here."""
+    said_on = pending.told if pending.kept else pending.asked
+    for connection, peer in peers.items():
+        if connection not in said_on and _is_own_member(turn, peer):
+            said_on.add(connection)
+            turn.me.links.outbox.append((connection, wire.Enrolled(pending.kept)))
 
 
 def _commit(turn: Turn, pending: PendingLink, peers: Mapping[Link, Peer]) -> None:
@@ -195,25 +209,24 @@ def _is_own_member(turn: Turn, peer: Peer) -> bool:
     who, user = peer.authenticated, turn.me.user.id
     if who is None or who.user != user:
         return False
-    certified = turn.state(user).device(user, who.device)
-    return certified is not None and certified.key == who.key
+    state = turn.state(user)
+    certified = state.device(user, who.device)
+    same = certified is not None and certified.key == who.key
+    return same and state.is_active(user, who.device)
 
 
-def _is_usable(turn: Turn, handover: Handed) -> bool:
-    """Whether all is here without which this device could not do without the link's meeting place.
-
-    A root key proves itself: it is the one that the statements name.
-    """
+def _is_right(turn: Turn, handover: Handed) -> bool:
+    """Whether a root key is the one that the statements name; so it proves itself."""
     user = turn.me.user.id
     root = turn.state(user).identities[user].root
-    right = handover.root is None or Signer(handover.root).public == root
-    return right and secret_of(turn, user) is not None
+    return handover.root is None or Signer(handover.root).public == root
 
 
 def gone(pending: PendingLink, connection: Link) -> None:
     """A connection is no more: on the next, other digits are shown."""
     pending.sides.pop(connection, None)
     pending.asked.discard(connection)
+    pending.told.discard(connection)
     if pending.shown == connection:
         pending.shown = None
     if not pending.asked and not pending.keeping:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta
 
 from peerstack import limits
+from peerstack.engine.parting import forget_leave
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
@@ -109,6 +110,7 @@ def join(turn: Turn, link_text: str) -> tuple[GroupId, bool]:
     if turn.state(link.group).role(turn.me.user.id) is not None:
         return link.group, True
     turn.tx.add_group(link.group, 0)
+    forget_leave(turn, link.group)
     signed = _sign_join(turn, link)
     _store_joins(turn, {**_joins(turn), link.group: _pend(turn, link_text, signed)})
     turn.statements_changed(link.group)

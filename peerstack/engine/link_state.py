@@ -76,7 +76,9 @@ class PendingLink:
     """The connection whose digits are shown."""
     attempts: int = 0
     asked: set[Link] = field(default_factory=set)
-    """The connections on which it has said that it is certified."""
+    """The connections on which it has asked for what it is given besides its certificate."""
+    told: set[Link] = field(default_factory=set)
+    """The connections on which it has said that it has all."""
     handover: Handed | None = None
     keeping: bool = False
     """Whether the keys are being written to disk."""

@@ -34,6 +34,9 @@ _OWED: Final = "linked devices"
 _ENDED: Final = "ended"
 """What a new device is told of a link that has ended, whatever the reason."""
 
+_COMPLETE: Final = "complete"
+"""What a device is told that has all that it was owed."""
+
 
 class Owed(msgspec.Struct, frozen=True):
     """What a certified device is still to be given, and where it is met until then."""
@@ -182,17 +185,19 @@ def enrolled_untrusted(turn: Turn, connection: Link, peer: Peer, said: wire.Enro
     Raises `RemoteError`.
     """
     state, who = turn.me.links, _proven(peer)
-    still_owed = owed(turn)
-    mine = still_owed.get(who.device)
-    if mine is None or not _is_own(turn, who):
-        # It asks every device of its user, and only one has linked it.
+    if not _is_own(turn, who):
         return
+    still_owed = owed(turn)
+    mine = still_owed.pop(who.device, None)
     if said.complete:
-        _store_owed(turn, {device: o for device, o in still_owed.items() if device != who.device})
-        turn.meet_anew()
+        if mine is not None:
+            _store_owed(turn, still_owed)
+            turn.meet_anew()
+        state.outbox.append((connection, wire.LinkEnded(_COMPLETE)))
     elif connection in state.handed:
         raise RemoteError(Reason.UNEXPECTED, "asks twice on one connection")
-    else:
+    elif mine is not None:
+        # It asks every device of its user, and only one has linked it.
         state.handed.add(connection)
         state.outbox.append((connection, _handover(turn, full=mine.full)))
 

@@ -89,9 +89,9 @@ class TurnReplica:
             return [signed.hash for signed in self._turn.tx.pending_statements(group)]
         return self._turn.tx.known_aside(group, limits.EXCLUDED_HASHES)
 
-    def random_key(self, group: GroupId, draw: int) -> bytes | None:
+    def sample(self, group: GroupId, rank: int) -> Sequence[Item]:
         """See `Replica`."""
-        return self._turn.tx.random_key(group, draw)
+        return self._turn.tx.neighbours(group, rank, limits.AUDIT_ITEMS)
 
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
         """See `Replica`."""

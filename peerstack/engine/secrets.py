@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from peerstack import limits
 from peerstack.engine.joining import meeting_invites, pending_joins
 from peerstack.engine.link_messages import meeting_secrets
+from peerstack.engine.parting import removed_lately, untold
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import secret_of
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
@@ -43,10 +44,11 @@ def _own_states(turn: Turn) -> Iterator[GroupState]:
 
 
 def _of_groups(turn: Turn) -> Iterator[SharedSecret]:
-    for state in _own_states(turn):
-        secret = secret_of(turn, state.group)
+    own = [state.group for state in _own_states(turn)]
+    for group in [*own, *untold(turn), *removed_lately(turn)]:
+        secret = secret_of(turn, group)
         if secret is not None:
-            yield SharedSecret(state.group, secret, by_invite=False)
+            yield SharedSecret(group, secret, by_invite=False)
 
 
 def _of_invites(turn: Turn) -> Iterator[SharedSecret]:

@@ -8,6 +8,7 @@ first.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,8 +27,6 @@ from peerstack.groups.statements import Close, Founding, Invite, named
 from peerstack.ids import DeviceId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
-
-Consent = tuple[UserId, Hash | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,10 @@ class Effect:
     device_ends: Mapping[tuple[UserId, DeviceId], End] = field(default_factory=dict)
     invites: Mapping[Hash, int | None] = field(default_factory=dict)
     """The invites that were made by right, and when each ended (Unix milliseconds), if it did."""
-    spent: Mapping[Consent, int] = field(default_factory=dict)
-    """Since when a consent lets nobody in by invite any more: its user was removed."""
+    removed: Mapping[UserId, int] = field(default_factory=dict)
+    """When users last had a grant ended by others: no older invite lets them in again."""
+    spent: frozenset[Hash] = frozenset()
+    """The consents by which a grant was ended by others: they let nobody in again."""
     left: Mapping[UserId, int] = field(default_factory=dict)
     """When users last left (Unix milliseconds): they are in again by a later consent alone."""
 
@@ -66,7 +67,7 @@ class _Fold:
         self._log = log
         self._standing: dict[Hash, Standing] = {}
         self._partings: dict[UserId, list[Closing]] = defaultdict(list)
-        self._removals: dict[Consent, list[Closing]] = defaultdict(list)
+        self._removals: dict[UserId, list[Closing]] = defaultdict(list)
         self._invite_closes: dict[Hash, list[Closing]] = defaultdict(list)
         self._parts: dict[Hash, list[Part]] = defaultdict(list)
         self._read: dict[tuple[Hash, ...], Seals] = {}
@@ -83,7 +84,7 @@ class _Fold:
         elif target.user == signed.signer:
             self._partings[target.user].append((signed, close))
         else:
-            self._removals[target.user, target.consent].append((signed, close))
+            self._removals[target.user].append((signed, close))
 
     def run(self) -> Effect:
         in_order = sorted(self._log.grants.values(), key=lambda each: each.order)
@@ -96,7 +97,8 @@ class _Fold:
             self._by_user(),
             self._devices.ends,
             dict(self._invites()),
-            {each: at_ms for each in self._removals if (at_ms := self._spent_ms(each)) is not None},
+            dict(self._removed()),
+            frozenset(self._spent()),
             dict(self._left()),
         )
 
@@ -135,19 +137,23 @@ class _Fold:
         return (end is None or end.spares(signed)) and self._devices.spares(signed)
 
     def _lets_in(self, grant: Grant, invite_hash: Hash) -> bool:
-        """Whether the invite that a grant went by was open at its time, and the join not spent."""
-        spent_ms = self._spent_ms((grant.user, grant.consent))
-        if spent_ms is not None and spent_ms < grant.since_ms:
-            return False
+        """Whether a grant went by an invite that was open, to a user who was not removed."""
         if not self._is_invite(invite_hash):
             return False
         ended_ms = self._invite_ended_ms(invite_hash)
-        return ended_ms is None or ended_ms >= grant.since_ms
+        if ended_ms is not None and ended_ms < grant.since_ms:
+            return False
+        made_ms = self._log.forms[invite_hash][0].modified
+        return not any(
+            signed.modified < grant.since_ms
+            and (made_ms < signed.modified or self._target(close).consent == grant.consent)
+            and self._log.may_end(self._log.grants[named(close.under)], grant)
+            and self._acts(signed, close)
+            for signed, close in self._removals.get(grant.user, ())
+        )
 
-    def _spent_ms(self, consent: Consent) -> int | None:
-        removals = self._removals.get(consent, ())
-        acting = (signed.modified for signed, close in removals if self._acts(signed, close))
-        return min(acting, default=None)
+    def _target(self, close: Close) -> Grant:
+        return self._log.grants[named(close.target)]
 
     def _acts(self, signed: Signed, close: Close) -> bool:
         return self._gives(named(close.under), signed)
@@ -221,24 +227,24 @@ class _Fold:
         """
         return [
             (signed, close)
-            for signed, close in self._removals.get((grant.user, grant.consent), ())
+            for signed, close in self._removals.get(grant.user, ())
             if self._is_aimed(signed, close, grant)
             and self._log.may_end(self._log.grants[named(close.under)], grant)
             and self._acts(signed, close)
         ]
 
     def _is_aimed(self, signed: Signed, close: Close, grant: Grant) -> bool:
-        target = self._log.grants[named(close.target)]
-        gives_more = target.role <= grant.role and grant.since_ms < signed.modified
-        return target.hash == grant.hash or gives_more
+        target = self._target(close)
+        no_less = target.role <= grant.role and grant.since_ms < signed.modified
+        return target.hash == grant.hash or (target.consent == grant.consent and no_less)
 
     def _partings_of(self, grant: Grant) -> list[Closing]:
-        """What its holder ended it by: giving this one up, or leaving after having consented."""
+        """What its holder ended it by: giving this one up, or leaving, which takes back consent."""
         return [
             (signed, close)
             for signed, close in self._partings.get(grant.user, ())
             if (
-                signed.modified > grant.consent_ms
+                signed.modified >= grant.consent_ms
                 if is_leave(close)
                 else named(close.target) == grant.hash
             )
@@ -251,11 +257,23 @@ class _Fold:
                 yield user, max(leaves)
 
     def _is_left(self, signed: Signed, close: Close) -> bool:
-        grant = self._log.grants[named(close.target)]
+        grant = self._target(close)
         seals = self._seals_by(lambda sealing: self._log.may_end(sealing, grant), [signed])
         return is_leave(close) and self._is_kept(signed, seals)
 
     # --- The outcome. ---------------------------------------------------------------------------
+
+    def _removed(self) -> Iterable[tuple[UserId, int]]:
+        for user, removals in self._removals.items():
+            acting = [signed.modified for signed, close in removals if self._acts(signed, close)]
+            if acting:
+                yield user, max(acting)
+
+    def _spent(self) -> Iterable[Hash]:
+        for signed, close in itertools.chain.from_iterable(self._removals.values()):
+            consent = self._target(close).consent
+            if consent is not None and self._acts(signed, close):
+                yield consent
 
     def _by_user(self) -> dict[UserId, tuple[Standing, ...]]:
         found: dict[UserId, list[Standing]] = defaultdict(list)

@@ -258,12 +258,14 @@ class GroupState:
     def joins_of(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
         """The joins by invite that a device of a user made and that may still let it in."""
         left_ms = self.effect.left.get(user, -1)
+        removed_ms = self.effect.removed.get(user, -1)
         for signed in self._consents_by_user.get(user, ()):
             join = self.log.join(signed.hash)
             if join is None or join[1].invite is UNSET or signed.device != device:
                 continue
-            spent = (user, signed.hash) in self.effect.spent
-            if signed.modified > left_ms and not spent and self.spares(signed):
+            invite, _ = self.forms[named(join[1].invite)]
+            again = signed.hash in self.effect.spent or invite.modified < removed_ms
+            if signed.modified > left_ms and not again and self.spares(signed):
                 yield join
 
     def consent_of(self, user: UserId) -> Hash | None:

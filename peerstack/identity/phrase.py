@@ -9,12 +9,13 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Final
-
-from mnemonic import Mnemonic
+from typing import TYPE_CHECKING, Final
 
 from peerstack.errors import InvalidPhrase
 from peerstack.keys import Secret
+
+if TYPE_CHECKING:
+    from mnemonic import Mnemonic
 
 WORDS: Final = 24
 ASKED_WORDS: Final = 3
@@ -77,6 +78,9 @@ def _plain(text: str) -> list[str]:
 
 @cache
 def _list() -> Mnemonic:
+    # Reads a file: only for who has to do with words.
+    from mnemonic import Mnemonic
+
     return Mnemonic("english")
 
 

@@ -19,6 +19,7 @@ from peerstack.engine import (
     enrolling,
     joining,
     linking,
+    parting,
     profile,
     recovering,
     revoking,
@@ -621,12 +622,16 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     """Of each group that is to be level: what is missing, in words. Empty if nothing is."""
     wanted = [only] if only else [row.id for row in turn.tx.groups()]
     shared = [group for group in wanted if _is_shared(turn, group)]
-    if not shared:
+    left = [group for group in wanted if group in parting.untold(turn)]
+    if not shared and not left and not standings.former_groups(turn):
         return ["no group has another member or device yet; invite somebody"]
     return [
-        f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
-        for group in shared
-        if not engine.is_level(turn, group)
+        *(f"{writing.name_of(turn, group)}: nobody there knows that you left" for group in left),
+        *(
+            f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
+            for group in shared
+            if not engine.is_level(turn, group)
+        ),
     ]
 
 

@@ -31,8 +31,10 @@ def write_new(path: Path, content: bytes) -> bool:
 def replace(path: Path, content: bytes) -> None:
     """Put a file in the place of the one that may be there; no moment sees neither.
 
-    What an earlier write left beside it when it was cut short is removed. Raises `OSError`.
+    Where a link stands, what it leads to is the file. What an earlier write left beside it when it
+    was cut short is removed. Raises `OSError`.
     """
+    path = path.resolve()
     beside = _write_beside(path, content)
     try:
         beside.replace(path)

@@ -83,12 +83,12 @@ def hashed_fingerprint(keys: Iterable[bytes]) -> Fingerprint:
     return Fingerprint(count, hasher.digest()[:DIGEST_BYTES])
 
 
-def plain_hash(items: Iterable[Item]) -> bytes:
-    """SHA-256 (32 bytes) over the hashes of `items`, ascending: the audit of what sums claim.
+def plain_hash(salt: bytes, items: Iterable[Item]) -> bytes:
+    """SHA-256 (32 bytes) over `salt` and the hashes of `items`, ascending: what sums claim.
 
     Two sets crafted to have equal sums (Wagner's generalised birthday) have unequal plain hashes.
     """
-    return hashlib.sha256(b"".join(map(_item_hash, items))).digest()
+    return hashlib.sha256(salt + b"".join(map(_item_hash, items))).digest()
 
 
 def _item_hash(item: Item) -> bytes:

@@ -92,6 +92,18 @@ class Reconciler:
         self._answer_compare(EVERYTHING, peer_root)
         return self._end_turn()
 
+    def start_doubting(self, sample: Span) -> Step:
+        """Open the run where roots agree, but not what both sides have at the ranks of `sample`.
+
+        `sample` holds no more than `limits.LEAF_ITEMS` here. Either the sides differ in it, which
+        the names in it show; or in what stands before it, and then by a count that no sum can hide.
+        """
+        if sample.lower:
+            before = Span(b"", sample.lower)
+            self._say(before, Compare(before.upper, self._set.fingerprint(before)))
+        self._ask_leaf(sample)
+        return self._end_turn()
+
     def receive(self, message: Message) -> Step:
         """Take one message of the peer's turn.
 

@@ -18,10 +18,9 @@ from peerstack.keys import Hash
 from peerstack.reconcile import Gap as FoundGap
 from peerstack.reconcile import Item, Reconciler, Span, Step, hashed_fingerprint
 from peerstack.record import Signed
-from peerstack.session.audit import sample, sampled
+from peerstack.session.audit import Audit, span_of
 from peerstack.session.replica import Replica, Roots, Standing
 from peerstack.session.wire import (
-    Audit,
     Compared,
     Gap,
     Kind,
@@ -80,6 +79,7 @@ class Channel:
         self.stored_items = 0
         """Records that came on this connection and are dealt with."""
         self._salt = salt
+        self._audit = Audit(salt, group)
         self._leads = leads
         self._shown: Roots | None = None
         self._heard: Roots | None = None
@@ -97,7 +97,11 @@ class Channel:
         self._introduced: set[Hash] = set()
         self._sampled: Roots | None = None
         self._audited = False
+        self._claimed: bytes | None = None
+        """The peer's sample of what `_heard` stands for, until it is checked."""
         self._refuted = False
+        self._in_doubt = False
+        """Whether the peer, which leads, has to compare what only seems to agree."""
         self._introduced_items = 0
 
     @property
@@ -106,7 +110,8 @@ class Channel:
         if self.is_stranger:
             return State.UNPROVEN
         level = self._shown is not None and self._shown == self._heard
-        return State.LEVEL if not self.busy and (level or self._settled) else State.WORKING
+        level = (level or self._settled) and not self._in_doubt
+        return State.LEVEL if level and not self.busy else State.WORKING
 
     @property
     def is_stranger(self) -> bool:
@@ -129,7 +134,7 @@ class Channel:
     @property
     def waits(self) -> bool:
         """Whether the peer owes this side anything."""
-        return self.busy or self._awaits_close
+        return self.busy or self._awaits_close or self._in_doubt
 
     def is_level_at(self, roots: Roots) -> bool:
         """Whether the peer is known to have all that is here now, and the other way round."""
@@ -159,13 +164,14 @@ class Channel:
     def level(self, message: Level, replica: Replica) -> None:
         """The peer showed where it stands."""
         conflicts = message.conflicts or _NO_CONFLICTS
-        self._heard = Roots(message.statements, message.records, conflicts)
+        heard = Roots(message.statements, message.records, conflicts)
+        if message.audit is not None or heard != self._heard:
+            self._claimed = message.audit
+        self._heard = heard
         self._settled = False
         self._unheeded = True
         if message.closes:
             self._awaits_close = False
-        if message.audit is not None and self.standing is Standing.MEMBER:
-            self._check_audit(message.audit, replica)
         self._consider(replica)
 
     def doubted(self, replica: Replica) -> None:
@@ -250,7 +256,7 @@ class Channel:
         self._introduced.update(signed.hash for signed in news)
         self.introduction = [*self.introduction, *news]
 
-    def _show(self, roots: Roots, audit: Audit | None = None) -> None:
+    def _show(self, roots: Roots, audit: bytes | None = None) -> None:
         conflicts = roots.conflicts if roots.conflicts.count else None
         statements, records, _ = roots
         self.outbox.append(
@@ -261,30 +267,12 @@ class Channel:
 
     def _sample(self, roots: Roots, replica: Replica) -> None:
         """Show the level; where this side dialled, with a sample: the other answers a false one."""
-        start = None
-        if self._leads and self.standing is Standing.MEMBER:
-            # Nobody knew the salt before the two met, so nobody could prepare for the sample.
-            start = replica.random_key(self.group, int.from_bytes(self._salt, "big"))
+        samples = self._leads and self.standing is Standing.MEMBER
         self._sampled = roots
-        audit = sample(replica.ordered(self.group, Kind.RECORDS), start) if start else None
-        self._show(roots, audit)
+        self._show(roots, self._audit.digest(self._neighbours(roots, replica)) if samples else None)
 
-    def _check_audit(self, theirs: Audit, replica: Replica) -> None:
-        """Where sums agree and a sample does not, sums were made to agree: fetch the sample.
-
-        With it here the sums differ, and the next comparison finds the rest. The peer gets our
-        sample, since it may be the one that lacks something.
-        """
-        roots = replica.roots(self.group)
-        if self._refuted or roots != self._heard:
-            return
-        ordered = replica.ordered(self.group, Kind.RECORDS)
-        mine = sample(ordered, theirs.start)
-        if mine != theirs:
-            self._refuted = True
-            self._show(roots, mine)
-            gap = sampled(ordered, theirs.start)
-            self._ask(Want(self.mine, Kind.RECORDS, (), (gap,)), 0)
+    def _neighbours(self, roots: Roots, replica: Replica) -> Sequence[Item]:
+        return replica.sample(self.group, self._audit.rank(roots.records.count))
 
     def _consider(self, replica: Replica) -> None:
         """Decide what to do next, once nothing is under way."""
@@ -299,17 +287,43 @@ class Channel:
         if self._awaits_close:
             return
         if mine == self._heard:
-            # A sample counts only where the levels agree: if they did not at first, one more.
-            if self._leads and not self._audited:
-                self._audited = True
-                if self._sampled != mine:
-                    self._sample(mine, replica)
-            if self._shown != mine:
-                self._show(mine)
+            self._agree(mine, replica)
         elif self._leads:
             self._compare(mine, self._heard, replica)
         elif answering or self._shown != mine:
             self._show(mine)
+
+    def _agree(self, mine: Roots, replica: Replica) -> None:
+        """The roots are the same on both sides; are the sets?"""
+        # A sample counts only where the levels agree: if they did not at first, one more.
+        if self._leads and not self._audited:
+            self._audited = True
+            if self._sampled != mine:
+                self._sample(mine, replica)
+        if self._shown != mine:
+            self._show(mine)
+        claimed, self._claimed = self._claimed, None
+        if claimed is not None and self.standing is Standing.MEMBER:
+            self._check_claim(claimed, mine, replica)
+
+    def _check_claim(self, claimed: bytes, mine: Roots, replica: Replica) -> None:
+        """Where sums agree and a sample does not, sums were made to agree: compare all the same.
+
+        Once something that they hid has come over, they tell of the rest. The side that leads
+        compares; where the other finds it, that one shows its own sample. Once in a session: a peer
+        may say what it likes.
+        """
+        sample = self._neighbours(mine, replica)
+        digest = self._audit.digest(sample)
+        if self._refuted or digest == claimed:
+            return
+        self._refuted = True
+        if self._leads:
+            self._run = _Run(Kind.RECORDS, self._reconciler(Kind.RECORDS, replica))
+            self._took(self._run.reconciler.start_doubting(span_of(sample)), replica)
+        else:
+            self._in_doubt = True
+            self._show(mine, digest)
 
     def _compare(self, mine: Roots, heard: Roots, replica: Replica) -> None:
         kind = self._differing(mine, heard)
@@ -365,6 +379,7 @@ class Channel:
         that, the leader cannot know whether anything is left to compare.
         """
         self._run = None
+        self._in_doubt = False
         if not self._leads:
             self._owes_close = True
         elif run.was_told:

@@ -202,6 +202,12 @@ class Peer:
             channel.busy for channel in self.channels.values()
         )
 
+    @property
+    def has_parted(self) -> bool:
+        """Whether the peer was in groups of this device, and is in none of them any more."""
+        channels = self.channels.values()
+        return bool(channels) and all(each.standing is Standing.PARTED for each in channels)
+
     def deadline_ms(self) -> int | None:
         """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""
         if self.authenticated is None:

@@ -78,8 +78,11 @@ class Replica(Protocol):
         """Hashes of what is known without being in the set (replaced, held, refused): bounded."""
         ...
 
-    def random_key(self, group: GroupId, draw: int) -> bytes | None:
-        """The key of a live record, chosen by `draw`; None where there is none."""
+    def sample(self, group: GroupId, rank: int) -> Sequence[Item]:
+        """Neighbouring live records, `limits.AUDIT_ITEMS` of them, of which the first has `rank`.
+
+        That is how many stand before it; fewer records only where no more follow.
+        """
         ...
 
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:

@@ -23,6 +23,7 @@ from peerstack.record import TimeMs, UlidText
 VERSION: Final = 1
 NONCE_BYTES: Final = 32
 TAG_BYTES: Final = 16
+AUDIT_BYTES: Final = 8
 ZSTD: Final = "zstd"
 
 _PLAIN: Final = b"\0"
@@ -34,6 +35,7 @@ Nonce = Annotated[bytes, Meta(min_length=NONCE_BYTES, max_length=NONCE_BYTES)]
 Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 Tag = Annotated[bytes, Meta(min_length=TAG_BYTES, max_length=TAG_BYTES)]
+AuditDigest = Annotated[bytes, Meta(min_length=AUDIT_BYTES, max_length=AUDIT_BYTES)]
 HashBytes = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=HASH_BYTES)]
 Channel = Annotated[int, Meta(ge=0, lt=limits.GROUP_TAGS)]
 Number = Annotated[int, Meta(ge=0, le=limits.INTEGER_MAX)]
@@ -83,13 +85,6 @@ class Groups(_Message, tag=3, frozen=True):
     tags: Annotated[tuple[Tag, ...], Meta(max_length=limits.GROUP_TAGS)]
 
 
-class Audit(_Message, frozen=True):
-    """A plain hash over the first `limits.AUDIT_ITEMS` records from a key on."""
-
-    start: SetKey
-    digest: Tag
-
-
 class Level(_Message, tag=4, frozen=True):
     """The roots of the sender's sets of a group; without `conflicts`, there are none.
 
@@ -101,7 +96,7 @@ class Level(_Message, tag=4, frozen=True):
     statements: Fingerprint
     records: Fingerprint
     closes: bool = False
-    audit: Audit | None = None
+    audit: AuditDigest | None = None
     conflicts: Fingerprint | None = None
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from peerstack import limits
 from peerstack.ids import GroupId
 from peerstack.reconcile import Item, Span, Sum, shortest_bound
-from peerstack.store.rows import chunks, fetch, marks, run_many
+from peerstack.store.rows import chunks, fetch, fetch_each, marks, run_many
 from peerstack.store.values import key_of
 
 BLOCK_ITEMS: Final = limits.LEAF_ITEMS
@@ -28,6 +28,20 @@ _BOUNDARY: Final = 64
 
 _UPDATE: Final = "UPDATE blocks SET count = ?, sum = ? WHERE group_id = ? AND first_key = ?"
 _DELETE: Final = "DELETE FROM blocks WHERE group_id = ? AND first_key = ?"
+_GUESS: Final = (
+    "WITH guess(key) AS (SELECT first_key FROM blocks WHERE group_id = ? ORDER BY first_key "
+    "LIMIT 1 OFFSET (SELECT min(? * count(*) / max(1, (SELECT count FROM groups WHERE id = ?)), "
+    "count(*) - 1) FROM blocks WHERE group_id = ?)) "
+    "SELECT key, (SELECT coalesce(sum(count), 0) FROM blocks "
+    "WHERE group_id = ? AND first_key < key) FROM guess"
+)
+_BACK: Final = (
+    "SELECT first_key, count FROM blocks WHERE group_id = ? AND first_key < ? "
+    "ORDER BY first_key DESC"
+)
+_ON: Final = (
+    "SELECT first_key, count FROM blocks WHERE group_id = ? AND first_key >= ? ORDER BY first_key"
+)
 _INSERT: Final = "INSERT INTO blocks (group_id, first_key, count, sum) VALUES (?, ?, ?, ?)"
 
 
@@ -61,6 +75,34 @@ def move(
     _write(connection, group, after)
     _write_total(connection, group, _together(taken.values()), _together(put.values()))
     _reshape(connection, group, before, after, put)
+
+
+def find(connection: Connection, group: GroupId, rank: int) -> tuple[bytes, int]:
+    """Where the block begins that has the item of this rank, and how many items stand before it.
+
+    Blocks are of about one size, so a few steps from a guess lead there; to add up what stands
+    before the guess costs SQLite about 1 ms for a million items.
+    """
+    guessed = fetch(connection, _GUESS, (group, rank, group, group, group))
+    first, before = guessed[0] if guessed else (b"", 0)
+    if before > rank:
+        return _find_back(connection, group, rank, first, before)
+    behind = before
+    for start, count in fetch_each(connection, _ON, (group, first)):
+        if behind > rank:
+            break
+        first, before, behind = start, behind, behind + count
+    return first, before
+
+
+def _find_back(
+    connection: Connection, group: GroupId, rank: int, first: bytes, before: int
+) -> tuple[bytes, int]:
+    for start, count in fetch_each(connection, _BACK, (group, first)):
+        first, before = start, before - count
+        if before <= rank:
+            break
+    return first, before
 
 
 def _sums_of(items: Iterable[Item]) -> dict[bytes, Sum]:

@@ -70,19 +70,15 @@ class RecordReads(Rows):
         """
         return self._sets.setdefault(group, RecordSet(self._connection, group))
 
-    def random_key(self, group: GroupId, draw: int) -> bytes | None:
-        """The key of one of the group's live records, chosen by a random number; None without any.
+    def neighbours(self, group: GroupId, rank: int, limit: int) -> list[Item]:
+        """Live records of the group that follow one another, the first behind `rank` others.
 
-        Blocks are chosen alike, and records within one: near enough for a sample.
+        At most `limit`. Three statements, whatever the rank.
         """
-        mine = "FROM blocks WHERE group_id = ?"
-        ((count,),) = fetch(self._connection, f"SELECT count(*) {mine}", [group])
-        if not count:
-            return None
-        nth = f"SELECT first_key {mine} ORDER BY first_key LIMIT 1 OFFSET ?"
-        ((first,),) = fetch(self._connection, nth, [group, draw % count])
-        items = blocks.read_items(self._connection, group, Span(first, None), blocks.BLOCK_ITEMS)
-        return items[draw // count % len(items)].key if items else None
+        first, before = blocks.find(self._connection, group, rank)
+        skipped = rank - before
+        span = Span(first, None)
+        return blocks.read_items(self._connection, group, span, skipped + limit)[skipped:]
 
     def read_slice(
         self, group: GroupId, lower: bytes, upper: bytes | None, limit: int

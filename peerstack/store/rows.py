@@ -90,6 +90,16 @@ def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> S
         return cursor.fetchall()
 
 
+def fetch_each(
+    connection: Connection, sql: str, parameters: Sequence[Any] = ()
+) -> Iterator[Sequence[Any]]:
+    """The same row by row, for who may stop before the last."""
+    with _cursor(connection) as cursor:
+        cursor.execute(sql, tuple(parameters))
+        while row := cursor.fetchone():
+            yield row
+
+
 def run_many(connection: Connection, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
     """Run such SQL once for each row of parameters. Returns how many rows of a table it touched."""
     if not rows:

@@ -107,6 +107,8 @@ class Device:
         """By how much its wall clock is ahead. May be changed at any time."""
         self.refused_joins: list[tuple[GroupId, str]] = []
         """Joins that a member did not grant, with the reasons' names."""
+        self.fails_to_keep = False
+        """Whether its key file cannot be written."""
         self.hangups: list[str] = []
         """Why it hung up on peers, each time that it did."""
         self.store = Store.open("sqlite:///:memory:", indexes)
@@ -190,17 +192,18 @@ class Device:
 
     def confirm_link(self) -> DeviceId:
         """Say that the digits are the same; the new device's id. Raises as `linking.confirm`."""
-        opened = self._opened_link()
+        opened = self.opened_link()
         shown = opened.candidate
         assert shown is not None, "no device shows digits"
         return self.perform(lambda turn: linking.confirm(turn, opened, shown))
 
     def refuse_link(self) -> None:
         """Say that they are not."""
-        opened = self._opened_link()
+        opened = self.opened_link()
         self.perform(lambda turn: linking.end(turn, opened, Ending.REFUSED))
 
-    def _opened_link(self) -> OpenLink:
+    def opened_link(self) -> OpenLink:
+        """The link that was made last."""
         opened = self.engine.me.links.open
         assert opened is not None, "no link was made"
         return opened
@@ -393,6 +396,8 @@ class Device:
                 self._soon(wait_ms, events.Verified(ticket, holds))
             case effects.JoinRefused(group=group, reason=reason):
                 self.refused_joins.append((group, reason))
+            case effects.KeepKeys() if self.fails_to_keep:
+                self.perform(enrolling.not_kept)
             case effects.KeepKeys():
                 user = self.user = _keeping(self.user, effect)
                 self._world.later(0, self._unless_restarted(lambda: self._kept(user)))

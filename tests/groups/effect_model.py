@@ -263,8 +263,17 @@ class Model:
         earlier = [said for said in self.of_type("$close") if said.t < grant.t]
         if any(c.value["target"] == invite.name and self.has_effect(c) for c in earlier):
             return False
-        spending = [c for c in earlier if self.removes_by_consent(c, grant.consent)]
-        return not any(self.has_effect(close) for close in spending)
+        return not any(self.keeps_out(close, grant, invite) for close in earlier)
+
+    def keeps_out(self, close: Said, grant: Given, invite: Said) -> bool:
+        """E5, of an earlier close."""
+        target = self.grants().get(close.value["target"])
+        if target is None or target.user != grant.user or close.signer == grant.user:
+            return False
+        if target.consent != grant.consent and close.t <= invite.t:
+            return False
+        by = self.grants()[close.value["under"]]
+        return self.may_end(by, grant) and self.has_effect(close)
 
     def removes_by_consent(self, close: Said, consent: str) -> bool:
         target = self.grants().get(close.value["target"])
@@ -294,7 +303,7 @@ class Model:
             if close.signer == grant.user and close.value["target"] in self.grants()
             if self.grants()[close.value["target"]].user == close.signer
             if (
-                consent_t < close.t
+                consent_t <= close.t
                 if close.value["under"] == close.value["target"]
                 else close.value["target"] == grant.name
             )

@@ -174,6 +174,13 @@ class Teller:
         stays = self._written_by(target.holder, step.how)
         self._end(right, target.said, at_ms, stays, step.how)
 
+    def _remove(self, step: Step, at_ms: int) -> None:
+        """As an honest device does it: the end, and all parts of its seal at once."""
+        self._close(step, at_ms)
+        close, stays = self._closes[-1]
+        right = self._right(step.who, "admin")
+        self._say_parts(right, self._at_device(right.holder, step.how), close, at_ms + 1, stays)
+
     def _close_invite(self, step: Step, at_ms: int) -> None:
         invite, _ = self._invites[step.what % len(self._invites)]
         self._end(self._right(step.who, "admin"), invite, at_ms, [], step.how)
@@ -291,8 +298,9 @@ class Teller:
 
 KINDS = (
     *("invite", "join", "admit", "grant", "write") * 2,
-    *("close", "seal") * 3,
-    *("close_invite", "leave", "give_up", "revoke", "seal_device", "rotate", "certify_again"),
+    *("close", "seal", "remove") * 2,
+    *("leave", "revoke", "seal_device", "rotate") * 2,
+    *("close_invite", "give_up", "certify_again"),
     *("say_something_later", "forge"),
 )
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from peerstack.errors import Reason
-from peerstack.groups.membership import GroupState
+from peerstack.groups.membership import GroupState, Membership
 from peerstack.groups.rules import ADMITTED, Refused, judge_record
 from peerstack.groups.seals import NO_HASHES
 from peerstack.groups.statements import (
@@ -93,7 +93,7 @@ def test_the_order_in_which_statements_arrive_does_not_matter(arriving: list[Sig
 
 
 def test_the_story_has_every_outcome_in_it() -> None:
-    assert len(EXPECTED.admitted) == len(PEOPLE) + 14
+    assert len(EXPECTED.admitted) == len(PEOPLE) + 13
     assert len(EXPECTED.held) == 1
     assert set(EXPECTED.refused.values()) == {
         Reason.DOES_NOT_STAND,
@@ -180,8 +180,8 @@ def test_members_are_those_who_hold_a_grant() -> None:
         ANA.id: Role.ADMIN,
         BO.id: Role.ADMIN,
         CY.id: Role.WRITER,
-        DI.id: Role.WRITER,
     }
+    assert EXPECTED.state.membership(DI.id) is Membership.LEFT
 
 
 def test_the_grant_to_write_under_is_the_oldest_that_fits() -> None:
@@ -197,7 +197,7 @@ def test_the_grant_to_write_under_is_the_oldest_that_fits() -> None:
     assert state.grant_for(MALLORY.id, Role.READER) is None
 
 
-@pytest.mark.parametrize("who", [ANA, BO, CY, DI], ids=["ana", "bo", "cy", "di"])
+@pytest.mark.parametrize("who", [ANA, BO, CY], ids=["ana", "bo", "cy"])
 def test_vouching_statements_alone_show_that_somebody_is_a_member(who: Person) -> None:
     chain = EXPECTED.state.vouching(who.id)
 
@@ -206,6 +206,17 @@ def test_vouching_statements_alone_show_that_somebody_is_a_member(who: Person) -
     assert alone.held == {}
     assert alone.state.role(who.id) is not None
     assert len(chain) < len(EXPECTED.admitted)
+
+
+def test_the_statements_of_a_parting_alone_show_that_somebody_is_a_member_no_more() -> None:
+    parting = EXPECTED.state.parting(DI.id)
+
+    alone = fold(GROUP, [*PEOPLE, *_certificates(), *parting])
+
+    assert alone.held == {}
+    assert alone.state.membership(DI.id) is Membership.LEFT
+    assert len(parting) < len(EXPECTED.admitted)
+    assert EXPECTED.state.parting(BO.id) == []
 
 
 def _certificates() -> list[Signed]:

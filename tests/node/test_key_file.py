@@ -103,9 +103,24 @@ def test_the_search_finds_a_seed_in_an_unsealed_key_file(tmp_path: Path) -> None
     assert found_in(tmp_path, person("bo").recovery) == []
 
 
+def test_behind_a_link_the_file_itself_forgets(tmp_path: Path) -> None:
+    folder, disk = tmp_path / "here", tmp_path / "disk"
+    folder.mkdir()
+    disk.mkdir()
+    new_key_file(disk)
+    linked = key_file(folder)
+    linked.path.symlink_to(disk / "ana.db.keys")
+
+    linked.forget_recovery()
+
+    assert found_in(tmp_path, ANA.recovery) == []
+    assert linked.path.is_symlink()
+    assert linked.read().user.recovery is None
+
+
 def test_what_others_left_beside_it_stays(tmp_path: Path) -> None:
     made = new_key_file(tmp_path)
-    others = [tmp_path / name for name in ("ana.db.keys.bak", "ana.db.keys.old.tmp", "ana.db")]
+    others = [tmp_path / name for name in ("ana.db.keys.bak", "ana.db.keys.20261121", "ana.db")]
     for other in others:
         other.write_bytes(b"mine")
 

@@ -138,7 +138,7 @@ def test_a_sealed_profile_is_wiped_without_its_passphrase(tmp_path: Path) -> Non
 
 def test_copies_of_the_keys_that_a_crash_left_go_too(tmp_path: Path) -> None:
     path = make(tmp_path / "ana.db")
-    (tmp_path / "ana.db.keys.a_b3c9xy").write_bytes((tmp_path / "ana.db.keys").read_bytes())
+    (tmp_path / "ana.db.keys.a_b3c9xy.tmp").write_bytes((tmp_path / "ana.db.keys").read_bytes())
 
     peerstack.wipe(path)
 

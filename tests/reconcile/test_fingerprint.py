@@ -27,8 +27,8 @@ def test_known_answers() -> None:
         == "fdd2a64d014f2c406d2ece67c23212a9"
     )
     assert (
-        plain_hash([ANA, BEN]).hex()
-        == "6b25b6a0979222eae995b850bdc126fc2a6cd2b1f3c5f93f89ab1a346f7a01fc"
+        plain_hash(b"salt", [ANA, BEN]).hex()
+        == "f09734d192e892967ad207f71c32965881781cf7617ef66ca5e51e03e3fec313"
     )
 
 
@@ -66,7 +66,7 @@ def test_the_border_between_key_and_digest_counts() -> None:
     one, other = Item(b"ab", b"c"), Item(b"a", b"bc")
 
     assert Sum.of(one) != Sum.of(other)
-    assert plain_hash([one]) != plain_hash([other])
+    assert plain_hash(b"salt", [one]) != plain_hash(b"salt", [other])
 
 
 def test_a_plain_hash_tells_sets_of_equal_sums_apart() -> None:
@@ -77,4 +77,4 @@ def test_a_plain_hash_tells_sets_of_equal_sums_apart() -> None:
     forged_sum = Sum.of(forged[0]).plus(Sum.of(forged[1])).plus(debt)
 
     assert forged_sum.fingerprint() == Sum.of(ANA).plus(Sum.of(BEN)).fingerprint()
-    assert plain_hash(forged) != plain_hash(honest)
+    assert plain_hash(b"salt", forged) != plain_hash(b"salt", honest)

@@ -9,7 +9,7 @@ import pytest
 
 from peerstack.ids import GroupId
 from peerstack.record import Record, Signed
-from peerstack.session.wire import TAG_BYTES
+from peerstack.session.wire import TAG_BYTES, Groups, Message, decode_untrusted
 from peerstack.testing.device import Device
 from peerstack.testing.world import Sent, World
 from tests.simulation.big import large_family, take_away
@@ -20,8 +20,7 @@ ITEM_BYTES = 32 + 32
 """A key, 6 bytes of time and an id, and a hash."""
 
 NAME_BYTES = TAG_BYTES + 2
-"""How a side names the group by its secret. Each open invite has another such name, which is not
-counted here."""
+"""How a side names a group, or an open invite into it."""
 
 Family = tuple[World, GroupId, Device, Device]
 
@@ -44,6 +43,10 @@ def meet(world: World, ana: Device, ben: Device) -> list[Sent]:
     return said
 
 
+def messages(said: Sequence[Sent]) -> list[Message]:
+    return [decode_untrusted(sent.data) for sent in said]
+
+
 def bytes_of(said: Sequence[Sent]) -> int:
     return sum(len(sent.data) for sent in said)
 
@@ -64,8 +67,10 @@ def test_level_devices_find_that_out_in_one_round_trip_and_200_bytes(family: Fam
     said = meet(world, ana, ben)
     assert sorted(sent.kind for sent in said) == ["Groups", "Groups", "Level", "Level"]
     assert len({sent.at_ms for sent in said if sent.kind == "Level"}) == 1
-    levels = [sent for sent in said if sent.kind == "Level"]
-    assert bytes_of(levels) + 2 * NAME_BYTES < 200
+    # The user's own group, the family, and the invite into it, which is open.
+    named = [len(message.tags) for message in messages(said) if isinstance(message, Groups)]
+    assert named == [3, 3]
+    assert bytes_of(said) - 2 * NAME_BYTES < 200
 
 
 def test_a_hundred_records_that_one_lacks_take_three_round_trips(family: Family) -> None:

@@ -295,3 +295,18 @@ def test_an_ended_invite_lets_nobody_in() -> None:
 
     assert di.role(family) is None
     assert di.refused_joins == [(family, "invite-ended")]
+
+
+def test_who_leaves_while_nobody_is_there_tells_the_first_member_that_it_meets() -> None:
+    world = World(14)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ana.go_offline()
+    ben.leave(family)
+    ben.restart()
+    world.settle()
+    assert ben.user.id in ana.members(family)
+    ana.go_online()
+    world.settle()
+
+    assert ben.user.id not in ana.members(family)
+    assert ben.peers() == ana.peers() == []

@@ -18,8 +18,8 @@ from peerstack.ids import GroupId, RecordId
 from peerstack.record import Signed
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
+from tests.simulation.linking import link as linked
 from tests.simulation.people import live
-from tests.simulation.test_linking import linked
 
 NAMES = ("ana", "ben", "cy", "di", "eva", "fay")
 GROUPS = 3

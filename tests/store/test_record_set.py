@@ -80,7 +80,15 @@ def test_the_live_records_keep_the_contract_of_an_ordered_set(
         assert live.fingerprint(span) == expected.fingerprint(span)
         assert live.fingerprint(EVERYTHING) == expected.fingerprint(EVERYTHING)
         check_blocks(transaction, items)
+        check_neighbours(transaction, items)
     store.close()
+
+
+def check_neighbours(transaction: Transaction, items: Sequence[Item]) -> None:
+    """Fails unless the records from any rank on are those that stand there."""
+    for rank in (0, 1, len(items) // 3, len(items) - 70, len(items) - 1, len(items)):
+        if rank >= 0:
+            assert transaction.neighbours(GROUP, rank, 64) == items[rank : rank + 64]
 
 
 def check_ascending(pieces: Sequence[tuple[Span, Fingerprint]]) -> None:
@@ -205,6 +213,19 @@ def test_the_blocks_are_read_once_in_a_transaction_and_again_after_a_write(store
 
     assert reads == 1
     assert counts == [50, 50, 50, 100]
+
+
+@pytest.mark.parametrize("count", [300, 3_000])
+def test_the_neighbours_of_any_rank_cost_three_statements(store: Store, count: int) -> None:
+    records = [record(number, modified=NOW + number) for number in range(count)]
+    put(store, *fresh(*records))
+    with store.snapshot() as snapshot:
+        snapshot.last_seq()
+        ran = trace(snapshot._connection)
+        found = snapshot.neighbours(GROUP, count - 100, 64)
+
+    assert found == [item_of(one) for one in records[-100:-36]]
+    assert sum("SELECT" in sql for sql in ran) == 3
 
 
 def test_groups_have_roots_of_their_own(store: Store) -> None:

@@ -1,0 +1,53 @@
+"""What becomes of groups that this user is not in any more.
+
+Whoever has left is no member, and would meet nobody; so the group is met until a member shows that
+the leave has arrived. Whoever was removed looks for a while whether they were let back in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from peerstack import limits
+from peerstack.engine.turn import Turn
+from peerstack.groups.membership import Membership
+from peerstack.ids import GroupId
+from peerstack.record import Signed
+
+_UNTOLD: Final = "leaves to be told"
+
+
+def untold(turn: Turn) -> dict[GroupId, str]:
+    """The groups that this user left and nobody in them is known to know of; and the leaves."""
+    return turn.tx.profile_get(_UNTOLD) or {}
+
+
+def removed_lately(turn: Turn) -> Iterator[GroupId]:
+    """The groups that this user was removed from not long ago: an admin may let them back in."""
+    for row in turn.tx.groups():
+        state, me = turn.state(row.id), turn.me.user.id
+        ended_ms = state.ended_ms(me)
+        lately = ended_ms is not None and turn.now.wall_ms - ended_ms < limits.NEWCOMER_MS
+        if lately and state.membership(me) is Membership.REMOVED:
+            yield row.id
+
+
+def remember_leave(turn: Turn, leave: Signed) -> None:
+    """This device's user has left a group."""
+    turn.tx.profile_set(_UNTOLD, untold(turn) | {leave.group: leave.hash.hex()})
+    turn.meet_anew()
+
+
+def note_told(turn: Turn, group: GroupId, shown: Iterable[Signed]) -> None:
+    """A peer showed statements of a group: where our leave is among them, it is known there."""
+    leave = untold(turn).get(group)
+    if leave is not None and leave in {signed.hash.hex() for signed in shown}:
+        forget_leave(turn, group)
+
+
+def forget_leave(turn: Turn, group: GroupId) -> None:
+    """Nobody has to be told any more."""
+    rest = {each: leave for each, leave in untold(turn).items() if each != group}
+    turn.tx.profile_set(_UNTOLD, rest)
+    turn.meet_anew()
