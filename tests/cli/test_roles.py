@@ -66,9 +66,7 @@ def test_who_leaves_is_gone_at_the_others_after_the_next_sync(
     assert roles(ana) == {"Ana": "admin"}
 
 
-def test_the_only_admin_is_told_why_it_cannot_leave(
-    ana: Person, ben: Person, server: str
-) -> None:
+def test_the_only_admin_is_told_why_it_cannot_leave(ana: Person, ben: Person, server: str) -> None:
     befriend(ana, ben, server)
     refused = ana.call("leave", "Family", "--yes")
 
