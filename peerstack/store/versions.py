@@ -95,10 +95,9 @@ class VersionReads(Rows):
         """`history` of many records at once, each newest first; without those that have none."""
         found = defaultdict[RecordId, list[Signed]](list)
         for chunk in chunks(sorted(set(ids)), PARAMETERS - 3):
-            # The plus keeps SQLite from looking among all versions of these states.
             sql = (
                 f"SELECT {SIGNED} FROM versions WHERE group_id = ? "  # noqa: S608 -- places
-                f"AND id IN ({marks(len(chunk))}) AND +state IN ({marks(len(_LOST))}) "
+                f"AND id IN ({marks(len(chunk))}) AND state IN ({marks(len(_LOST))}) "
                 "ORDER BY modified DESC, hash DESC"
             )
             for row in fetch(self._connection, sql, (group, *chunk, *_LOST)):

@@ -6,7 +6,7 @@ import pytest
 
 from peerstack import limits
 from peerstack.errors import StoreError
-from peerstack.reconcile import EVERYTHING, MemorySet
+from peerstack.reconcile import EVERYTHING, MemorySet, Span
 from peerstack.record import Signed, decode_untrusted
 from peerstack.store import (
     LOCAL_ORIGIN,
@@ -161,6 +161,17 @@ def test_sums_follow_what_leaves_and_what_returns(store: Store, seed: int) -> No
             for span, fingerprint in ordered.split(EVERYTHING, 16):
                 assert fingerprint == expected.fingerprint(span)
             assert snapshot.counts(GROUP).live == len(live)
+
+
+def test_sums_that_were_read_before_are_read_anew(store: Store) -> None:
+    put(store, *fresh(record(1), record(2)))
+    with store.transaction() as transaction:
+        span = Span(b"\0", None)
+        before = transaction.record_set(GROUP).fingerprint(span)
+
+        transaction.withdraw([Withdrawal(record(1), END, None)], NOW)
+
+        assert transaction.record_set(GROUP).fingerprint(span) != before
 
 
 def test_what_was_live_is_withdrawn_however_full_the_quarantine_is(
