@@ -27,6 +27,7 @@ from peerstack.identity.phrase import decode_untrusted_phrase
 from peerstack.ids import as_group, is_record_id, is_ulid
 from peerstack.keys import BoxKey, Label, Secret, SignatureCheck, Signer, open_untrusted
 from peerstack.record import Body, decode_untrusted
+from tests.groups.effect_model import Ended, Model
 from tests.groups.folding import fold
 from tests.make_vectors import PATH, vectors, verdict_text
 
@@ -270,6 +271,32 @@ def test_an_invites_proof_is_for_this_group_newcomer_device_and_time() -> None:
     assert signs(key, label + payload, signature)
 
 
+@pytest.mark.parametrize("vector", STATEMENTS["seals"], ids=lambda v: f"{v['count']}")
+def test_a_seal_is_known_by_the_number_and_the_hash_of_its_hashes(vector: Vector) -> None:
+    hashes = {bytes.fromhex(each) for each in vector["hashes"]}
+
+    assert vector["count"] == len(hashes)
+    assert vector["root"] == hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
+
+
+def test_closes_commit_to_the_seals_that_were_made_for_them() -> None:
+    """A removal does; what its author ends for themselves, and an invite, have no seal to name."""
+    told = {v["hash"]: json.loads(v["body"]) for v in STATEMENTS["told"]}
+    parts = [each["value"] for each in told.values() if each["type"] == "$seal"]
+    closes = {name: each for name, each in told.items() if each["type"] == "$close"}
+
+    assert len(closes) == 4
+    for name, close in closes.items():
+        mine = [part for part in parts if part["ends"] == name]
+        hashes = sorted(bytes.fromhex(each) for part in mine for each in part["hashes"])
+        root = hashlib.sha256(b"".join(hashes)).hexdigest()
+        assert {(part["count"], part["root"]) for part in mine} <= {(len(hashes), root)}
+        target = told[close["value"]["target"]]
+        removes = target["type"] == "$grant" and target["value"]["user"] != close["signer"]
+        committed = (close["value"]["count"], close["value"]["root"])
+        assert committed == ((len(hashes), root) if removes else (0, hashlib.sha256().hexdigest()))
+
+
 @pytest.mark.parametrize("vector", STATEMENTS["forms_refused"], ids=shown)
 def test_a_statement_of_another_form_is_refused(vector: Vector) -> None:
     signed = decode_untrusted(body_of(vector), UNCHECKED)
@@ -438,6 +465,32 @@ def test_the_messages_of_linking_are_arrays_of_number_and_fields() -> None:
         [17, True],
         [16, "complete"],
     ]
+
+
+def test_grants_stand_and_end_so() -> None:
+    """Asked of the rules as their page has them, and not of the code that made the file."""
+    told = [decode_untrusted(body_of(v), bytes.fromhex(v["signature"])) for v in STATEMENTS["told"]]
+    model = Model(ALL["verdicts"]["group"], told)
+
+    def fields(end: Ended | None) -> Vector | None:
+        if end is None:
+            return None
+        named = sorted(end.named)
+        return {"at_ms": end.at, "by": end.by, "sealed": end.sealed, "named": named}
+
+    standing = [each for each in model.grants().values() if model.stands(each)]
+    found = [
+        {
+            "statement": each.name,
+            "user": each.user,
+            "role": each.role,
+            "since_ms": each.t,
+            "end": fields(model.end(each, False)),
+            "records_end": fields(model.end(each, True)),
+        }
+        for each in standing
+    ]
+    assert sorted(found, key=str) == sorted(ALL["verdicts"]["grants"], key=str)
 
 
 def test_a_body_has_no_field_that_the_vectors_do_not_show() -> None:

@@ -111,9 +111,17 @@ class Turn:
             # Whoever added a statement of a user's need not know in which groups it counts.
             self._rows.pop(group, None)
             after = self.state(group)
-            known = (self._superseded.get(group), self.me.states.get(group))
-            before = next((each for at, each in filter(None, known) if at == root), None)
-            yield before or self._read_before(group, after), after
+            yield self._before(group, root, after), after
+
+    def state_before(self, group: GroupId) -> GroupState:
+        """What the statements of a group said before this turn."""
+        after, root = self.state(group), self.tx.roots_before.get(group)
+        return after if root is None else self._before(group, root, after)
+
+    def _before(self, group: GroupId, root: bytes, after: GroupState) -> GroupState:
+        known = (self._superseded.get(group), self.me.states.get(group))
+        before = next((each for at, each in filter(None, known) if at == root), None)
+        return before or self._read_before(group, after)
 
     def _read_before(self, group: GroupId, known: GroupState) -> GroupState:
         fresh = self.tx.counting_now

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from peerstack import limits
-from peerstack.engine.kept_secrets import remember, secret_in, secret_of
+from peerstack.engine.kept_secrets import secret_in, secret_of
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import data_id, name_of, write_data
 from peerstack.groups.membership import Membership
@@ -17,8 +17,6 @@ from peerstack.record import OWN_GROUP_TYPE, JsonObject, Signed
 
 _RESTORED: Final = "restored secret"
 _SERVERS: Final = 8
-"""What a record that tells of a group names at the most."""
-
 _URL_CHARS: Final = 512
 
 
@@ -81,7 +79,6 @@ def restore(turn: Turn, whereabouts: Whereabouts) -> None:
     """
     for known in whereabouts.groups:
         if known.group == turn.me.user.id:
-            remember(turn, known.group, [Secret(known.secret)])
             since = {"secret": known.secret.hex(), "since": turn.now.wall_ms}
             turn.tx.profile_set(_RESTORED, since)
         else:

@@ -202,9 +202,12 @@ class Peer:
 
     @property
     def has_parted(self) -> bool:
-        """Whether the peer was in groups of this device, and is in none of them any more."""
-        channels = self.channels.values()
-        return bool(channels) and all(each.standing is Standing.PARTED for each in channels)
+        """Whether the peer is in none of our groups any more, and does not ask to be."""
+        return bool(self.channels) and all(
+            channel.standing is Standing.PARTED
+            and max(self.common(group).values()) < SecretKind.INVITE
+            for group, channel in self.channels.items()
+        )
 
     def deadline_ms(self) -> int | None:
         """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -66,3 +67,14 @@ def rename(device: Device, group: GroupId, name: str) -> None:
             turn, group, [writing._reserved(turn, group, PROFILE_TYPE, {"name": name})]
         )
     )
+
+
+def conflicts_at(device: Device, group: GroupId, record_id: RecordId) -> set[Hash]:
+    """The conflicts of a record, as a device has them."""
+    return device.read(lambda snapshot: snapshot.conflicts(group, [record_id]))
+
+
+def told_conflicts(device: Device, group: GroupId, record_id: RecordId) -> Counter[Hash]:
+    """The losers of which a device tells in its log, and how often."""
+    changes = [each for each in device.changes(group) if each.record.id == record_id]
+    return Counter(each.previous.hash for each in changes if each.conflict and each.previous)

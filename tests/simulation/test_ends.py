@@ -179,11 +179,10 @@ def test_an_old_link_lets_a_removed_member_in_no_more() -> None:
     ana.remove(family, ben.user.id)
     world.settle()
     ben.join(link)
-    world.settle()
+    world.run(60 * 60 * 1000)
 
     assert ben.role(family) is None
     assert ben.user.id not in ana.members(family)
-    assert ben.refused_joins
 
 
 def test_who_was_let_in_by_a_removed_member_is_no_member_and_joins_by_a_new_link() -> None:
@@ -203,7 +202,7 @@ def test_who_was_let_in_by_a_removed_member_is_no_member_and_joins_by_a_new_link
     world.run(60_000)
     assert di.role(family) is Role.WRITER
     ana.go_online()
-    world.settle()
+    world.run(60 * 60 * 1000)
 
     assert di.role(family) is None
     assert di.user.id not in ana.members(family)
