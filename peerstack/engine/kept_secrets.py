@@ -89,7 +89,7 @@ def secrets_of(turn: Turn, group: GroupId) -> GroupSecrets:
         kept = _with_present(kept, present)
         holders.update([live.device, *kept[-1].devices])
         _keep(turn, group, kept)
-        if len(kept) > 1 and _is_known_to_all(turn, group, {live.device, *kept[-1].devices}):
+        if len(kept) > 1 and _is_known_to_all(turn, group, holders):
             # Not used, but kept: somebody who was removed and let back in knows no other.
             kept = kept[-1:]
     newest_first = [each.secret for each in reversed(kept)]
