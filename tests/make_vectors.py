@@ -15,7 +15,9 @@ import nacl.public
 
 from peerstack import keys
 from peerstack.errors import Reason
-from peerstack.groups.rules import Admitted, Held, Verdict, judge_record
+from peerstack.groups.effect import Standing
+from peerstack.groups.rules import Admitted, Held, Quarantined, RecordVerdict, judge_record
+from peerstack.groups.seals import End, seal_root
 from peerstack.groups.statements import group_id_fields, invite_proof_payload
 from peerstack.identity import Fingerprint, device_id_fields, next_key_hash, user_id_fields
 from peerstack.ids import compose as compose_id
@@ -24,6 +26,7 @@ from peerstack.record import Signed
 from tests.groups.folding import fold
 from tests.people import INVITE_KEY, NOW, T0, Person, person, signer
 from tests.vector_bodies import ULID, Case, accepted, refused
+from tests.vector_linking import linking
 from tests.vector_recovery import phrases, recovery
 from tests.vector_story import Story, some
 
@@ -298,6 +301,7 @@ def statements(story: Story) -> Vector:
             for name, signed, key in story.told()
         ],
         "proof": _proof(story.bo, story.invite, story.join),
+        "seals": list(_seals()),
         "forms_refused": list(_forms_refused(story)),
     }
 
@@ -314,6 +318,18 @@ def _proof(newcomer: Person, invite: Signed, join: Signed) -> Vector:
     }
 
 
+def _seals() -> Iterator[Vector]:
+    """Hashes as they were found, and what a seal over them has as count and root."""
+    one, other, third = (sha256(name) for name in (b"one", b"other", b"third"))
+    for found in ([], [one], [one, other, third], [third, other, one], [one, other, one]):
+        hashes = set(found)
+        yield {
+            "hashes": [each.hex() for each in found],
+            "count": len(hashes),
+            "root": seal_root(hashes).hex(),
+        }
+
+
 def _forms_refused(story: Story) -> Iterator[Vector]:
     cases: list[tuple[str, str, Signed, Callable[[Vector], Vector]]] = [
         ("I1", "an unknown field", story.inception, lambda v: v | {"more": 1}),
@@ -328,6 +344,9 @@ def _forms_refused(story: Story) -> Iterator[Vector]:
         ("S1", "10001 uses", story.invite, lambda v: v | {"uses": 10_001}),
         ("S1", "an end that is null", story.invite, lambda v: v | {"expires": None}),
         ("J1", "an invite without its proof", story.join, lambda v: {"invite": v["invite"]}),
+        ("S1", "a count below 0", story.close, lambda v: v | {"count": -1}),
+        ("S1", "a close without its root", story.close, lambda v: {**v, "root": None}),
+        ("S1", "a part that is no integer", story.seal, lambda v: v | {"part": 0.5}),
         ("S1", "801 hashes in a part", story.seal, lambda v: v | {"hashes": v["hashes"][:1] * 801}),
     ]
     for rule, comment, signed, change in cases:
@@ -345,6 +364,7 @@ def verdicts(story: Story) -> Vector:
         "group": story.founding.group,
         "now_ms": NOW,
         "members": {user: role.label for user, role in sorted(state.members().items())},
+        "grants": [_grant(each) for mine in state.effect.standing.values() for each in mine],
         "records": [
             {
                 "rule": rule,
@@ -358,10 +378,32 @@ def verdicts(story: Story) -> Vector:
     }
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """ "admitted", "held", "held until" a time, or the reason of the refusal."""
+def _grant(standing: Standing) -> Vector:
+    grant = standing.grant
+    return {
+        "statement": grant.hash.hex(),
+        "user": grant.user,
+        "role": grant.role.label,
+        "since_ms": grant.since_ms,
+        "end": end_fields(standing.end),
+        "records_end": end_fields(standing.records_end),
+    }
+
+
+def end_fields(end: End | None) -> Vector | None:
+    """Where a right ends, and what stays of it."""
+    if end is None:
+        return None
+    named = sorted(each.hex() for each in end.named)
+    return {"at_ms": end.at_ms, "by": end.by.hex(), "sealed": end.sealed, "named": named}
+
+
+def verdict_text(verdict: RecordVerdict) -> str:
+    """ "admitted", "held", "held until" a time, "quarantined", or the reason of the refusal."""
     if isinstance(verdict, Admitted):
         return "admitted"
+    if isinstance(verdict, Quarantined):
+        return "quarantined"
     if isinstance(verdict, Held):
         return "held" if verdict.until_ms is None else f"held until {verdict.until_ms}"
     return verdict.reason.value
@@ -387,6 +429,7 @@ def vectors() -> str:
         "verdicts": verdicts(story),
         "phrases": phrases(bytes(32), b"\x7f" * 32, b"\xff" * 32, some("phrase")),
         "recovery": _recovery(),
+        "linking": linking(person("ana"), some("link"), (some("old nonce"), some("new nonce"))),
     }
     return json.dumps(content, indent=1, ensure_ascii=True) + "\n"
 

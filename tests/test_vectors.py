@@ -12,6 +12,7 @@ import hmac
 import json
 from typing import Any
 
+import msgspec
 import nacl.bindings
 import nacl.pwhash.argon2id
 import pytest
@@ -26,6 +27,7 @@ from peerstack.identity.phrase import decode_untrusted_phrase
 from peerstack.ids import as_group, is_record_id, is_ulid
 from peerstack.keys import BoxKey, Label, Secret, SignatureCheck, Signer, open_untrusted
 from peerstack.record import Body, decode_untrusted
+from tests.groups.effect_model import Ended, Model
 from tests.groups.folding import fold
 from tests.make_vectors import PATH, vectors, verdict_text
 
@@ -269,6 +271,32 @@ def test_an_invites_proof_is_for_this_group_newcomer_device_and_time() -> None:
     assert signs(key, label + payload, signature)
 
 
+@pytest.mark.parametrize("vector", STATEMENTS["seals"], ids=lambda v: f"{v['count']}")
+def test_a_seal_is_known_by_the_number_and_the_hash_of_its_hashes(vector: Vector) -> None:
+    hashes = {bytes.fromhex(each) for each in vector["hashes"]}
+
+    assert vector["count"] == len(hashes)
+    assert vector["root"] == hashlib.sha256(b"".join(sorted(hashes))).hexdigest()
+
+
+def test_closes_commit_to_the_seals_that_were_made_for_them() -> None:
+    """A removal does; what its author ends for themselves, and an invite, have no seal to name."""
+    told = {v["hash"]: json.loads(v["body"]) for v in STATEMENTS["told"]}
+    parts = [each["value"] for each in told.values() if each["type"] == "$seal"]
+    closes = {name: each for name, each in told.items() if each["type"] == "$close"}
+
+    assert len(closes) == 4
+    for name, close in closes.items():
+        mine = [part for part in parts if part["ends"] == name]
+        hashes = sorted(bytes.fromhex(each) for part in mine for each in part["hashes"])
+        root = hashlib.sha256(b"".join(hashes)).hexdigest()
+        assert {(part["count"], part["root"]) for part in mine} <= {(len(hashes), root)}
+        target = told[close["value"]["target"]]
+        removes = target["type"] == "$grant" and target["value"]["user"] != close["signer"]
+        committed = (close["value"]["count"], close["value"]["root"])
+        assert committed == ((len(hashes), root) if removes else (0, hashlib.sha256().hexdigest()))
+
+
 @pytest.mark.parametrize("vector", STATEMENTS["forms_refused"], ids=shown)
 def test_a_statement_of_another_form_is_refused(vector: Vector) -> None:
     signed = decode_untrusted(body_of(vector), UNCHECKED)
@@ -379,6 +407,90 @@ def test_a_record_is_judged_so(vector: Vector) -> None:
     assert {user: role.label for user, role in state.members().items()} == ALL["verdicts"][
         "members"
     ]
+
+
+# --- Linking a device. ----------------------------------------------------------------------------
+
+
+def test_a_link_says_what_the_new_device_needs() -> None:
+    vector = ALL["linking"]["link"]
+    encoded = vector["text"].removeprefix("peerstack:link:")
+    raw = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+
+    assert hashlib.sha256(raw[:-4]).digest()[:4] == raw[-4:]
+    assert msgspec.msgpack.decode(raw[:-4]) == [
+        1,
+        bytes.fromhex(vector["seed"]),
+        vector["user"],
+        vector["made_ms"],
+        vector["user_name"],
+        vector["servers"],
+    ]
+    topic = hmac.digest(bytes.fromhex(vector["seed"]), Label.LINK_TOPIC.value, "sha256")
+    assert topic.hex() == vector["topic"]
+
+
+def test_digits_are_worked_out_from_both_nonces_and_whom_they_stand_for() -> None:
+    vector = ALL["linking"]
+    topic = bytes.fromhex(vector["link"]["topic"])
+    transcript, old_key, new_key, old_nonce, new_nonce = unhex(
+        vector, "transcript", "old_key", "device_key", "old_nonce", "new_nonce"
+    )
+    name = vector["name"].encode()
+
+    committed = Label.LINK_COMMIT.value + framed([transcript])
+    whom = framed([transcript, old_key, new_key, name, old_nonce, new_nonce])
+    mixed = hmac.digest(topic, Label.LINK_DIGITS.value + whom, "sha256")
+
+    assert hmac.digest(new_nonce, committed, "sha256").hex() == vector["commitment"]
+    number = int.from_bytes(mixed[:8], "big") % 1_000_000
+    assert f"{number:06}" == vector["digits"].replace(" ", "")
+    assert vector["digits"][3] == " "
+
+
+def test_the_messages_of_linking_are_arrays_of_number_and_fields() -> None:
+    vector = ALL["linking"]
+    commitment, old_nonce, new_nonce = unhex(vector, "commitment", "old_nonce", "new_nonce")
+    said = [bytes.fromhex(each["bytes"]) for each in vector["messages"]]
+
+    assert all(each[0] == 0 for each in said)
+    assert [msgspec.msgpack.decode(each[1:]) for each in said] == [
+        [13, commitment, vector["name"]],
+        [14, old_nonce],
+        [15, new_nonce],
+        [16, "refused"],
+        [17, False],
+        [18, b"\1" * 32, b"\2" * 32],
+        [18, None, None],
+        [17, True],
+        [16, "complete"],
+    ]
+
+
+def test_grants_stand_and_end_so() -> None:
+    """Asked of the rules as their page has them, and not of the code that made the file."""
+    told = [decode_untrusted(body_of(v), bytes.fromhex(v["signature"])) for v in STATEMENTS["told"]]
+    model = Model(ALL["verdicts"]["group"], told)
+
+    def fields(end: Ended | None) -> Vector | None:
+        if end is None:
+            return None
+        named = sorted(end.named)
+        return {"at_ms": end.at, "by": end.by, "sealed": end.sealed, "named": named}
+
+    standing = [each for each in model.grants().values() if model.stands(each)]
+    found = [
+        {
+            "statement": each.name,
+            "user": each.user,
+            "role": each.role,
+            "since_ms": each.t,
+            "end": fields(model.end(each, False)),
+            "records_end": fields(model.end(each, True)),
+        }
+        for each in standing
+    ]
+    assert sorted(found, key=str) == sorted(ALL["verdicts"]["grants"], key=str)
 
 
 def test_a_body_has_no_field_that_the_vectors_do_not_show() -> None:

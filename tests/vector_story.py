@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Seal
 from peerstack.identity import REVOKE_TYPE, ROTATE_TYPE, Revocation, Rotation, next_key_hash
-from peerstack.keys import Signer, sha256
+from peerstack.ids import IdFactory
+from peerstack.keys import Signer
 from peerstack.record import Signed
 from peerstack.testing.ports import SeededEntropy
+from tests.groups import endings
 from tests.people import NOW, T0, person
 from tests.vector_bodies import ULID
 
@@ -23,6 +24,7 @@ class Story:
 
     def __init__(self) -> None:
         self.ana, self.bo, self.mallory = (person(name) for name in ("ana", "bo", "mallory"))
+        self.cy, self.phone = person("cy"), self.bo.at_new_device("phone", T0 + 350)
         self.inception, self.certificate = self.ana.user.statements
         self.founding = self.ana.founds(T0 + 100, nonce=some("nonce", 16))
         self.invite = self.ana.invites(self.founding, T0 + 200, expires=T0 + 10**9, uses=5)
@@ -32,6 +34,8 @@ class Story:
         self.consent = self.mallory.consents(self.founding.group, T0 + 600)
         self.rotate, self.revoke = self._rotate(), self._revoke()
         self.close, self.seal = self._ends()
+        self.coming_and_going = list(self._cy_comes_and_goes())
+        self.phone_ends = list(self._phone_ends())
 
     def _rotate(self) -> Signed:
         next_key = Signer(self.ana.recovery)
@@ -48,14 +52,46 @@ class Story:
         return self.ana.states_as_root(REVOKE_TYPE, T0 + 800, form)
 
     def _ends(self) -> tuple[Signed, Signed]:
-        group, under = self.founding.group, self.founding.hash.hex()
-        written = sorted([sha256(b"one"), sha256(b"other")])
-        root = sha256(*written).hex()
-        form = Close(under, self.grant.hash.hex(), len(written), root)
-        close = self.ana.states(group, CLOSE_TYPE, T0 + 900, form)
-        hashes = [each.hex() for each in written]
-        part = Seal(under, close.hash.hex(), len(written), root, 0, hashes)
-        return close, self.ana.states(group, SEAL_TYPE, T0 + 901, part)
+        """Bo is admin no more, and what he wrote as one stays; he is still a writer."""
+        stays = [self._bos_profile()]
+        close = endings.closes(self.ana, self.founding, self.grant, T0 + 900, stays)
+        (seal,) = endings.seals(self.ana, self.founding, close, T0 + 901, stays)
+        return close, seal
+
+    def _bos_profile(self) -> Signed:
+        group, name = self.founding.group, IdFactory(SeededEntropy("profile")).new(T0 + 850)
+        return self.bo.writes(group, T0 + 850, {"name": "b"}, type_name="$profile", id=name)
+
+    def _cy_comes_and_goes(self) -> Iterator[tuple[str, Signed, Signer]]:
+        ana, cy, under = self.ana, self.cy, self.founding
+        consent = cy.consents(under.group, T0 + 1_000)
+        reader = ana.grants(under, cy.id, "reader", consent, T0 + 1_010)
+        writer = ana.grants(under, cy.id, "writer", consent, T0 + 1_020)
+        gives_up = endings.closes(cy, reader, writer, T0 + 1_030)
+        leave = endings.leaves(cy, reader, T0 + 1_040)
+        parts = endings.seals_over(
+            ana, under, leave, T0 + 1_050, endings.hashes([consent, gives_up]), part_hashes=1
+        )
+        keys = ana.user.device_key, cy.user.device_key
+        yield from (
+            ("Cy's consent", consent, keys[1]),
+            ("Ana makes Cy a reader", reader, keys[0]),
+            ("Ana makes Cy a writer", writer, keys[0]),
+            ("Cy gives up being a writer", gives_up, keys[1]),
+            ("Cy leaves", leave, keys[1]),
+        )
+        for number, part in enumerate(parts, start=1):
+            yield f"what stays of Cy, part {number}", part, keys[0]
+        end = endings.closes(ana, under, self.invite, T0 + 1_100)
+        yield "the end of the invite", end, keys[0]
+
+    def _phone_ends(self) -> Iterator[tuple[str, Signed, Signer]]:
+        bo, named = self.bo.user, [record for _, _, record in self._of_phone()][:1]
+        revoke = endings.revokes(self.bo, self.phone.user.device, T0 + 1_200)
+        (seal,) = endings.seals(self.bo, self.admit, revoke, T0 + 1_201, named)
+        yield "Bo's second device", self.phone.user.statements[-1], self.bo.root
+        yield "its end", revoke, self.bo.root
+        yield "what stays of it, by Bo's laptop", seal, bo.device_key
 
     def told(self) -> Iterator[tuple[str, Signed, Signer]]:
         """Every statement in an order in which each is admitted, with the key that signs it."""
@@ -63,7 +99,7 @@ class Story:
         root = self.ana.root
         yield "Ana", self.inception, root
         yield "Ana's laptop", self.certificate, root
-        for each_person in (self.bo, self.mallory):
+        for each_person in (self.bo, self.mallory, self.cy):
             told = zip(("{}", "{}'s laptop"), each_person.user.statements, strict=True)
             for what, each in told:
                 yield what.format(each_person.user.name.title()), each, each_person.root
@@ -76,7 +112,9 @@ class Story:
         yield "Ana's next root key", self.rotate, Signer(self.ana.recovery)
         yield "the end of Ana's laptop", self.revoke, root
         yield "the end of Bo's grant", self.close, ana.device_key
-        yield "what Bo had written", self.seal, ana.device_key
+        yield "what stays of what Bo did as an admin", self.seal, ana.device_key
+        yield from self.coming_and_going
+        yield from self.phone_ends
 
     def records(self) -> Iterator[tuple[str, str, Signed]]:
         """Records, with the rule that decides each and a comment."""
@@ -96,3 +134,18 @@ class Story:
         yield "R3", "further ahead", bo.writes(group, NOW + 600_001)
         yield "R2", "of another group", bo.writes(bo.id)
         yield "R4", "by a device that nobody knows", person("stranger").writes(group)
+        yield "R7", "a profile by an admin of then, which a seal names", self._bos_profile()
+        yield "R9", "another, which none names", bo.writes(group, T0 + 860, type_name="$profile")
+        yield "R7", "after the end", bo.writes(group, T0 + 900, type_name="$profile")
+        yield from self._of_phone()
+        yield "R6", "after giving up being a writer", self.cy.writes(group, T0 + 1_035)
+        yield "R9", "before that, but sealed and not named", self.cy.writes(group, T0 + 1_025)
+
+    def _of_phone(self) -> Iterator[tuple[str, str, Signed]]:
+        ids, group = IdFactory(SeededEntropy("of the phone")), self.founding.group
+        for rule, comment, at_ms in (
+            ("R8", "by a device that ended, and named, though later", T0 + 1_300),
+            ("R9", "before its end, but not named", T0 + 1_150),
+            ("R8", "after its end", T0 + 1_250),
+        ):
+            yield rule, comment, self.phone.writes(group, at_ms, id=ids.new(at_ms))

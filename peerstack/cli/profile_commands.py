@@ -55,6 +55,7 @@ def wipe(call: Call, yes: bool) -> None:
         click.echo(printable(said), err=True)
         click.confirm("Wipe it?", abort=True, err=True)
     peerstack.wipe(call.path)
+    call.output.note("a recovery kit that you wrote stays where you put it")
     call.output.result(printable(f"wiped {call.path}"), {"profile": str(call.path), "wiped": True})
     call.output.next_step("`peerstack init` makes a new profile")
 

@@ -292,7 +292,10 @@ class Engine:
 
     def _sweep(self, turn: Turn) -> None:
         if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
-            more = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS) == _SWEEP_ROWS
+            swept = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS)
+            for group in swept.groups:
+                turn.records_changed(group)
+            more = swept.eldest == _SWEEP_ROWS
             self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)
 
     def _store_changed(self, turn: Turn) -> None:

@@ -124,8 +124,8 @@ def _sign_join(turn: Turn, link: InviteLink) -> Signed:
     user = turn.me.user
     device = turn.state(user.id).device(user.id, user.device)
     assert device is not None
-    left_ms = turn.state(link.group).effect.left.get(user.id, -1)
-    stamp = max(link.made_ms, device.since_ms, left_ms) + 1
+    ended_ms = turn.state(link.group).ended_ms(user.id) or 0
+    stamp = max(link.made_ms, device.since_ms, ended_ms) + 1
     payload = invite_proof_payload(link.invite_hash, link.group, user.id, user.device, stamp)
     proof = invite_signer(Secret(link.seed)).sign(Label.INVITE, payload)
     form = Join(invite=link.invite.hex(), proof=proof.hex())

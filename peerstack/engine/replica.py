@@ -138,7 +138,8 @@ class TurnReplica:
         if state.role(me.id) is None and pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
             return [*self._turn.tx.identities([me.id]), join]
-        left = state.membership(me.id) is Membership.LEFT
+        # Those whom this device had let in are to know that they are in no more either.
+        left = state.membership(me.id) in (Membership.LEFT, Membership.REMOVED)
         return self._introduced_by(state.parting(me.id) if left else state.vouching(me.id), me.id)
 
     def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:

@@ -21,6 +21,7 @@ from peerstack.engine.writing import (
     stamp_for_statement,
     write_new_secret,
 )
+from peerstack.groups.keeping import with_effect
 from peerstack.groups.membership import GroupState
 from peerstack.groups.seals import End, seal_root
 from peerstack.groups.statements import SEAL_TYPE, Close, Role, Seal
@@ -46,21 +47,14 @@ class _Heard(msgspec.Struct, frozen=True):
     """When this device heard of an end; None once it has done its part."""
 
     moment: tuple[int, int] | None
+    statements: tuple[str, ...] = ()
+    """Those of who lost a right that had effect until then: what came with its end, or later, may
+    be dated back."""
 
 
-def all_by(
-    turn: Turn,
-    state: GroupState,
-    user: UserId,
-    device: DeviceId | None = None,
-    until: Moment | None = None,
-) -> set[Hash]:
-    """The hashes of all that a user (or one device of theirs) signed and that was admitted here."""
-    hashes = turn.tx.written_by(state.group, user, device, until)
-    for signed, _ in state.forms.values():
-        if signed.signer == user and device in (None, signed.device):
-            hashes.add(signed.hash)
-    return hashes
+def all_by(turn: Turn, state: GroupState, user: UserId) -> set[Hash]:
+    """The hashes of all that a user signed, that was admitted here and has effect."""
+    return turn.tx.written_by(state.group, user, None, None) | with_effect(state, user)
 
 
 def seal_parts(
@@ -82,8 +76,14 @@ def hear_of_ends(turn: Turn, group: GroupId) -> None:
     heard = _heard(turn, group)
     fresh = [each for each in _to_seal(turn, turn.state(group)) if each.by.hex() not in heard]
     if fresh:
-        now = (turn.tx.last_seq(), turn.now.wall_ms)
-        _store(turn, group, heard | {each.by.hex(): _Heard(now) for each in fresh})
+        now, before = (turn.tx.last_seq(), turn.now.wall_ms), turn.state_before(group)
+        noted = {each.by.hex(): _Heard(now, _statements(before, each)) for each in fresh}
+        _store(turn, group, heard | noted)
+
+
+def _statements(before: GroupState, ended: _Ended) -> tuple[str, ...]:
+    names = with_effect(before, ended.user) if ended.device is None else ()
+    return tuple(sorted(each.hex() for each in names))
 
 
 def write_seals(turn: Turn, group: GroupId, is_level: Callable[[], bool]) -> bool:
@@ -101,8 +101,7 @@ def write_seals(turn: Turn, group: GroupId, is_level: Callable[[], bool]) -> boo
             continue
         if ended.device is not None and not is_level():
             continue
-        until = None if ended.device else Moment(*noted.moment)
-        if _add_seal(turn, group, ended, until):
+        if _add_seal(turn, group, ended, noted):
             heard[ended.by.hex()] = _Heard(None)
             _store(turn, group, heard)
     return all(each.moment is None for each in heard.values())
@@ -122,14 +121,14 @@ def _to_seal(turn: Turn, state: GroupState) -> Iterator[_Ended]:
             yield from (_Ended(end.by, user, None, end) for end in ends if end is not None)
 
 
-def _add_seal(turn: Turn, group: GroupId, ended: _Ended, until: Moment | None) -> bool:
+def _add_seal(turn: Turn, group: GroupId, ended: _Ended, noted: _Heard) -> bool:
     """Name what was here; false while the seal that its author committed to is on its way."""
     state = turn.state(group)
     by, form = state.forms.get(ended.by, (None, None))
     removed = isinstance(form, Close) and by is not None and by.signer != ended.user
     if removed and not ended.end.sealed:
         return False
-    hashes = all_by(turn, state, ended.user, ended.device, until) - ended.end.named
+    hashes = _seen(turn, state, ended, noted) - ended.end.named
     if hashes or not ended.end.sealed:
         role = Role.READER if ended.device else Role.ADMIN
         grant = state.grant_for(turn.me.user.id, role)
@@ -140,6 +139,17 @@ def _add_seal(turn: Turn, group: GroupId, ended: _Ended, until: Moment | None) -
     if not removed and ended.device is None and secret_since_ms(turn, group) <= ended.end.at_ms:
         write_new_secret(turn, group)
     return True
+
+
+def _seen(turn: Turn, state: GroupState, ended: _Ended, noted: _Heard) -> set[Hash]:
+    """What was here of who lost a right when that was heard of; of a device, what is here now."""
+    if ended.device is not None:
+        written = turn.tx.written_by(state.group, ended.user, ended.device, None)
+        return written | with_effect(state, ended.user, ended.device)
+    assert noted.moment is not None
+    until = Moment(*noted.moment)
+    written = turn.tx.written_by(state.group, ended.user, None, until)
+    return written | {Hash(bytes.fromhex(each)) for each in noted.statements}
 
 
 def _heard(turn: Turn, group: GroupId) -> dict[str, _Heard]:

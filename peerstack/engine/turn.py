@@ -16,6 +16,7 @@ from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint, hashed_fingerprint
 from peerstack.record import OWN_GROUP_TYPE, PROFILE_TYPE, SECRET_TYPE, Signed
@@ -34,6 +35,8 @@ class Self:
     ids: IdFactory
     states: StateCache = field(default_factory=dict)
     """Checked against the statements' root at each use, so other processes may write."""
+    pairs: dict[tuple[GroupId, DeviceId], Secret] = field(default_factory=dict, repr=False)
+    """Secrets that this device shares with another one alone, as they were worked out."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
     links: LinkState = field(default_factory=LinkState)
@@ -108,9 +111,17 @@ class Turn:
             # Whoever added a statement of a user's need not know in which groups it counts.
             self._rows.pop(group, None)
             after = self.state(group)
-            known = (self._superseded.get(group), self.me.states.get(group))
-            before = next((each for at, each in filter(None, known) if at == root), None)
-            yield before or self._read_before(group, after), after
+            yield self._before(group, root, after), after
+
+    def state_before(self, group: GroupId) -> GroupState:
+        """What the statements of a group said before this turn."""
+        after, root = self.state(group), self.tx.roots_before.get(group)
+        return after if root is None else self._before(group, root, after)
+
+    def _before(self, group: GroupId, root: bytes, after: GroupState) -> GroupState:
+        known = (self._superseded.get(group), self.me.states.get(group))
+        before = next((each for at, each in filter(None, known) if at == root), None)
+        return before or self._read_before(group, after)
 
     def _read_before(self, group: GroupId, known: GroupState) -> GroupState:
         fresh = self.tx.counting_now

@@ -28,6 +28,8 @@ from peerstack.ids import DeviceId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
 
+SealsRead = Mapping[tuple[Hash, ...], Seals]
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -38,6 +40,17 @@ class Standing:
     """For statements made by it: sealed by those alone who may end it."""
     records_end: End | None
     """The same, for records: sealed by any admin."""
+
+    def gives(self, signed: Signed, *, spared: bool) -> bool:
+        """Whether a statement made by the grant has effect; `spared`: by what signed it.
+
+        What a seal of the grant's end names stays, whatever becomes of the device that signed it:
+        else who was removed could take back what others saw fit to keep.
+        """
+        if signed.modified <= self.grant.since_ms:
+            return False
+        named_by_seal = self.end is not None and signed.hash in self.end.named
+        return named_by_seal or (spared and (self.end is None or self.end.spares(signed)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +68,22 @@ class Effect:
     """The consents by which a grant was ended by others: they let nobody in again."""
     left: Mapping[UserId, int] = field(default_factory=dict)
     """When users last left (Unix milliseconds): they are in again by a later consent alone."""
+    seals: SealsRead = field(default_factory=dict, compare=False, repr=False)
+    """What was read of seals, by their parts: a large one takes long, and seldom changes."""
 
 
-def effect_of(log: StatementLog) -> Effect:
-    """What the statements of a group bring about."""
-    return _Fold(log).run()
+def effect_of(log: StatementLog, known: SealsRead) -> Effect:
+    """What the statements of a group bring about.
+
+    `known` is what was read of seals for an earlier state of the group; it changes no outcome.
+    """
+    return _Fold(log, known).run()
 
 
 class _Fold:
-    def __init__(self, log: StatementLog) -> None:
+    def __init__(self, log: StatementLog, known: SealsRead) -> None:
         self._log = log
+        self._known = known
         self._standing: dict[Hash, Standing] = {}
         self._partings: dict[UserId, list[Closing]] = defaultdict(list)
         self._removals: dict[UserId, list[Closing]] = defaultdict(list)
@@ -100,6 +119,7 @@ class _Fold:
             dict(self._removed()),
             frozenset(self._spent()),
             dict(self._left()),
+            self._read,
         )
 
     # --- Grants. --------------------------------------------------------------------------------
@@ -123,18 +143,9 @@ class _Fold:
         return grant.invite is None or self._lets_in(grant, grant.invite)
 
     def _gives(self, under: Hash, signed: Signed) -> bool:
-        """Whether a statement made by a grant has effect.
-
-        What a seal of the grant's end names stays, whatever becomes of the device that signed it:
-        else who was removed could take back what others saw fit to keep.
-        """
+        """Whether a statement made under a grant has effect."""
         standing = self._standing.get(under)
-        if standing is None or signed.modified <= standing.grant.since_ms:
-            return False
-        end = standing.end
-        if end is not None and signed.hash in end.named:
-            return True
-        return (end is None or end.spares(signed)) and self._devices.spares(signed)
+        return standing is not None and standing.gives(signed, spared=self._devices.spares(signed))
 
     def _lets_in(self, grant: Grant, invite_hash: Hash) -> bool:
         """Whether a grant went by an invite that was open, to a user who was not removed."""
@@ -216,7 +227,7 @@ class _Fold:
         # The same parts are asked about for statements, for records, and for each grant.
         key = tuple(signed.hash for signed, _ in parts)
         if key not in self._read:
-            self._read[key] = read_seals(parts)
+            self._read[key] = self._known.get(key) or read_seals(parts)
         return self._read[key]
 
     def _removals_of(self, grant: Grant) -> list[Closing]:

@@ -5,7 +5,7 @@ All that this says of a statement follows from what that names by hash, so it ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -30,6 +30,8 @@ from peerstack.keys import Hash
 from peerstack.record import Signed
 
 Entry = tuple[Signed, GroupForm | None]
+IdentityRead = tuple[frozenset[Hash], Identity | None]
+"""The identity of a user, and the statements that it was read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,11 @@ class StatementLog:
     grants: Mapping[Hash, Grant] = field(default_factory=dict)
     """Every grant that was made, whether it stands or not."""
     forms: Mapping[Hash, Entry] = field(default_factory=dict)
+    identities_read: Mapping[UserId, IdentityRead] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, group: GroupId, statements: Iterable[Signed], parsed: Mapping[Hash, Entry]) -> Self:
-        """The log of admitted statements; `parsed` has forms that are known already."""
+    def of(cls, group: GroupId, statements: Iterable[Signed], known: StatementLog | None) -> Self:
+        """The log of admitted statements; what `known` has read of them is not read again."""
         by_user: dict[UserId, list[Signed]] = {}
         own: list[Signed] = []
         for signed in statements:
@@ -80,10 +83,17 @@ class StatementLog:
                 by_user.setdefault(signed.signer, []).append(signed)
             else:
                 own.append(signed)
-        read = (read_identity(of_user) for of_user in by_user.values())
-        identities = {identity.user: identity for identity in read if identity}
-        log = cls(group, identities, _personal_grants(identities.get(as_user(group))))
-        return log.extended(own, parsed)
+        known = known or cls(group)
+        read = {user: known.read_identity(user, of_user) for user, of_user in by_user.items()}
+        identities = {user: identity for user, (_, identity) in read.items() if identity}
+        grants = _personal_grants(identities.get(as_user(group)))
+        return cls(group, identities, grants, {}, read).extended(own, known.forms)
+
+    def read_identity(self, user: UserId, statements: Sequence[Signed]) -> IdentityRead:
+        """What statements say of a user, and which they are."""
+        of = frozenset(signed.hash for signed in statements)
+        before = self.identities_read.get(user)
+        return before if before and before[0] == of else (of, read_identity(statements))
 
     def extended(self, admitted: Iterable[Signed], parsed: Mapping[Hash, Entry]) -> Self:
         """This log and further group statements."""
@@ -95,7 +105,7 @@ class StatementLog:
             grant = _grant_of(signed, form, forms)
             if grant is not None:
                 grants[signed.hash] = grant
-        return type(self)(self.group, self.identities, grants, forms)
+        return type(self)(self.group, self.identities, grants, forms, self.identities_read)
 
     def certified(self, user: UserId, device: DeviceId) -> Device | None:
         """The device of a user, where any root key of theirs ever certified it."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Self
 
 from msgspec import UNSET
 
-from peerstack.groups.effect import Effect, Standing, effect_of
+from peerstack.groups.effect import Effect, SealsRead, Standing, effect_of
 from peerstack.groups.log import Entry, Grant, StatementLog
 from peerstack.groups.seals import End
 from peerstack.groups.statements import (
@@ -59,6 +59,8 @@ class GroupState:
     """What the admitted statements of one group say. A value: extending it gives another."""
 
     log: StatementLog
+    known_seals: SealsRead = field(default_factory=dict, compare=False, repr=False)
+    """What an earlier state had read of seals."""
 
     @classmethod
     def of(
@@ -66,18 +68,25 @@ class GroupState:
     ) -> Self:
         """The state that statements already admitted describe: the group's and its users'.
 
-        `known` is an earlier state of the group: what it has parsed is not parsed again.
+        `known` is an earlier state of the group: what it has read is not read again.
         """
-        return cls(StatementLog.of(group, statements, known.log.forms if known else {}))
+        if known is None:
+            return cls(StatementLog.of(group, statements, None))
+        return cls(StatementLog.of(group, statements, known.log), known.seals_read)
 
     def extended(self, admitted: Iterable[Signed]) -> Self:
         """This state and further group statements, each already admitted."""
-        return type(self)(self.log.extended(admitted, {}))
+        return type(self)(self.log.extended(admitted, {}), self.seals_read)
 
     @cached_property
     def effect(self) -> Effect:
         """What the statements bring about; worked out when it is first asked for."""
-        return effect_of(self.log)
+        return effect_of(self.log, self.known_seals)
+
+    @property
+    def seals_read(self) -> SealsRead:
+        """What was read of seals, by this state or the one before."""
+        return self.effect.seals if "effect" in self.__dict__ else self.known_seals
 
     @property
     def group(self) -> GroupId:

@@ -6,8 +6,9 @@ alike in whatever order it arrived. Each rule has a row in `docs/rules.md` ("Ide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from peerstack.identity.statements import (
     DEVICE_TYPE,
@@ -23,6 +24,9 @@ from peerstack.identity.statements import (
 from peerstack.ids import DeviceId, UserId
 from peerstack.keys import Hash, PublicKey
 from peerstack.record import Signed
+
+Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +116,14 @@ class _Reader:
         self._names = frozenset(signed.hash for signed in inceptions)
         self._statements = statements
         self._chain, self._forked = self._follow()
+        self._places = {name: at for at, root in enumerate(self._chain) for name in root.names}
 
     def read(self) -> Identity:
         latest = self._chain[-1]
         certificates = list(self._certificates())
         revocations = list(self._revocations())
+        certificates_of = _grouped(certificates, lambda each: each[0].id)
+        revocations_of = _grouped(revocations, lambda each: DeviceId(each[1].device))
         devices = _by_device(
             device for device, under in certificates if self._counts(device, under)
         )
@@ -130,7 +137,10 @@ class _Reader:
             max(latest.names) if len(self._chain) > 1 else self._inception.hash,
             latest.next,
             self._forked,
-            {each.id: self._ended(each, certificates, revocations) for each in devices.values()},
+            {
+                each: self._ended(device, certificates_of[each], revocations_of.get(each, ()))
+                for each, device in devices.items()
+            },
             _by_device(device for device, _ in certificates),
             {
                 signed.hash: Revoked(DeviceId(form.device), signed.modified)
@@ -140,20 +150,21 @@ class _Reader:
 
     def _follow(self) -> tuple[list[_Root], bool]:
         """The chain of root keys up to the present, or up to where it forks."""
-        rotations = [
-            (signed, decode_form_untrusted(signed, Rotation))
-            for signed in self._statements
-            if signed.type == ROTATE_TYPE
-        ]
+        rotations = _grouped(self._rotations(), lambda each: _hash(each[1].under))
         first = _Root(self._names, _key(self._form.key), _hash(self._form.next), frozenset())
         chain = [first]
         while True:
-            following = [each for each in rotations if _hash(each[1].under) in chain[-1].names]
+            following = [each for name in chain[-1].names for each in rotations.get(name, ())]
             if len(following) != 1:
                 return chain, len(following) > 1
             signed, form = following[0]
             keeps = frozenset(map(_hash, form.keeps))
             chain.append(_Root(frozenset({signed.hash}), _key(form.key), _hash(form.next), keeps))
+
+    def _rotations(self) -> Iterator[tuple[Signed, Rotation]]:
+        for signed in self._statements:
+            if signed.type == ROTATE_TYPE:
+                yield signed, decode_form_untrusted(signed, Rotation)
 
     def _certificates(self) -> Iterator[tuple[Device, Hash]]:
         """Every certificate, and what it is under. None is as early as the user."""
@@ -169,7 +180,7 @@ class _Reader:
 
     def _place(self, under: Hash) -> int | None:
         """Which root of the chain a statement gives; None for one beyond a fork."""
-        return next((place for place, root in enumerate(self._chain) if under in root.names), None)
+        return self._places.get(under)
 
     def _counts(self, device: Device, under: Hash) -> bool:
         """Whether a certificate counts: each rotation after its root has kept it."""
@@ -184,12 +195,8 @@ class _Reader:
         revocations: Sequence[tuple[Signed, Revocation]],
     ) -> Device:
         """The device with its end, where a root key ended it and no later one stood by it."""
-        mine = {each.certificate: under for each, under in certificates if each.id == device.id}
-        ends = [
-            signed
-            for signed, form in revocations
-            if form.device == device.id and self._has_effect(_hash(form.under), mine)
-        ]
+        mine = {each.certificate: under for each, under in certificates}
+        ends = [signed for signed, form in revocations if self._has_effect(_hash(form.under), mine)]
         if not ends:
             return device
         end_ms = min(signed.modified for signed in ends)
@@ -207,6 +214,13 @@ class _Reader:
             root.keeps.isdisjoint(certificates) and root.names.isdisjoint(certificates.values())
             for root in self._chain[place + 1 :]
         )
+
+
+def _grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 def _by_device(devices: Iterable[Device]) -> dict[DeviceId, Device]:

@@ -65,7 +65,9 @@ def path_of(database: Path) -> Path:
 def all_files(database: Path) -> list[Path]:
     """The file with a profile's secrets, and those that a crash left while it was being written."""
     keys = path_of(database)
-    return [keys, *whole.left_beside(keys)]
+    # Where a link stands, it is written beside what that leads to.
+    places = dict.fromkeys((keys, keys.resolve()))
+    return [keys, *(left for place in places for left in whole.left_beside(place))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,6 @@ from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
 from peerstack.node.linking import Linking
-from peerstack.node.lock import NetworkLock
 from peerstack.node.people import AddressBook, DeviceInfo, Member
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import Recovery
@@ -219,7 +218,7 @@ class Node:
         removed. See `peerstack.wipe`.
         """
         self._shell.check_usable()
-        lock = self._lock or NetworkLock(self._path)
+        lock = self._lock or wiping.take_lock(self._path)
         # Held until all is gone, so that no other process begins to use what is being removed.
         self._lock = None
         try:

@@ -26,11 +26,15 @@ def wipe(path: str | Path) -> None:
     """
     path = Path(path)
     _check_profile(path)
+    remove(path, take_lock(path))
+
+
+def take_lock(path: Path) -> NetworkLock:
+    """The lock without which nothing is removed. Raises `ProfileInUse` or `StoreFull`."""
     try:
-        lock = NetworkLock(path)
+        return NetworkLock(path)
     except OSError as error:
         raise _cannot_remove(path, error) from error
-    remove(path, lock)
 
 
 def remove(path: Path, lock: NetworkLock) -> None:

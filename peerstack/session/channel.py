@@ -249,8 +249,8 @@ class Channel:
             raise RemoteError(Reason.NOT_MEMBER, f"{kind.name.lower()} from who is no member")
 
     def _doubt(self) -> None:
-        # Who comes by invite introduces itself without being asked.
-        if not self._doubted and self.kind < SecretKind.INVITE:
+        # Who comes by invite and knows that it is no member introduces itself without being asked.
+        if not self._doubted:
             self._doubted = True
             self.outbox.append(Unproven(self.mine))
 

@@ -7,6 +7,9 @@ Ana (founder) ── Bo (admin) ── Di (admin) ── Eli (writer, by Bo's in
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Callable
+from typing import TypeVar
 
 from peerstack.groups.effect import Standing
 from peerstack.groups.membership import GroupState
@@ -15,6 +18,8 @@ from peerstack.groups.statements import RoleName
 from peerstack.record import Signed
 from tests.groups.folding import Fold, fold
 from tests.people import NOW, T0, Person, person
+
+T = TypeVar("T")
 
 ANA, BO, CY, DI, ELI, FLO, MALLORY = EVERYBODY = [
     person(name) for name in ("ana", "bo", "cy", "di", "eli", "flo", "mallory")
@@ -53,6 +58,22 @@ def state(*more: Signed) -> GroupState:
     assert device.held == {}, "a statement is missing"
     assert device.refused == {}
     return device.state
+
+
+def everywhere(question: Callable[[GroupState], T], *more: Signed) -> T:
+    """The answer that devices have to which this arrived, and more, in whatever order."""
+    answers = []
+    for seed in range(5):
+        arriving = [*PEOPLE, *STORY, *more]
+        random.Random(seed).shuffle(arriving)
+        answers.append(question(fold(GROUP, arriving).state))
+    assert all(answer == answers[0] for answer in answers), "the order matters"
+    return answers[0]
+
+
+def members(now: GroupState) -> set[str]:
+    """Who is in the group, by name."""
+    return {now.identities[user].name for user in now.members()}
 
 
 def verdict(signed: Signed, *before: Signed) -> str:

@@ -152,6 +152,7 @@ def test_behind_links_the_files_themselves_are_removed(tmp_path: Path) -> None:
     make(disk / "ana.db")
     (folder / "ana.db").symlink_to(disk / "ana.db")
     (folder / "ana.db.keys").symlink_to(disk / "ana.db.keys")
+    (disk / "ana.db.keys.a_b3c9xy.tmp").write_text("a write of the keys that was cut short")
     with peerstack.open_sync(folder / "ana.db", network=False) as node:
         node.personal.put("note", {})
         assert (disk / "ana.db-wal").exists(), "SQLite puts it beside the file itself"

@@ -9,7 +9,7 @@ import pytest
 from peerstack import limits
 from peerstack.engine import Turn, writing
 from peerstack.engine.events import Woke
-from peerstack.engine.writing import secret_of
+from peerstack.engine.kept_secrets import secret_of
 from peerstack.groups.statements import GRANT_TYPE, GrantForm, Role
 from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
@@ -247,7 +247,7 @@ def test_what_history_has_let_go_of_here_comes_back_from_who_has_kept_it(family:
     ben.put(group, "note", {"title": "mine"}, over=note)
     world.settle()
     later = cleo.now().wall_ms + limits.HISTORY_MS + 1
-    assert cleo.perform(lambda turn: turn.tx.sweep_history(later, 100)) == 1
+    assert cleo.perform(lambda turn: turn.tx.sweep_history(later, 100)).eldest == 1
     remove(ana, group, ben.user.id)
 
     together(world, ben)
