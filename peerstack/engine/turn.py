@@ -150,6 +150,12 @@ class Turn:
         known = state.certified(user.id, user.device) is not None
         return known and not state.is_active(user.id, user.device)
 
+    def is_unkept(self, device: DeviceId) -> bool:
+        """Whether a device of this user was not kept by a recovery: it may still be."""
+        user = self.me.user.id
+        state = self.state(user)
+        return state.certified(user, device) is not None and state.device(user, device) is None
+
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""
         self._rows.pop(group, None)
