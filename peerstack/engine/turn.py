@@ -142,6 +142,12 @@ class Turn:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
 
+    def forget_group(self, group: GroupId) -> None:
+        """A group is gone from the store."""
+        self._rows.pop(group, None)
+        self.me.states.pop(group, None)
+        self.meet_anew()
+
     @property
     def is_revoked(self) -> bool:
         """Whether this device is known to be revoked, or not to have been kept by a recovery."""

@@ -172,6 +172,11 @@ class Node(Myself):
         kind = "id" if is_ulid(id) else "name"
         raise NotFound(f"no group with {kind} {id!r} on this device; `groups` lists those that are")
 
+    async def former_groups(self) -> list[Group]:
+        """The groups that this user left or was removed from, and that something is here of."""
+        found = await self.perform(standings.former_groups)
+        return [Group(self, each.group, each.name) for each in found]
+
     # --- Joining. -------------------------------------------------------------------------------
 
     def preview(self, link: str) -> Preview:
