@@ -31,8 +31,7 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     before, the newest of each group first.
     """
     if turn.is_revoked:
-        # Nobody has anything for this device any more.
-        return ()
+        return _of_the_revoked(turn)
     if turn.secrets is None:
         kept = {group: secrets_of(turn, group) for group in _looked_for(turn)}
         found = [
@@ -46,6 +45,15 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
         ]
         turn.secrets = list(dict.fromkeys(found))
     return turn.secrets
+
+
+def _of_the_revoked(turn: Turn) -> Sequence[SharedSecret]:
+    """Nobody has anything for this device, but for the user's others, where they may keep it."""
+    me = turn.me.user
+    if not turn.is_unkept(me.device):
+        return ()
+    kept: _Kept = {me.id: secrets_of(turn, me.id)}
+    return [*_present(kept), *_old(kept)]
 
 
 def _groups(turn: Turn) -> Iterator[GroupState]:

@@ -142,6 +142,12 @@ class Turn:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
 
+    def forget_group(self, group: GroupId) -> None:
+        """A group is gone from the store."""
+        self._rows.pop(group, None)
+        self.me.states.pop(group, None)
+        self.meet_anew()
+
     @property
     def is_revoked(self) -> bool:
         """Whether this device is known to be revoked, or not to have been kept by a recovery."""
@@ -149,6 +155,12 @@ class Turn:
         state = self.state(user.id)
         known = state.certified(user.id, user.device) is not None
         return known and not state.is_active(user.id, user.device)
+
+    def is_unkept(self, device: DeviceId) -> bool:
+        """Whether a device of this user was not kept by a recovery: it may still be."""
+        user = self.me.user.id
+        state = self.state(user)
+        return state.certified(user, device) is not None and state.device(user, device) is None
 
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""

@@ -96,10 +96,13 @@ class GrantForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`$close`: ends a grant or an invite; commits to how many hashes its seal has, and which.
+    """`$close`: ends a grant or an invite. Signer and target say which of three things it is.
 
-    `under` the very grant that it ends, it is a leave: its author is out of the group. What ends an
-    invite, and a leave, has no seal of its own: `count` is 0 there, and `root` that of no hashes.
+    - Of somebody else's grant, by who may end it: a removal. `count` and `root` commit to the seal
+      that says what stays; 0 and the root of no hashes: nothing does.
+    - Of an own grant: `under` the very same, it is a leave, which takes back all consent so far;
+      under another own one, it gives up its target alone. `count` is 0: others seal it.
+    - Of an invite: nobody comes in by it any more. `count` is 0, and there is no seal.
     """
 
     under: HashHex
@@ -109,10 +112,11 @@ class Close(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`$seal`: one part of the hashes of what the ended one had written, as admitted here.
+    """`$seal`: one part of what stays of what an ended right, or device, had signed.
 
-    `ends` is the hash of the `$close` or `$revoke`; `count` and `root` (SHA-256 over all its sorted
-    hashes) are those of the whole seal.
+    `ends` is the hash of the `$close` or `$revoke`. The parts of a seal are signed by one device
+    and agree in `ends`, `count` (of distinct hashes in all of them) and `root` (SHA-256 over those,
+    ascending). Seals add up: what any part names stays, whatever its time.
     """
 
     under: HashHex

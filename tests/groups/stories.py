@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 from hypothesis import strategies as st
 
-from peerstack.groups.statements import RoleName
+from peerstack.groups.statements import SEAL_TYPE, RoleName, Seal
 from peerstack.ids import IdFactory
 from peerstack.keys import Hash, Signer
 from peerstack.record import Signed, compose
@@ -216,6 +216,18 @@ class Teller:
         right = self._right(step.who, "admin")
         self._say_parts(right, self._at_device(right.holder, step.how), close, at_ms, stays)
 
+    def _spoil(self, step: Step, at_ms: int) -> None:
+        """Parts that claim to be of another's seal, and hold something else."""
+        if self._closes:
+            close, committed = self._closes[step.what % len(self._closes)]
+            right = self._right(step.who, "admin")
+            who = self._at_device(right.holder, step.how)
+            (seal,) = endings.seals(who, right.said, close, at_ms)
+            claimed = endings.closes_over(who, right.said, close, at_ms, committed).value
+            value = seal.value | {name: claimed[name] for name in ("count", "root")}
+            value["hashes"] = [each.hex() for each in self._written_by(right.holder, 0)[:2]]
+            self._say(who.states(GROUP, SEAL_TYPE, at_ms, Seal(**value)))
+
     def _ended_by(self, close: Signed) -> Person:
         target = close.value["target"]
         ended = (each.holder for each in self._grants if each.said.hash.hex() == target)
@@ -300,7 +312,7 @@ KINDS = (
     *("invite", "join", "admit", "grant", "write") * 2,
     *("close", "seal", "remove") * 2,
     *("leave", "revoke", "seal_device", "rotate") * 2,
-    *("close_invite", "give_up", "certify_again"),
+    *("close_invite", "give_up", "certify_again", "spoil"),
     *("say_something_later", "forge"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from peerstack.groups.rules import (
     judge_record,
 )
 from peerstack.groups.seals import End
+from peerstack.identity import is_identity_type
 from tests.groups.effect_model import Ended, Model
 from tests.groups.folding import Fold, fold
 from tests.groups.stories import GROUP, Story, stories
@@ -35,6 +38,26 @@ def test_the_order_in_which_anything_arrives_does_not_matter(
 
     for seed in seeds:
         assert outcome(fold(GROUP, story.arriving(seed)), story) == expected
+
+
+@settings(max_examples=40)
+@given(stories(), st.integers(0, 2**32), st.integers(0, 100))
+def test_a_state_that_is_read_from_an_earlier_one_is_the_same(
+    story: Story, seed: int, percent: int
+) -> None:
+    admitted = list(fold(GROUP, story.statements).admitted.values())
+    random.Random(seed).shuffle(admitted)
+    own = [each for each in admitted if each.type == "$group" or is_identity_type(each.type)]
+    ready = fold(GROUP, [*own, *admitted[: len(admitted) * percent // 100]])
+
+    earlier = GroupState.of(GROUP, ready.admitted.values())
+    rights = {user: earlier.rights(user) for user in earlier.identities}
+    later, anew = GroupState.of(GROUP, admitted, earlier), GroupState.of(GROUP, admitted)
+
+    assert (later, later.effect) == (anew, anew.effect)
+    for record in story.records:
+        if rights.get(record.signer) == later.rights(record.signer):
+            assert judge_record(earlier, record, NOW) == judge_record(later, record, NOW)
 
 
 def verdict_text(verdict: RecordVerdict) -> str:

@@ -141,9 +141,11 @@ def test_e2_a_founding_stands_whatever_becomes_of_its_device() -> None:
     certificate = phone.user.statements[-1]
     rotation = endings.rotates(ANA, AT, [certificate])
     granted = phone.grants(FOUNDING, MALLORY.id, "reader", CONSENTS[MALLORY.id], AT)
+    by_founding = phone.grants(FOUNDING, ANA.id, "reader", FOUNDING, AT)
 
-    now = state(certificate, granted, rotation)
+    now = state(certificate, granted, by_founding, rotation)
 
+    assert is_open(by_founding, now), "the founding is consent, too"
     assert now.members() == {ANA.id: Role.ADMIN, MALLORY.id: Role.READER}
     assert now.device(ANA.id, ANA.user.device) is None
 

@@ -203,7 +203,7 @@ def test_what_history_has_let_go_of_here_comes_back_from_who_has_kept_it(family:
     ben.put(group, "note", {"title": "mine"}, over=note)
     world.settle()
     later = cleo.now().wall_ms + limits.HISTORY_MS + 1
-    assert cleo.perform(lambda turn: turn.tx.sweep_history(later, 100)) .eldest == 1
+    assert cleo.perform(lambda turn: turn.tx.sweep_history(later, 100)).eldest == 1
     remove(ana, group, ben.user.id)
 
     together(world, ben)

@@ -28,7 +28,6 @@ from peerstack.engine.merging import merge
 from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
 from peerstack.record import Body, Signed, compose, had_seen
-from peerstack.session.wire import Hello, Kind, Want, decode_untrusted
 from peerstack.store import Snapshot
 from peerstack.testing.conditions import CALM, STORMY, Conditions
 from peerstack.testing.device import Device
@@ -83,12 +82,18 @@ SKEWS = st.lists(
 
 
 class Story:
-    """A family with records that all edit, and a reader whose program does not care about roles."""
+    """A family with records that all edit, and a reader whose program does not care about roles.
 
-    def __init__(self, seed: int) -> None:
+    The elder of two devices dials the other, and leads.
+    """
+
+    def __init__(self, seed: int, *, rogue_is_elder: bool = False) -> None:
         self.world = World(seed)
+        if rogue_is_elder:
+            self.world.device("rogue")
+            self.world.run(1_000)
         self.family, self.devices = family_of(self.world, *NAMES)
-        self.rogue = self.world.device("rogue")
+        self.rogue = self.world.devices.get("rogue") or self.world.device("rogue")
         self.rogue.join(self.devices[0].invite(self.family, "reader"))
         first = self.devices[0].put_many(self.family, "note", [{"line": n} for n in range(RECORDS)])
         self.lines = [record.id for record in first]
@@ -296,16 +301,40 @@ def check_level(devices: list[Device], family: GroupId) -> None:
 
 
 def check_quiet(world: World, devices: list[Device]) -> None:
-    """Hours pass and everybody reconnects, and no record is sent or asked for again."""
+    """Hours pass and everybody reconnects, and nothing is sent or asked for again."""
     before = len(world.sent)
     world.run(6 * 60 * MINUTE_MS)
     assert world.sent[before:] == []
     for device in devices:
         device.restart()
         world.settle()
-    assert world.traffic(before)["Batch"] == 0
-    # A loser that all others refused is asked about once a session, by its span, and not sent.
-    said = [decode_untrusted(sent.data) for sent in world.sent[before:]]
-    wants = [message for message in said if isinstance(message, Want)]
-    assert [want for want in wants if want.kind is not Kind.CONFLICTS or want.keys] == []
-    assert len(wants) <= len([message for message in said if isinstance(message, Hello)])
+    traffic = world.traffic(before)
+    assert traffic["Batch"] == 0
+    assert traffic["Want"] == 0
+
+
+@pytest.mark.parametrize("rogue_is_elder", [True, False])
+def test_a_loser_that_all_others_refused_is_not_asked_for_again(*, rogue_is_elder: bool) -> None:
+    story = Story(1, rogue_is_elder=rogue_is_elder)
+    line = story.lines[0]
+    story.write_without_right(line, story.rogue.now().wall_ms)
+    story.world.run(60_000)
+    edited = story.devices[0].get(story.family, line)
+    assert edited is not None
+    story.devices[0].put(story.family, "note", {"by": "ana"}, over=edited)
+    story.world.settle()
+    assert len(story.rogue.read(lambda snapshot: snapshot.unseen_hashes(story.family))) == 1
+    check_quiet(story.world, [*story.devices, story.rogue])
+
+
+@pytest.mark.parametrize("rogue_is_elder", [True, False])
+def test_records_that_all_others_refused_are_not_asked_for_again(*, rogue_is_elder: bool) -> None:
+    """So many that a comparison comes upon ranges where the others have nothing."""
+    story = Story(1, rogue_is_elder=rogue_is_elder)
+    story.devices[0].put_many(story.family, "note", [{"n": n} for n in range(500)])
+    story.world.settle()
+    later_ms = story.rogue.now().wall_ms
+    for number in range(100):
+        story.write_without_right(RecordId(f"{number:026}"), later_ms + number)
+    story.world.settle()
+    check_quiet(story.world, [*story.devices, story.rogue])
