@@ -469,6 +469,10 @@ class Engine:
             return self._level_at.get(group) == roots
         return all(channel.is_level_at(roots) for channel in channels)
 
+    def is_coming(self, turn: Turn, group: GroupId) -> bool:
+        """Whether somebody is connected who has, or may have, what is missing of the group here."""
+        return bool(self._channels(group)) and not self.is_level(turn, group)
+
     def why_not_level(self, group: GroupId) -> str:
         """What is missing until the group is level, in words."""
         channels = self._channels(group)

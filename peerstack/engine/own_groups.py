@@ -10,6 +10,7 @@ from typing import Final
 
 from peerstack import limits
 from peerstack.engine import profile
+from peerstack.engine.effects import GroupsChanged
 from peerstack.engine.kept_secrets import remember, secret_of
 from peerstack.engine.turn import Turn
 from peerstack.engine.whereabouts import group_data, told_groups
@@ -72,8 +73,11 @@ def _learn(turn: Turn) -> None:
             turn.statements_changed(known.group)
         # Others find this device by it, and show it why its user is a member.
         remember(turn, known.group, [Secret(known.secret)])
-    room = limits.SERVERS_LEARNED - len(profile.servers(turn))
-    profile.add_servers(turn, servers[: max(0, room)])
+    before = profile.servers(turn)
+    room = max(0, limits.SERVERS_LEARNED - len(before))
+    if profile.add_servers(turn, servers[:room]) != before:
+        # So whoever connects to servers hears of them.
+        turn.effects.append(GroupsChanged())
 
 
 def _tell(turn: Turn, group: GroupId) -> None:

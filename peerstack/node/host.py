@@ -17,7 +17,7 @@ from peerstack.engine.effects import (
     KeepKeys,
     StatusChanged,
 )
-from peerstack.errors import LocalError, StoreError
+from peerstack.errors import InvalidValue, LocalError, StoreError
 from peerstack.identity import User
 from peerstack.ids import GroupId
 from peerstack.keys import Signer
@@ -69,8 +69,7 @@ class Host:
             from peerstack.node.network import Network
 
             self._network = Network(self._shell.post, SystemEntropy())
-            for url in self._server_urls:
-                self._network.add_server(url)
+            self._meet_by(self._network, self._server_urls)
         self._shell.start()
 
     async def _add_servers(self, urls: Sequence[str]) -> None:
@@ -78,8 +77,16 @@ class Host:
         known = await self._shell.perform(lambda turn: profile.add_servers(turn, checked))
         self._server_urls = tuple(known)
         if self._network is not None:
-            for url in known:
-                self._network.add_server(url)
+            self._meet_by(self._network, known)
+
+    @staticmethod
+    def _meet_by(network: Network, urls: Sequence[str]) -> None:
+        for url in urls:
+            try:
+                network.add_server(url)
+            except InvalidValue as error:
+                # Another device of this user told of it; what was named here was checked before.
+                _log.warning("%s", error)
 
     async def close(self) -> None:
         """Close the node, in any state; what was awaited is stored. Without effect when closed."""

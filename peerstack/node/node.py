@@ -15,6 +15,7 @@ from peerstack.engine import (
     Engine,
     Turn,
     joining,
+    own_groups,
     parting,
     profile,
     writing,
@@ -312,7 +313,12 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     wanted = [only] if only else [row.id for row in turn.tx.groups()]
     shared = [group for group in wanted if _is_shared(turn, group)]
     left = [group for group in wanted if group in parting.untold(turn)]
-    if not shared and not left and not standings.former_groups(turn):
+    coming = {
+        group: name
+        for group, name in own_groups.awaited(turn).items()
+        if group == only or (only is None and engine.is_coming(turn, group))
+    }
+    if not shared and not left and not coming and not standings.former_groups(turn):
         return ["no group has another member or device yet; invite somebody"]
     return [
         *(f"{writing.name_of(turn, group)}: nobody there knows that you left" for group in left),
@@ -321,6 +327,7 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
             for group in shared
             if not engine.is_level(turn, group)
         ),
+        *(f"{name}: {engine.why_not_level(group)}" for group, name in coming.items()),
     ]
 
 

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 import peerstack
+from peerstack.engine import writing
+from peerstack.ids import as_group
 from peerstack.node.keyfile import KeyFile, path_of
 from peerstack.node.ports import SystemEntropy
+from peerstack.record import OWN_GROUP_TYPE
 from tests.server_process import running_server
 
 # Nothing listens on this port of the loopback interface: it is reserved.
@@ -68,6 +71,33 @@ async def test_a_new_device_is_linked_and_has_the_records(server: str, tmp_path:
             reply = await laptop.personal.put("note", {"title": "Oat milk"}, over=note)
             await laptop.wait_synced(group=laptop.personal.id)
             assert await ana.personal.get(note.id) == reply
+
+
+async def test_a_new_device_gets_the_groups_and_meets_by_their_servers(
+    server: str, tmp_path: Path
+) -> None:
+    async with peerstack.open(tmp_path / "ana.db", "Ana", server) as ana:
+        family = await ana.create_group("Family")
+        notes = await family.put_many("note", [{"n": number} for number in range(700)])
+        # Another device may tell of anything.
+        told = {"secret": "ab" * 32, "name": "Choir", "servers": ["no address", NOBODY]}
+        choir = as_group("01J8Z0000000000000000000AB")
+        await ana.perform(lambda turn: writing.write_data(turn, OWN_GROUP_TYPE, choir, told))
+        async with linked(ana, tmp_path / "laptop.db") as laptop:
+            await laptop.wait_synced()
+
+            (shared,) = await laptop.groups()
+            assert (shared.id, shared.name) == (family.id, "Family")
+            assert await shared.find("note", order_by="n") == notes
+            assert laptop.server_urls == (server, "no address", NOBODY)
+            assert [each.url for each in laptop.status().servers] == [server, NOBODY]
+            with pytest.raises(peerstack.NotSynced, match="Choir: none of its members"):
+                await laptop.wait_synced(0.1, group=choir)
+            mine = await laptop.create_group("Mine")
+            await ana.wait_synced()
+            async with asyncio.timeout(30):
+                while mine.id not in [each.id for each in await ana.groups()]:
+                    await asyncio.sleep(0.05)
 
 
 async def test_a_full_device_can_link_and_a_limited_one_cannot(server: str, tmp_path: Path) -> None:
