@@ -36,8 +36,6 @@ def _at_devices(name: str) -> list[Person]:
 DEVICES = [_at_devices(name) for name in NAMES]
 FOUNDING = DEVICES[0][0].founds(T0 + 100)
 GROUP = FOUNDING.group
-BACK_MS = (0, 0, 0, 0, 15, 60, 200, 10_000, -500)
-"""How far back something is dated."""
 
 
 class Step(NamedTuple):
