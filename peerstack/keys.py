@@ -67,6 +67,7 @@ class Label(enum.Enum):
     LINK_COMMIT = b"peerstack/1 link commit\0"
     LINK_DIGITS = b"peerstack/1 link digits\0"
     TOPIC = b"peerstack/1 topic\0"
+    PAIR = b"peerstack/1 pair\0"
     TAG = b"peerstack/1 tag\0"
     BOX = b"peerstack/1 box\0"
     FINGERPRINT = b"peerstack/1 fingerprint\0"
@@ -103,6 +104,20 @@ class Signer:
     def sign(self, label: Label, payload: bytes) -> bytes:
         """The 64 bytes of the signature over `label` and `payload`."""
         return self._key.sign(label.value + payload).signature
+
+    def pair_untrusted(self, other: PublicKey, *context: bytes) -> Secret:
+        """A secret that only the holders of two key pairs can work out; the same for both.
+
+        X25519 between the two keys, each mapped to Curve25519 (on using one key pair for both:
+        https://eprint.iacr.org/2021/509). Raises `RemoteError` where `other` is no usable key.
+        """
+        try:
+            mine = self._key.to_curve25519_private_key()
+            theirs = nacl.signing.VerifyKey(other).to_curve25519_public_key()
+            shared = nacl.bindings.crypto_scalarmult(bytes(mine), bytes(theirs))
+        except (nacl.exceptions.CryptoError, RuntimeError, ValueError, TypeError) as error:
+            raise RemoteError(Reason.BAD_PROOF, "no usable key to share a secret with") from error
+        return derive(shared, Label.PAIR, *context)
 
     @property
     def seed(self) -> Secret:

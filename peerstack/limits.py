@@ -14,6 +14,9 @@ BODY_BYTES: Final = 60 * 1024
 BODY_DEPTH: Final = 64
 ID_CHARS: Final = 128
 SEEN_ENTRIES: Final = 32
+CONFLICTS_PER_SIGNER: Final = 20
+"""Of one record. Devices that counted otherwise would differ in their conflicts for good."""
+
 INTEGER_MAX: Final = 2**53 - 1
 TIME_MS_MAX: Final = 2**48 - 1
 NAME_CHARS: Final = 128
@@ -109,6 +112,9 @@ OLD_SECRETS: Final = 32
 SECRET_HOLDERS: Final = 1_024
 """Devices of one group that are remembered to have one of its secrets."""
 
+PAIRS_MET: Final = 16
+"""Devices of admins with which one device keeps a meeting place of two, in one group."""
+
 NEWCOMER_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long an invite that let somebody in stays a meeting place, though it has ended."""
 
@@ -123,6 +129,8 @@ KIT_SERVERS: Final = 256
 PUT_MANY_RECORDS: Final = 10_000
 HISTORY_MS: Final = 30 * 24 * 60 * 60 * 1000
 HISTORY_PER_SIGNER: Final = 20
+"""Of one record, conflicts first; at least `CONFLICTS_PER_SIGNER`, so that it ends no conflict."""
+
 HELD_RECORDS_PER_GROUP: Final = 10_000
 QUARANTINED_PER_GROUP: Final = 10_000
 """Where a group's quarantine holds as many, nothing that arrives is put there; what was live is."""

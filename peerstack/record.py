@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NewType, cast
@@ -342,13 +343,18 @@ def had_seen(winner: Signed, loser: Signed) -> bool:
 
 
 def unseen_losers(live: Signed, lost: Iterable[Signed]) -> list[Signed]:
-    """Of versions that lost to `live`: what its author had not seen, nor that of another of them.
+    """The conflicts among versions that lost to `live`, the latest first.
 
-    The same on every device that has the same versions, in whatever order they came.
+    A version is one where neither the author of `live` nor that of a later conflict had seen it,
+    and it is among the latest `limits.CONFLICTS_PER_SIGNER` such of its signer. So it depends on
+    `live` and on later conflicts alone: devices that show each other theirs end with the same
+    ones, whatever else each of them keeps.
     """
-    unseen = [loser for loser in lost if not had_seen(live, loser)]
-    return [
-        loser
-        for loser in unseen
-        if not any(had_seen(other, loser) for other in unseen if other.hash != loser.hash)
-    ]
+    found: list[Signed] = []
+    of_signer = Counter[UserId]()
+    for loser in sorted(lost, key=lambda each: each.order, reverse=True):
+        seen = any(had_seen(later, loser) for later in (live, *found))
+        if not seen and of_signer[loser.signer] < limits.CONFLICTS_PER_SIGNER:
+            of_signer[loser.signer] += 1
+            found.append(loser)
+    return found

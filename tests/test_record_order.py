@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
 from peerstack import limits
+from peerstack.keys import Hash
 from peerstack.record import Signed, decode_untrusted, had_seen, merge_seen, unseen_losers
 from tests.people import NOW, T0
-from tests.raw_bodies import DEVICES, SIGNATURE, encoded
+from tests.raw_bodies import DEVICES, GROUP, SIGNATURE, encoded
 
 
 def version(modified: int, text: str = "", **changes: Any) -> Signed:
@@ -122,3 +125,63 @@ def test_the_conflicts_of_a_line_are_the_losers_that_nobody_has_seen() -> None:
 
     assert unseen_losers(winner, [mine, edited, other]) == [edited, other]
     assert unseen_losers(settled, [mine, edited, other]) == []
+
+
+def test_what_only_a_version_has_seen_that_is_no_conflict_is_one() -> None:
+    """Else a device that never had that version would have a conflict that others do not."""
+    lost = version(10, "lost", device=DEVICES[0])
+    seen_since = version(20, "seen since", device=DEVICES[1], seen=merge_seen(lost))
+    winner = version(30, "winner", device=DEVICES[2], seen={DEVICES[1]: 20})
+
+    assert unseen_losers(winner, [lost, seen_since]) == [lost]
+    assert unseen_losers(winner, [lost]) == [lost]
+
+
+def test_of_each_signer_the_latest_conflicts_count() -> None:
+    many = [version(n, device=DEVICES[n]) for n in range(1, 26)]
+    other = version(0, device=DEVICES[0], signer=GROUP)
+    winner = version(30, device=DEVICES[39])
+
+    latest = many[: -1 - limits.CONFLICTS_PER_SIGNER : -1]
+    assert unseen_losers(winner, [*many, other]) == [*latest, other]
+
+
+claims = st.dictionaries(st.sampled_from(DEVICES[:3]), st.integers(0, 6), min_size=1, max_size=2)
+losers = st.lists(
+    st.builds(
+        lambda modified, device, **claimed: version(modified, device=device, **claimed),
+        st.integers(0, 6),
+        st.sampled_from(DEVICES[:3]),
+        signer=st.sampled_from([GROUP, DEVICES[0]]),
+        seen=st.just(UNSET) | claims,
+    ),
+    max_size=8,
+    unique_by=lambda each: each.hash,
+)
+
+
+@settings(max_examples=500)
+@given(losers, st.just(UNSET) | claims, st.randoms(use_true_random=False))
+def test_devices_that_show_each_other_their_conflicts_end_with_the_same(
+    versions: list[Signed], seen: Any, chance: Any
+) -> None:
+    """Whatever versions claim to have seen, and whatever else each device keeps or lets go of."""
+    winner = version(7, device=DEVICES[3], seen=seen)
+    devices = [{each.hash for each in versions if chance.random() < 0.6} for _ in range(3)]
+    forgetful = devices[0]
+
+    def conflicts(kept: set[Hash]) -> set[Hash]:
+        lost = [each for each in versions if each.hash in kept]
+        return {each.hash for each in unseen_losers(winner, lost)}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "CONFLICTS_PER_SIGNER", 3)
+        # In each round, the latest version that devices differ in comes to those that lack it.
+        for _ in versions:
+            for kept, other in permutations(devices, 2):
+                kept |= conflicts(other)
+                if kept is forgetful:
+                    kept &= conflicts(kept)
+
+        first, *rest = map(conflicts, devices)
+    assert rest == [first, first]

@@ -212,13 +212,18 @@ class Engine:
         for group, reason in peer.take_refused_joins():
             turn.effects.append(JoinRefused(group, reason))
         turn.effects.append(StatusChanged())
-        if peer.idle:
+        if peer.idle and not self._may_be_kept(turn, peer):
             # Whatever it is to be shown of why, it has been shown.
             if self._is_ended(turn, peer):
                 ended = RemoteError(Reason.DEVICE_ENDED, "its device was revoked")
                 self._hang_up(turn, link, ended)
             elif peer.has_parted:
                 self._hang_up(turn, link, RemoteError(Reason.NOT_MEMBER, "it is no member now"))
+
+    def _may_be_kept(self, turn: Turn, peer: Peer) -> bool:
+        """Whether it is a device of this user that a recovery left out: it waits for word here."""
+        them = peer.authenticated
+        return them is not None and them.user == self._me.user.id and turn.is_unkept(them.device)
 
     def _is_ended(self, turn: Turn, peer: Peer) -> bool:
         """Whether a device is known to be revoked."""
@@ -287,7 +292,10 @@ class Engine:
 
     def _sweep(self, turn: Turn) -> None:
         if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
-            more = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS) == _SWEEP_ROWS
+            swept = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS)
+            for group in swept.groups:
+                turn.records_changed(group)
+            more = swept.eldest == _SWEEP_ROWS
             self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)
 
     def _store_changed(self, turn: Turn) -> None:

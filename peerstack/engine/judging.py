@@ -15,13 +15,13 @@ import msgspec
 
 from peerstack import limits
 from peerstack.engine.effects import Changed
-from peerstack.engine.merging import mark_conflicts, merge
+from peerstack.engine.merging import merge, settle_conflicts
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
 from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import Admitted, Quarantined, Refused, judge_record
 from peerstack.ids import DeviceId, GroupId, UserId
-from peerstack.record import PROFILE_TYPE, SECRET_TYPE, Signed
+from peerstack.record import Signed
 from peerstack.store import Judging, KeptVersion, VersionState, Withdrawal
 
 T = TypeVar("T")
@@ -30,8 +30,6 @@ _LIVE: Final = "live"
 _KEPT: Final = "kept"
 _MOVE_COST: Final = 5
 """Of the versions that a slice judges, it moves no more than one in so many, since that is slow."""
-
-_MET_BY: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 
 
 def queue_changed(turn: Turn) -> bool:
@@ -105,12 +103,11 @@ def _judge_live(turn: Turn, state: GroupState, live: Sequence[Signed]) -> int:
     ]
     turn.tx.withdraw(gone, turn.now.wall_ms)
     # Others may have kept a better one than is kept here.
-    turn.tx.forget_pruned(state.group, fallen)
-    mark_conflicts(turn, state.group, fallen)
+    turn.tx.forget_aged(state.group, fallen)
+    settle_conflicts(turn, state.group, fallen)
     turn.effects.append(Changed())
     types = {each.type for one in gone for each in (one.record, one.heir) if each is not None}
-    if types & _MET_BY:
-        turn.meet_anew()
+    turn.reserved_changed(state.group, types, by_me=False)
     return len(judged)
 
 
@@ -133,7 +130,7 @@ def _judge_kept(turn: Turn, state: GroupState, kept: Sequence[KeptVersion]) -> i
     moved = [(each.record, why) for each, why in judged if _changes_sides(each, why)]
     lost = {record.id for record, why in moved if why is not None}
     if lost:
-        mark_conflicts(turn, state.group, lost)
+        settle_conflicts(turn, state.group, lost)
     _let_back(turn, state.group, [record for record, why in moved if why is None])
     return len(judged)
 

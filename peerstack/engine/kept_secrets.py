@@ -8,6 +8,7 @@ one (`docs/protocol.md`, "Meeting places").
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,6 +17,17 @@ from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
 from peerstack.keys import KEY_BYTES, Secret
 from peerstack.record import JsonObject, Signed
+
+
+class GroupSecrets(NamedTuple):
+    """What a group is found by."""
+
+    present: Secret | None
+    """The one to be found by: the live one, or the newest known where none is live."""
+    old: Sequence[Secret]
+    """Those to find others by, the newest first."""
+    holders: Collection[DeviceId]
+    """The devices that are known to have the present one, this one among them."""
 
 
 class _Kept(msgspec.Struct):
@@ -38,7 +50,7 @@ def secret_id(group: GroupId) -> RecordId:
 def secret_of(turn: Turn, group: GroupId) -> Secret | None:
     """The discovery secret of a group, where its record is here and well formed."""
     live = turn.tx.get(group, secret_id(group))
-    return _secret_in(live.value) if live else None
+    return secret_in(live.value) if live else None
 
 
 def remember(turn: Turn, group: GroupId, secrets: Iterable[Secret]) -> None:
@@ -63,26 +75,25 @@ def remember(turn: Turn, group: GroupId, secrets: Iterable[Secret]) -> None:
 def remember_versions(turn: Turn, group: GroupId, versions: Iterable[Signed]) -> None:
     """Take up what admitted versions of a `$secret` say; even a loser may have been live once."""
     in_order = sorted(versions, key=lambda each: each.order)
-    found = (_secret_in(each.value) for each in in_order)
+    found = (secret_in(each.value) for each in in_order)
     remember(turn, group, [secret for secret in found if secret is not None])
 
 
-def secrets_of(turn: Turn, group: GroupId) -> tuple[Secret | None, Sequence[Secret]]:
-    """The secret to be found by, and the old ones to find others by, the newest first.
-
-    Where no `$secret` is live, the group is looked for by the newest one known.
-    """
+def secrets_of(turn: Turn, group: GroupId) -> GroupSecrets:
+    """The secrets of a group, as they are now."""
     kept = _load(turn, group)
     live = turn.tx.get(group, secret_id(group))
-    present = _secret_in(live.value) if live else None
+    present = secret_in(live.value) if live else None
+    holders = {turn.me.user.device}
     if live is not None and present is not None:
         kept = _with_present(kept, present)
+        holders.update([live.device, *kept[-1].devices])
         _keep(turn, group, kept)
-        if len(kept) > 1 and _is_known_to_all(turn, group, {live.device, *kept[-1].devices}):
+        if len(kept) > 1 and _is_known_to_all(turn, group, holders):
             # Not used, but kept: somebody who was removed and let back in knows no other.
             kept = kept[-1:]
     newest_first = [each.secret for each in reversed(kept)]
-    return (newest_first[0], newest_first[1:]) if newest_first else (None, ())
+    return GroupSecrets(next(iter(newest_first), None), newest_first[1:], holders)
 
 
 def note_holder(turn: Turn, group: GroupId, device: DeviceId, secrets: Collection[Secret]) -> None:
@@ -101,12 +112,11 @@ def note_holder(turn: Turn, group: GroupId, device: DeviceId, secrets: Collectio
 
 def _is_known_to_all(turn: Turn, group: GroupId, holders: set[DeviceId]) -> bool:
     """Whether every device of every member is among those who have a secret."""
-    me = turn.me.user
     state = turn.state(group)
     members = state.members()
     # Until this user is one of them, they are not all known.
-    return me.id in members and all(
-        device in holders or device == me.device
+    return turn.me.user.id in members and all(
+        device in holders
         for user in members
         for device in state.identities[user].devices
         if state.is_active(user, device)
@@ -124,7 +134,8 @@ def _with_present(kept: Sequence[_Kept], present: Secret) -> list[_Kept]:
     return [*(each for each in kept if each.text != text), _Kept(text)]
 
 
-def _secret_in(value: JsonObject) -> Secret | None:
+def secret_in(value: JsonObject) -> Secret | None:
+    """The secret in the value of a `$secret` or `$data.group`, where it is well formed."""
     text = value.get("secret")
     try:
         decoded = bytes.fromhex(text) if isinstance(text, str) else b""

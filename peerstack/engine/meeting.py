@@ -55,9 +55,9 @@ class Meeting:
             match kind:
                 case SecretKind.MEMBER:
                     current[group] = secret
-                case SecretKind.INVITE:
-                    # A place of its own, where members announce themselves too: a newcomer who has
-                    # been waiting there would not hear of them otherwise.
+                case SecretKind.INVITE | SecretKind.PAIR:
+                    # Each is a place of its own, and not one to listen in alone: who waits there
+                    # for somebody would not be heard otherwise.
                     current[group, secret] = secret
                 case SecretKind.OLD if secret == restored:
                     # The others may be where nobody else looks for them any more.

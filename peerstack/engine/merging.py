@@ -2,19 +2,27 @@
 
 The winner of an id is the same on every device in whatever order versions arrive. Where a winner's
 author had not seen the loser, that is a conflict: it is logged with both, and the loser is sent on,
-so that whoever has the winner sees it too.
+so that whoever has the winner sees it too. The conflicts of an id are the same on every device, but
+for what one of them has let go of for its age (`docs/protocol.md`, "The conflicts").
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from peerstack.engine.effects import Changed
 from peerstack.engine.kept_secrets import remember_versions
 from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
-from peerstack.record import SECRET_TYPE, Signed, had_seen, unseen_losers
-from peerstack.store import Change, Head
+from peerstack.keys import Hash
+from peerstack.record import SECRET_TYPE, Signed, unseen_losers
+from peerstack.store import LOCAL_ORIGIN, Change, Head
+
+
+class _Conflict(NamedTuple):
+    winner: Signed
+    loser: Signed
 
 
 def merge(
@@ -28,12 +36,9 @@ def merge(
         head = heads.get(record_id)
         if head is None or candidate.order > head.order:
             conflict = head is not None and not _had_seen_head(candidate, head)
-            changes.append(Change(candidate, head, origin or "local", conflict))
+            changes.append(Change(candidate, head, origin or LOCAL_ORIGIN, conflict))
         elif candidate.hash != head.hash:
             rest.append(candidate)
-    fallen = [change.record.id for change in changes if change.conflict]
-    # Read before they are replaced.
-    losers = list(turn.tx.live(group, fallen).values()) if fallen else []
     if changes:
         turn.tx.apply(changes, turn.now.wall_ms)
         turn.records_changed(group)
@@ -43,14 +48,11 @@ def merge(
         remember_versions(turn, group, secrets)
     types = {change.record.type for change in changes}
     turn.reserved_changed(group, types, by_me=origin is None)
-    if losers:
-        turn.news.append((group, None, losers))
-    _keep_losers(turn, group, rest, origin)
+    _keep_losers(turn, group, rest)
     lines = {change.record.id for change in changes if change.previous is not None}
     lines.update(loser.id for loser in rest)
-    if lines:
-        turn.tx.prune_history(group, lines, turn.now.wall_ms)
-        mark_conflicts(turn, group, lines)
+    fallen = {each.previous.hash for each in changes if each.previous and each.conflict}
+    settle_conflicts(turn, group, lines, origin, fallen)
 
 
 def _best(candidates: Iterable[Signed]) -> tuple[dict[RecordId, Signed], list[Signed]]:
@@ -67,30 +69,49 @@ def _had_seen_head(winner: Signed, head: Head) -> bool:
     return head.modified <= winner.seen.get(head.device, -1)
 
 
-def _keep_losers(
-    turn: Turn, group: GroupId, losers: Sequence[Signed], origin: DeviceId | None
-) -> None:
-    """Keep versions that came after what beats them; tell of those that its author had not seen."""
-    if not losers:
-        return
+def _keep_losers(turn: Turn, group: GroupId, losers: Sequence[Signed]) -> None:
+    """Keep versions that came after what beats them."""
     # Two peers may have told of one at once: both were being checked when neither was kept yet.
     known = turn.tx.known(group, [loser.hash for loser in losers])
-    losers = [loser for loser in losers if loser.hash not in known]
-    live = turn.tx.live(group, {loser.id for loser in losers})
-    unseen = [loser for loser in losers if not had_seen(live[loser.id], loser)]
-    seen = [loser for loser in losers if had_seen(live[loser.id], loser)]
-    turn.tx.keep_history(seen, turn.now.wall_ms)
-    for loser in unseen:
-        turn.tx.log_conflict(live[loser.id].hash, loser, origin or "local", turn.now.wall_ms)
-    if unseen:
-        turn.news.append((group, origin, unseen))
-        turn.effects.append(Changed())
+    fresh = [loser for loser in losers if loser.hash not in known]
+    turn.tx.keep_history(fresh, turn.now.wall_ms)
 
 
-def mark_conflicts(turn: Turn, group: GroupId, lines: Iterable[RecordId]) -> None:
-    """Work out which losers of these records nobody has seen: the third set that is compared."""
-    live = turn.tx.live(group, lines)
-    lost = turn.tx.lost(group, live)
-    unseen = [each.hash for line, some in lost.items() for each in unseen_losers(live[line], some)]
-    turn.tx.mark_unseen([each.hash for some in lost.values() for each in some], unseen)
+def settle_conflicts(
+    turn: Turn,
+    group: GroupId,
+    lines: Collection[RecordId],
+    origin: DeviceId | None = None,
+    told: Collection[Hash] = (),
+) -> None:
+    """Work out the conflicts of some records anew: the third set that is compared.
+
+    Tells the app of new ones, except of those in `told`, which it knows from the change by which
+    they lost, and sends them on: what came late not to `origin`, which has it.
+    """
+    if not lines:
+        return
+    appeared = _mark_conflicts(turn, group, lines)
+    turn.tx.prune_history(group, lines)
     turn.records_changed(group)
+    late = [each for each in appeared if each.loser.hash not in told]
+    for winner, loser in late:
+        turn.tx.log_conflict(winner.hash, loser, origin or LOCAL_ORIGIN)
+        turn.effects.append(Changed())
+    fallen = [each.loser for each in appeared if each.loser.hash in told]
+    turn.news.append((group, None, fallen))
+    turn.news.append((group, origin, [each.loser for each in late]))
+
+
+def _mark_conflicts(turn: Turn, group: GroupId, lines: Collection[RecordId]) -> list[_Conflict]:
+    """Mark which losers of these records are conflicts; those that were none before."""
+    marked = turn.tx.conflicts(group, lines)
+    found: list[_Conflict] = []
+    lost = turn.tx.lost(group, lines)
+    for record_id, winner in turn.tx.live(group, lines).items():
+        losers = unseen_losers(winner, lost.get(record_id, ()))
+        # The eldest first, as they would have been told of one by one.
+        found += [_Conflict(winner, loser) for loser in reversed(losers)]
+    present = {each.loser.hash for each in found}
+    turn.tx.mark_conflicts(present - marked, marked - present)
+    return [each for each in found if each.loser.hash not in marked]

@@ -6,45 +6,24 @@ see different things for a while, they do not write in turns for ever: the later
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
-from typing import Annotated, Final
-
-import msgspec
-from msgspec import Meta
+from typing import Final
 
 from peerstack import limits
 from peerstack.engine import profile
 from peerstack.engine.kept_secrets import remember, secret_of
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import name_of, write_data
+from peerstack.engine.whereabouts import group_data, told_groups
+from peerstack.engine.writing import data_id, name_of, write_data
 from peerstack.groups.membership import Membership
-from peerstack.ids import GroupId, RecordId, as_group, is_ulid
-from peerstack.keys import KEY_BYTES, Secret
+from peerstack.identity import KnownGroup
+from peerstack.ids import GroupId
+from peerstack.keys import Secret
 from peerstack.record import OWN_GROUP_TYPE
 
 _TOLD: Final = "told groups"
-_SUFFIX: Final = ":group"
-_SERVERS: Final = 8
 _FIRST_MS: Final = 1_000
 _NEXT_MS: Final = 2_000
 _PLACES: Final = 10
-
-_Hex = Annotated[str, Meta(pattern=f"^[0-9a-f]{{{2 * KEY_BYTES}}}\\Z")]
-_Url = Annotated[str, Meta(min_length=1, max_length=512)]
-
-
-class OwnGroup(msgspec.Struct, frozen=True):
-    """What one device tells the user's others of a group."""
-
-    secret: _Hex
-    name: Annotated[str, Meta(max_length=limits.NAME_CHARS)]
-    servers: Annotated[tuple[_Url, ...], Meta(max_length=_SERVERS)]
-
-
-def own_group_id(group: GroupId) -> RecordId:
-    """The id of the record in the personal group that tells of a group."""
-    return RecordId(f"{group}{_SUFFIX}")
 
 
 def delay_ms(turn: Turn) -> int:
@@ -75,34 +54,24 @@ def awaited(turn: Turn) -> dict[GroupId, str]:
     """The names of groups that this user is in by another device's word, and by no more yet."""
     me = turn.me.user.id
     return {
-        group: own.name
-        for group, own in _told(turn)
-        if turn.state(group).membership(me) is Membership.NONE
+        known.group: known.name
+        for known, _ in told_groups(turn)
+        if turn.state(known.group).membership(me) is Membership.NONE
     }
-
-
-def _told(turn: Turn) -> Iterator[tuple[GroupId, OwnGroup]]:
-    """What the records in the personal group say, where they are well formed."""
-    me = turn.me.user.id
-    for signed in turn.tx.find(me, OWN_GROUP_TYPE):
-        text = signed.id.removesuffix(_SUFFIX)
-        if is_ulid(text) and signed.id == own_group_id(as_group(text)) and text != me:
-            with suppress(msgspec.ValidationError):
-                yield as_group(text), msgspec.convert(signed.value, OwnGroup)
 
 
 def _learn(turn: Turn) -> None:
     servers: list[str] = []
-    for group, own in _told(turn):
-        servers += own.servers
-        if secret_of(turn, group) is not None:
+    for known, urls in told_groups(turn):
+        servers += urls
+        if secret_of(turn, known.group) is not None:
             # The group's own word counts for more.
             continue
-        if turn.row(group) is None:
-            turn.tx.add_group(group, 0)
-            turn.statements_changed(group)
+        if turn.row(known.group) is None:
+            turn.tx.add_group(known.group, 0)
+            turn.statements_changed(known.group)
         # Others find this device by it, and show it why its user is a member.
-        remember(turn, group, [Secret(bytes.fromhex(own.secret))])
+        remember(turn, known.group, [Secret(known.secret)])
     room = limits.SERVERS_LEARNED - len(profile.servers(turn))
     profile.add_servers(turn, servers[: max(0, room)])
 
@@ -117,18 +86,18 @@ def _tell(turn: Turn, group: GroupId) -> None:
     secret = secret_of(turn, group)
     if membership is not Membership.MEMBER or secret is None:
         return
-    servers = profile.servers(turn)[-_SERVERS:]
-    seen = {"secret": secret.hex(), "name": name_of(turn, group), "servers": servers}
+    known = KnownGroup(group, name_of(turn, group), secret)
+    seen = group_data(known, profile.servers(turn))
     told = turn.tx.profile_get(_TOLD) or {}
     before = told.get(group, {})
     if seen == before:
         return
     turn.tx.profile_set(_TOLD, {**told, group: seen})
-    live = turn.tx.get(me.id, own_group_id(group))
-    known = live.value if live is not None else {}
+    live = turn.tx.get(me.id, data_id(OWN_GROUP_TYPE, group))
+    there = live.value if live is not None else {}
     changed = {field: value for field, value in seen.items() if value != before.get(field)}
-    value = {**seen, **known, **changed}
-    if value != known:
+    value = {**seen, **there, **changed}
+    if value != there:
         write_data(turn, OWN_GROUP_TYPE, group, value)
 
 
@@ -137,9 +106,7 @@ def _take_back(turn: Turn, group: GroupId) -> None:
     told = turn.tx.profile_get(_TOLD) or {}
     if told.pop(group, None) is not None:
         turn.tx.profile_set(_TOLD, told)
-    live = turn.tx.get(turn.me.user.id, own_group_id(group))
-    if live is not None and not live.deleted:
-        write_data(turn, OWN_GROUP_TYPE, group, None)
+    write_data(turn, OWN_GROUP_TYPE, group, None)
 
 
 def _may_tell(turn: Turn) -> bool:

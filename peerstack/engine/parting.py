@@ -11,6 +11,7 @@ from typing import Final
 
 from peerstack import limits
 from peerstack.engine.turn import Turn
+from peerstack.errors import NotAllowed, NotFound
 from peerstack.groups.membership import Membership
 from peerstack.ids import GroupId
 from peerstack.record import Signed
@@ -31,6 +32,20 @@ def removed_lately(turn: Turn) -> Iterator[GroupId]:
         lately = ended_ms is not None and turn.now.wall_ms - ended_ms < limits.NEWCOMER_MS
         if lately and state.membership(me) is Membership.REMOVED:
             yield row.id
+
+
+def erase(turn: Turn, group: GroupId) -> None:
+    """Remove all that is here of a group that this user is not in any more.
+
+    Raises `NotAllowed` for one that they are in, and `NotFound` for one that is not here.
+    """
+    if turn.row(group) is None:
+        raise NotFound(f"there is nothing of a group {group} on this device")
+    if turn.state(group).role(turn.me.user.id) is not None:
+        raise NotAllowed("you are in that group; leave it first, and then erase what is left of it")
+    turn.tx.drop_group(group)
+    forget_leave(turn, group)
+    turn.forget_group(group)
 
 
 def remember_leave(turn: Turn, leave: Signed) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 
 from peerstack import limits
 from peerstack.engine.joining import meeting_invites, pending_joins
-from peerstack.engine.kept_secrets import secrets_of
+from peerstack.engine.kept_secrets import GroupSecrets, secrets_of
 from peerstack.engine.link_messages import meeting_secrets
 from peerstack.engine.parting import removed_lately, untold
 from peerstack.engine.turn import Turn
 from peerstack.engine.whereabouts import restored_secret
+from peerstack.errors import RemoteError
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
 from peerstack.groups.membership import GroupState, Membership
+from peerstack.groups.statements import Role
+from peerstack.identity import Device
 from peerstack.ids import GroupId
 from peerstack.keys import Secret
 from peerstack.session.replica import SecretKind, SharedSecret
@@ -23,12 +27,11 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     """All by which a peer may recognise a group of this device, or see a newcomer in it.
 
     Those of devices that are being linked first, since somebody is waiting; then the members', the
-    user's own group's before all; then those of invites; then those that groups had before, the
-    newest of each group first.
+    user's own group's before all; then those of invites and of pairs; then those that groups had
+    before, the newest of each group first.
     """
     if turn.is_revoked:
-        # Nobody has anything for this device any more.
-        return ()
+        return _of_the_revoked(turn)
     if turn.secrets is None:
         kept = {group: secrets_of(turn, group) for group in _looked_for(turn)}
         found = [
@@ -37,10 +40,20 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
             *_restored(turn),
             *_of_pending_joins(turn),
             *_of_invites(turn),
+            *_of_pairs(turn, kept),
             *_old(kept),
         ]
         turn.secrets = list(dict.fromkeys(found))
     return turn.secrets
+
+
+def _of_the_revoked(turn: Turn) -> Sequence[SharedSecret]:
+    """Nobody has anything for this device, but for the user's others, where they may keep it."""
+    me = turn.me.user
+    if not turn.is_unkept(me.device):
+        return ()
+    kept: _Kept = {me.id: secrets_of(turn, me.id)}
+    return [*_present(kept), *_old(kept)]
 
 
 def _groups(turn: Turn) -> Iterator[GroupState]:
@@ -57,19 +70,19 @@ def _looked_for(turn: Turn) -> Iterator[GroupId]:
             yield state.group
 
 
-_Kept = Mapping[GroupId, tuple[Secret | None, Sequence[Secret]]]
+_Kept = Mapping[GroupId, GroupSecrets]
 
 
 def _present(kept: _Kept) -> Iterator[SharedSecret]:
-    for group, (secret, _) in kept.items():
-        if secret is not None:
-            yield SharedSecret(group, secret, SecretKind.MEMBER)
+    for group, secrets in kept.items():
+        if secrets.present is not None:
+            yield SharedSecret(group, secrets.present, SecretKind.MEMBER)
 
 
 def _old(kept: _Kept) -> Iterator[SharedSecret]:
     by_group = (
-        [SharedSecret(group, each, SecretKind.OLD) for each in old]
-        for group, (_, old) in kept.items()
+        [SharedSecret(group, each, SecretKind.OLD) for each in secrets.old]
+        for group, secrets in kept.items()
     )
     for row in zip_longest(*by_group):
         yield from filter(None, row)
@@ -79,6 +92,40 @@ def _restored(turn: Turn) -> Iterator[SharedSecret]:
     secret = restored_secret(turn)
     if secret is not None:
         yield SharedSecret(turn.me.user.id, secret, SecretKind.OLD)
+
+
+def _of_pairs(turn: Turn, kept: _Kept) -> Iterator[SharedSecret]:
+    """Where admins meet who changed the secret apart: each would only listen under the old one.
+
+    Only while somebody may lack the present secret. Those who are admins no more are met as well:
+    two may have removed each other.
+    """
+    for group, secrets in kept.items():
+        state = turn.state(group)
+        if secrets.old and state.role(turn.me.user.id) is Role.ADMIN:
+            devices = (each for each in _admin_devices(state) if each.id not in secrets.holders)
+            pairs = sorted(pair for device in devices for pair in _pair(turn, group, device))
+            yield from pairs[: limits.PAIRS_MET]
+
+
+def _admin_devices(state: GroupState) -> Iterator[Device]:
+    """The devices of everybody who is or was an admin."""
+    for user, standings in state.effect.standing.items():
+        if any(each.grant.is_admin for each in standings):
+            for device in state.identities[user].devices.values():
+                if state.is_active(user, device.id):
+                    yield device
+
+
+def _pair(turn: Turn, group: GroupId, device: Device) -> Iterator[SharedSecret]:
+    known = turn.me.pairs
+    if (group, device.id) not in known:
+        # Whoever certified a key that is none is not met by it.
+        with suppress(RemoteError):
+            key = turn.me.user.device_key
+            known[group, device.id] = key.pair_untrusted(device.key, group.encode())
+    if (group, device.id) in known:
+        yield SharedSecret(group, known[group, device.id], SecretKind.PAIR)
 
 
 def _of_invites(turn: Turn) -> Iterator[SharedSecret]:

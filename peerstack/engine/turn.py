@@ -16,6 +16,7 @@ from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint, hashed_fingerprint
 from peerstack.record import OWN_GROUP_TYPE, PROFILE_TYPE, SECRET_TYPE, Signed
@@ -34,6 +35,8 @@ class Self:
     ids: IdFactory
     states: StateCache = field(default_factory=dict)
     """Checked against the statements' root at each use, so other processes may write."""
+    pairs: dict[tuple[GroupId, DeviceId], Secret] = field(default_factory=dict, repr=False)
+    """Secrets that this device shares with another one alone, as they were worked out."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
     links: LinkState = field(default_factory=LinkState)
@@ -139,6 +142,12 @@ class Turn:
             raise NotFound(f"no group {group} on this device; `groups` lists those that are")
         return state
 
+    def forget_group(self, group: GroupId) -> None:
+        """A group is gone from the store."""
+        self._rows.pop(group, None)
+        self.me.states.pop(group, None)
+        self.meet_anew()
+
     @property
     def is_revoked(self) -> bool:
         """Whether this device is known to be revoked, or not to have been kept by a recovery."""
@@ -146,6 +155,12 @@ class Turn:
         state = self.state(user.id)
         known = state.certified(user.id, user.device) is not None
         return known and not state.is_active(user.id, user.device)
+
+    def is_unkept(self, device: DeviceId) -> bool:
+        """Whether a device of this user was not kept by a recovery: it may still be."""
+        user = self.me.user.id
+        state = self.state(user)
+        return state.certified(user, device) is not None and state.device(user, device) is None
 
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""

@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from peerstack import limits
-from peerstack.engine.kept_secrets import remember, secret_of
+from peerstack.engine.kept_secrets import secret_in, secret_of
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import name_of, write_data
+from peerstack.engine.writing import data_id, name_of, write_data
 from peerstack.groups.membership import Membership
 from peerstack.identity import KnownGroup, Whereabouts
-from peerstack.ids import GroupId
-from peerstack.keys import KEY_BYTES, Secret
+from peerstack.ids import GroupId, is_ulid
+from peerstack.keys import Secret
 from peerstack.record import OWN_GROUP_TYPE, JsonObject, Signed
 
 _RESTORED: Final = "restored secret"
 _SERVERS: Final = 8
-"""What a record that tells of a group names at the most."""
+_URL_CHARS: Final = 512
+
+
+class ToldGroup(NamedTuple):
+    """What one of the user's devices told the others of a group."""
+
+    known: KnownGroup
+    servers: Sequence[str]
+
+
+def told_groups(turn: Turn) -> Iterator[ToldGroup]:
+    """The groups that the user's devices told each other of, where that makes sense.
+
+    They may be of another version, so more is passed over than refused.
+    """
+    for signed in turn.tx.find(turn.me.user.id, OWN_GROUP_TYPE):
+        told = _told(signed)
+        if told is not None and told.known.group != turn.me.user.id:
+            yield told
+
+
+def _told(signed: Signed) -> ToldGroup | None:
+    value, group = signed.value, signed.id.partition(":")[0]
+    secret, name, servers = secret_in(value), value.get("name"), value.get("servers")
+    if secret is None or not isinstance(name, str) or not is_ulid(group):
+        return None
+    if signed.id != data_id(OWN_GROUP_TYPE, group) or not isinstance(servers, list):
+        return None
+    urls = [url for url in servers if isinstance(url, str) and 1 <= len(url) <= _URL_CHARS]
+    return ToldGroup(KnownGroup(group, name[: limits.NAME_CHARS], secret), urls[:_SERVERS])
+
+
+def group_data(known: KnownGroup, servers: Sequence[str]) -> JsonObject:
+    """What a device tells the others of a group; of the servers, the latest."""
+    return {
+        "secret": known.secret.hex(),
+        "name": known.name,
+        "servers": list(servers[-_SERVERS:]),
+    }
 
 
 def known_groups(turn: Turn) -> dict[GroupId, KnownGroup]:
     """The groups to be in again: those that this device is in, and those that it looks for."""
-    told = turn.tx.find(turn.me.user.id, OWN_GROUP_TYPE)
-    groups = {each.group: each for signed in told if (each := _known_group(signed)) is not None}
+    groups = {told.known.group: told.known for told in told_groups(turn)}
     for row in turn.tx.groups():
         membership = turn.state(row.id).membership(turn.me.user.id)
         secret = secret_of(turn, row.id)
@@ -33,20 +71,6 @@ def known_groups(turn: Turn) -> dict[GroupId, KnownGroup]:
     return groups
 
 
-def _known_group(signed: Signed) -> KnownGroup | None:
-    """What a `$data.group` says, if it makes sense: one's own devices may be of another version."""
-    value, group = signed.value, signed.id.partition(":")[0]
-    secret, name = value.get("secret"), value.get("name")
-    if not isinstance(secret, str) or not isinstance(name, str):
-        return None
-    try:
-        decoded = bytes.fromhex(secret)
-    except ValueError:
-        return None
-    fits = len(decoded) == KEY_BYTES
-    return KnownGroup(group, name[: limits.NAME_CHARS], decoded) if fits else None
-
-
 def restore(turn: Turn, whereabouts: Whereabouts) -> None:
     """Have this new device look for the user's groups, and for the user's other devices.
 
@@ -55,19 +79,10 @@ def restore(turn: Turn, whereabouts: Whereabouts) -> None:
     """
     for known in whereabouts.groups:
         if known.group == turn.me.user.id:
-            remember(turn, known.group, [Secret(known.secret)])
             since = {"secret": known.secret.hex(), "since": turn.now.wall_ms}
             turn.tx.profile_set(_RESTORED, since)
         else:
-            write_data(turn, OWN_GROUP_TYPE, known.id, _group_data(known, whereabouts))
-
-
-def _group_data(known: KnownGroup, whereabouts: Whereabouts) -> JsonObject:
-    return {
-        "secret": known.secret.hex(),
-        "name": known.name,
-        "servers": list(whereabouts.servers[-_SERVERS:]),
-    }
+            write_data(turn, OWN_GROUP_TYPE, known.id, group_data(known, whereabouts.servers))
 
 
 def restored_secret(turn: Turn) -> Secret | None:

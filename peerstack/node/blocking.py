@@ -226,6 +226,11 @@ class SyncNode:
         """As `Node.groups`."""
         return [SyncGroup(group, self._loop) for group in self._loop.wait(self._node.groups())]
 
+    def former_groups(self) -> list[SyncGroup]:
+        """As `Node.former_groups`."""
+        found = self._loop.wait(self._node.former_groups())
+        return [SyncGroup(group, self._loop) for group in found]
+
     def group(self, id: str) -> SyncGroup:
         """As `Node.group`."""
         return SyncGroup(self._loop.wait(self._node.group(id)), self._loop)
@@ -476,6 +481,10 @@ class SyncGroup:
     def leave(self) -> None:
         """As `Group.leave`."""
         self._loop.wait(self._group.leave())
+
+    def erase(self) -> None:
+        """As `Group.erase`."""
+        self._loop.wait(self._group.erase())
 
     def membership(self) -> str:
         """As `Group.membership`."""

@@ -24,8 +24,9 @@ from peerstack.identity.signing import check_name
 from peerstack.node import wiping
 from peerstack.node.files import Files, key_file_of, open_files
 from peerstack.node.files import device_name as usual_device_name
+from peerstack.node.host import checked_servers
 from peerstack.node.keyfile import Keys
-from peerstack.node.node import Node, checked_servers, start_node
+from peerstack.node.node import Node, start_node
 from peerstack.node.people import AddressBook
 from peerstack.node.ports import SystemEntropy
 from peerstack.store import Store

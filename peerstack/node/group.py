@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from peerstack.engine import ending, joining, writing
+from peerstack.engine import ending, joining, parting, writing
 from peerstack.errors import InvalidQuery, InvalidValue
 from peerstack.groups.statements import RoleName
 from peerstack.ids import GroupId, RecordId, UserId, as_user, is_record_id, is_ulid
@@ -220,6 +220,13 @@ class Group:
         Raises `NotAllowed` for the only admin of a group that others are in.
         """
         await self._node.perform(lambda turn: ending.leave(turn, self.id))
+
+    async def erase(self) -> None:
+        """Remove all that is here of a group that one left, or was removed from.
+
+        Raises `NotAllowed` while one is in it.
+        """
+        await self._node.perform(lambda turn: parting.erase(turn, self.id))
 
     async def membership(self) -> str:
         """How one stands to the group by what is known here: "member", "removed" or "left"."""

@@ -11,7 +11,7 @@ from peerstack.node.people import DeviceInfo
 from peerstack.node.qr import QrCode, qr
 
 if TYPE_CHECKING:
-    from peerstack.node.node import Node
+    from peerstack.node.myself import Myself
 
 
 class Linking:
@@ -29,7 +29,7 @@ class Linking:
                 await linking.refuse()
     """
 
-    def __init__(self, node: Node, opened: OpenLink) -> None:
+    def __init__(self, node: Myself, opened: OpenLink) -> None:
         self.link = opened.text
         """The link: a secret for as long as it lasts."""
         self._node = node

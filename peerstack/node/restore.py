@@ -14,8 +14,9 @@ from peerstack.ids import DeviceId
 from peerstack.keys import Secret, Signer
 from peerstack.node.files import Files, key_file_of, open_files
 from peerstack.node.files import device_name as usual_device_name
+from peerstack.node.host import checked_servers
 from peerstack.node.keyfile import KeyFile, Keys
-from peerstack.node.node import Node, checked_servers, start_node
+from peerstack.node.node import Node, start_node
 from peerstack.node.people import AddressBook
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import read_kit

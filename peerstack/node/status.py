@@ -57,8 +57,14 @@ def problems(
     only_loopback: bool,
 ) -> list[str]:
     """Everything that somebody should know, the most useful first."""
-    reach = [] if connections else _reach(servers, failures, only_loopback=only_loopback)
-    return [*_clock(connections), *reach, *_held(groups)]
+    alone = not connections
+    return [
+        *_clock(connections),
+        *(_offline(servers) if alone else ()),
+        *(_only_loopback() if servers and only_loopback else ()),
+        *(_failed(failures) if alone else ()),
+        *_held(groups),
+    ]
 
 
 def advice(keeping: Keeping) -> list[str]:
@@ -176,17 +182,21 @@ def _clock(connections: Sequence[Connection]) -> Iterable[str]:
         )
 
 
-def _reach(
-    servers: Sequence[ServerStatus], failures: Sequence[str], *, only_loopback: bool
-) -> Iterable[str]:
+def _offline(servers: Sequence[ServerStatus]) -> Iterable[str]:
     for server in servers:
         if server.state == "offline":
             yield f"no signaling server: {server.reason}"
-    if servers and only_loopback:
-        yield (
-            "this machine has no network interface but loopback: only devices on this machine can "
-            "be reached; connect to a network to reach others"
-        )
+
+
+def _only_loopback() -> Iterable[str]:
+    """Said to the connected too: they are to others on this machine, and to nobody else."""
+    yield (
+        "this machine has no network interface but loopback, so devices on it meet each other at "
+        "127.0.0.1 and no others; connect to a network to meet others"
+    )
+
+
+def _failed(failures: Sequence[str]) -> Iterable[str]:
     if failures:
         yield f"the last connection to a device failed: {failures[-1]}"
 

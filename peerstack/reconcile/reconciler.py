@@ -7,8 +7,9 @@ Who says what. The session shows roots; where they differ, **the side that was s
 with it: `start(peer_root)`. From then on the sides take turns, a turn being one message or more of
 which only the final one is `last`. Each question is answered in the next turn:
 
-- a `compare`: by nothing, if equal; by `holds`, if one side has nothing there; by a `leaf`, if both
-  are small; by a `compare` for each piece of the range otherwise
+- a `compare`: by nothing, if equal; by a `leaf`, if both are small; by `holds`, if one side has
+  nothing there (be it small, where that side answers and is eager); by a `compare` for each piece
+  of the range otherwise
 - a `leaf`: by a `differ` with the items that its sender lacks and the names that the answerer lacks
 
 Two things ask for items themselves: a `differ`, for what has the names that its sender lacks; and
@@ -161,14 +162,16 @@ class Reconciler:
         mine = self._set.fingerprint(span)
         if mine == theirs:
             return
-        if mine.count == 0:
+        is_small = max(mine.count, theirs.count) <= limits.LEAF_ITEMS
+        # What fills a gap comes unseen, and may be just what the side that lacks it has set aside.
+        if is_small and (mine.count or not self._eager):
+            self._ask_leaf(span)
+        elif mine.count == 0:
             if self._say(span, Holds(span.upper, 0)):
                 self._found.we_lack(span, theirs.count)
         elif theirs.count == 0:
             if self._say(span, Holds(span.upper, mine.count)):
                 self._found.peer_lacks(span, mine.count)
-        elif max(mine.count, theirs.count) <= limits.LEAF_ITEMS:
-            self._ask_leaf(span)
         else:
             self._ask_pieces(span, mine.count)
 

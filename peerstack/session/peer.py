@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
-from peerstack.ids import DeviceId, GroupId
+from peerstack.ids import GroupId
 from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed, decode_untrusted
 from peerstack.session.channel import Channel, State
-from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
+from peerstack.session.handshake import Authenticated, Handshake, Me
+from peerstack.session.naming import Naming
 from peerstack.session.replica import Replica, SecretKind, Standing
 from peerstack.session.serving import Serving, batches_of
 from peerstack.session.wire import (
@@ -73,13 +74,7 @@ class Peer:
         self._out: list[bytes] = []
         self._refused_joins: list[tuple[GroupId, str]] = []
         self._link_messages: list[LinkMessage] = []
-        self._secrets: dict[tuple[GroupId, Secret], SecretKind] = {}
-        """What the peer was told the blinded names of, in this order."""
-        self._common: dict[GroupId, set[Secret]] = {}
-        """What both sides have named."""
-        self._noted: dict[GroupId, set[Secret]] = {}
-        """What of it was noted: once, since the peer may let go of a secret that it has named."""
-        self._their_tags: list[bytes] = []
+        self._naming: Naming | None = None
         self._by_theirs: dict[int, Channel] = {}
         self._servings: deque[Serving] = deque()
         self._next_number = 0
@@ -137,26 +132,20 @@ class Peer:
         """Tell the peer, blinded, of the groups (and secrets) that it has not been told of yet."""
         if self.authenticated is None:
             return
-        now: dict[tuple[GroupId, Secret], SecretKind] = {}
-        for group, secret, kind in replica.secrets():
-            now[group, secret] = min(kind, now.get((group, secret), kind))
-        room = limits.GROUP_TAGS - len(self._secrets)
-        fresh = [named for named in now if named not in self._secrets][:room]
-        if fresh or not self._secrets:
-            self._say(Groups(tuple(self._tag(*each, self._me.device) for each in fresh)))
-        # A secret that the group has no more was one that it had; an invite's stays an invite's.
-        kept = {each: now.get(each, max(k, SecretKind.OLD)) for each, k in self._secrets.items()}
-        if fresh or kept != self._secrets:
-            self._secrets = kept | {named: now[named] for named in fresh}
-            self._match(replica)
-            self.pump(replica)
+        first = self._naming is None
+        naming = self._naming = self._naming or Naming(self._me.device, self.authenticated)
+        tags = naming.name(replica.secrets())
+        if tags or first:
+            self._say(Groups(tuple(tags)))
+        self._match(naming, replica)
+        self.pump(replica)
 
     def rejudge(self, group: GroupId, replica: Replica) -> None:
         """The statements of a group have changed: what do they say of this peer now?"""
         self.offer_groups(replica)
         channel = self.channels.get(group)
-        if channel is not None:
-            self._judge(channel, replica)
+        if channel is not None and self._naming is not None:
+            self._judge(channel, self._naming, replica)
             self.pump(replica)
 
     def refresh(self, group: GroupId, replica: Replica) -> None:
@@ -246,55 +235,33 @@ class Peer:
 
     def common(self, group: GroupId) -> Mapping[Secret, SecretKind]:
         """The secrets of a group that both sides have named."""
-        return {each: self._secrets[group, each] for each in self._common.get(group, ())}
+        return self._naming.common(group) if self._naming is not None else {}
 
-    def _tag(self, group: GroupId, secret: Secret, sender: DeviceId) -> bytes:
-        assert self.authenticated is not None
-        return group_tag(secret, self.authenticated.transcript, group, sender)
-
-    def _match(self, replica: Replica) -> None:
+    def _match(self, naming: Naming, replica: Replica) -> None:
         """Open a channel for each group that both sides named."""
-        assert self.authenticated is not None
-        places: dict[bytes, int] = {}
-        for place, tag in enumerate(self._their_tags):
-            # Whoever says one twice means the first.
-            places.setdefault(tag, place)
         opened: dict[GroupId, Channel] = {}
-        for mine, (group, secret) in enumerate(self._secrets):
-            theirs = places.get(self._tag(group, secret, self.authenticated.device))
-            if theirs is None:
-                continue
-            self._common.setdefault(group, set()).add(secret)
+        for group, mine, theirs in naming.matches():
             if theirs not in self._by_theirs:
-                self._by_theirs[theirs] = opened[group] = self._channel(group, mine)
+                self._by_theirs[theirs] = opened[group] = self._open(group, mine)
         for group, channel in self.channels.items():
-            channel.kind = min(self._secrets[group, each] for each in self._common[group])
-            if group in opened:
-                self._judge(channel, replica)
+            channel.kind = naming.kind(group)
+        for channel in opened.values():
+            self._judge(channel, naming, replica)
 
-    def _channel(self, group: GroupId, mine: int) -> Channel:
+    def _open(self, group: GroupId, mine: int) -> Channel:
         assert self.authenticated is not None
         if group not in self.channels:
             salt = self.authenticated.transcript
             self.channels[group] = Channel(group, mine, salt=salt, leads=self._leads)
         return self.channels[group]
 
-    def _judge(self, channel: Channel, replica: Replica) -> None:
+    def _judge(self, channel: Channel, naming: Naming, replica: Replica) -> None:
         assert self.authenticated is not None
         peer = self.authenticated
         standing = replica.standing(channel.group, peer.user, peer.device, peer.key)
-        if standing is Standing.MEMBER:
-            self._note(channel.group, replica)
+        if standing is Standing.MEMBER and (named := naming.take_news(channel.group)):
+            replica.holds(channel.group, peer.device, named)
         channel.judged(standing, replica)
-
-    def _note(self, group: GroupId, replica: Replica) -> None:
-        """The peer is a member, and has the secrets that it named."""
-        assert self.authenticated is not None
-        noted = self._noted.setdefault(group, set())
-        fresh = self._common[group] - noted
-        if fresh:
-            noted |= fresh
-            replica.holds(group, self.authenticated.device, fresh)
 
     # --- What the peer says. --------------------------------------------------------------------
 
@@ -316,10 +283,9 @@ class Peer:
                 raise RemoteError(Reason.UNEXPECTED, f"{type(message).__name__} after the proof")
 
     def _take_groups_untrusted(self, tags: Sequence[bytes], replica: Replica) -> None:
-        if len(self._their_tags) + len(tags) > limits.GROUP_TAGS:
-            raise RemoteError(Reason.TOO_MANY, "names of groups")
-        self._their_tags.extend(tags)
-        self._match(replica)
+        assert self._naming is not None
+        self._naming.take_untrusted(tags)
+        self._match(self._naming, replica)
 
     def _take_ack_untrusted(self, number: int) -> None:
         if self._unacked.pop(number, None) is None:

@@ -32,11 +32,13 @@ class SecretKind(enum.IntEnum):
 
     MEMBER = 1
     """The secret that the group has now."""
-    OLD = 2
-    """One that it had before: whoever holds no other was a member once, and may be still."""
-    INVITE = 3
+    PAIR = 2
+    """One that only these two devices can work out, whose users are or were admins."""
+    OLD = 3
+    """One that the group had: whoever holds no other was a member once, and may be still."""
+    INVITE = 4
     """An invite's: it shows no membership, only that one was invited."""
-    ENDED_INVITE = 4
+    ENDED_INVITE = 5
     """One that lets nobody in any more: like an old one, others are heard by it and no more."""
 
 

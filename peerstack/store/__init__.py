@@ -22,11 +22,9 @@ from peerstack.store.values import (
     item_of,
     key_of,
 )
-from peerstack.store.versions import PRUNED
 
 __all__ = [
     "LOCAL_ORIGIN",
-    "PRUNED",
     "Change",
     "Counts",
     "GroupRow",

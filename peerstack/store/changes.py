@@ -5,16 +5,24 @@ Knows where a version's body stands now (live, or kept); not why anything change
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, and_, func, or_, select
 
 from peerstack.ids import GroupId
 from peerstack.record import Signed
 from peerstack.store import schema
-from peerstack.store.rows import Rows, fetch, run_many, signed_columns, signed_of
-from peerstack.store.values import Change, LoggedChange, Withdrawal
+from peerstack.store.rows import (
+    Rows,
+    chunks,
+    fetch,
+    marks,
+    run_many,
+    signed_columns,
+    signed_of,
+)
+from peerstack.store.values import Change, LoggedChange, VersionState, Withdrawal
 
 _log = schema.changes
 _live = schema.records.alias("live")
@@ -27,6 +35,7 @@ _INSERT = (
     "INSERT INTO changes (group_id, id, hash, previous, origin, conflict, withdrawn) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
+_UNSEEN: Final = VersionState.UNSEEN.value
 
 
 class ChangeReads(Rows):
@@ -37,16 +46,13 @@ class ChangeReads(Rows):
     ) -> list[LoggedChange]:
         """The first `limit` changes behind `since`, ascending, of one group or of all.
 
-        What history no longer keeps is no longer told of.
+        What history no longer keeps is no longer told of. A conflict is, as long as there is one:
+        where the version that first won is gone, with the one that is live.
         """
         joined = (
             _log.outerjoin(
                 _live,
-                and_(
-                    _live.c.group_id == _log.c.group_id,
-                    _live.c.id == _log.c.id,
-                    _live.c.hash == _log.c.hash,
-                ),
+                and_(_live.c.group_id == _log.c.group_id, _live.c.id == _log.c.id),
             )
             .outerjoin(_kept, _kept.c.hash == _log.c.hash)
             .outerjoin(_before, _before.c.hash == _log.c.previous)
@@ -62,7 +68,8 @@ class ChangeReads(Rows):
         )
         tables = (_live, _kept, _before, _again)
         columns = [column for table in tables for column in signed_columns(table)]
-        found = or_(_live.c.hash.is_not(None), _kept.c.hash.is_not(None))
+        goes_on = and_(_log.c.conflict, _before.c.state == _UNSEEN)
+        found = or_(_live.c.hash == _log.c.hash, _kept.c.hash.is_not(None), goes_on)
         told = (_log.c.seq, _log.c.origin, _log.c.conflict, _log.c.withdrawn)
         chosen = select(*columns, *told).select_from(joined)
         chosen = chosen.where(_log.c.seq > since, found).order_by(_log.c.seq).limit(limit)
@@ -107,10 +114,54 @@ def log_withdrawals(connection: Connection, withdrawals: Sequence[Withdrawal]) -
     return [seq for seq, row in zip(seqs, rows, strict=True) if not row[-1]]
 
 
-def log_late_loser(connection: Connection, winner: bytes, loser: Signed, origin: str) -> int:
-    """Note that `loser` came when `winner`, whose author had not seen it, was live already."""
+def tell_of_conflict(connection: Connection, winner: bytes, loser: Signed, origin: str) -> int:
+    """Note that the author of `winner`, which is live, had not seen `loser`, which is kept."""
     row = (loser.group, loser.id, winner, loser.hash, origin, 1, 0)
-    return _log_rows(connection, [row])[0]
+    seq = _log_rows(connection, [row])[0]
+    untell(connection, _hand_over(connection, {loser.hash: seq}))
+    return seq
+
+
+def untell(connection: Connection, seqs: Iterable[int]) -> None:
+    """Strike the entries of versions that are gone, but for those that tell of conflicts.
+
+    Such an entry is its loser's from now on, in place of the one that told of that before.
+    """
+    waiting = sorted(set(seqs))
+    while waiting:
+        heirs: dict[bytes, int] = {}
+        for chunk in chunks(waiting):
+            heirs |= _heirs(connection, chunk)
+        inherited = set(heirs.values())
+        struck = [(seq,) for seq in waiting if seq not in inherited]
+        run_many(connection, "DELETE FROM changes WHERE seq = ?", struck)
+        # What told of an heir may tell of another conflict, over which that had won.
+        waiting = _hand_over(connection, heirs)
+
+
+def _heirs(connection: Connection, seqs: Sequence[int]) -> dict[bytes, int]:
+    """The conflicts that these entries tell of and that no entry of their own tells of."""
+    own = "SELECT 1 FROM changes AS own WHERE own.seq = loser.seq AND own.previous = loser.hash"
+    rows = fetch(
+        connection,
+        "SELECT loser.hash, told.seq FROM changes AS told "  # noqa: S608 -- places
+        "JOIN versions AS loser ON loser.hash = told.previous "
+        f"WHERE told.seq IN ({marks(len(seqs))}) AND told.conflict AND loser.state = ? "
+        f"AND NOT EXISTS ({own})",
+        (*seqs, _UNSEEN),
+    )
+    return dict(map(tuple, rows))
+
+
+def _hand_over(connection: Connection, entries: Mapping[bytes, int]) -> list[int]:
+    """Have these kept versions told of by these entries; returns those that did so far."""
+    before: list[int] = []
+    for chunk in chunks(list(entries)):
+        sql = f"SELECT seq FROM versions WHERE seq > 0 AND hash IN ({marks(len(chunk))})"  # noqa: S608
+        before += [seq for (seq,) in fetch(connection, sql, chunk)]
+    rows = [(seq, digest) for digest, seq in entries.items()]
+    run_many(connection, "UPDATE versions SET seq = ? WHERE hash = ?", rows)
+    return sorted(before)
 
 
 def _log_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[int]:
@@ -125,7 +176,8 @@ def _log_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> list[i
 def _logged(row: Row[Any]) -> LoggedChange:
     parts = [row[start : start + _WIDTH] for start in range(0, 4 * _WIDTH, _WIDTH)]
     live, kept, before, again = (signed_of(part) if part[0] is not None else None for part in parts)
-    record = live or kept
+    # Live is whatever is now: not what this tells of, where that is kept elsewhere.
+    record = kept or live
     assert record is not None
     return LoggedChange(
         seq=row.seq,

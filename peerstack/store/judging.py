@@ -45,10 +45,9 @@ class JudgingReads(Rows):
 
         Held ones are left out: they are judged when what they wait for comes.
         """
-        # The plus keeps SQLite from looking among everybody's versions of these states.
         sql = (
             f"SELECT {SIGNED}, state, waits_for FROM versions "  # noqa: S608 -- columns, places
-            f"WHERE group_id = ? AND signer = ? AND hash > ? AND +state IN ({marks(len(_JUDGED))}) "
+            f"WHERE group_id = ? AND signer = ? AND hash > ? AND state IN ({marks(len(_JUDGED))}) "
             "ORDER BY hash LIMIT ?"
         )
         rows = fetch(self._connection, sql, (group, signer, after, *_JUDGED, limit))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from peerstack.ids import GroupId
@@ -65,6 +65,20 @@ class ProfileWrites(ProfileReads):
         if self._connection.execute(row.on_conflict_do_nothing()).rowcount:
             blocks.begin(self._connection, group)
             refresh_roots(self._connection, [group])
+
+    def drop_group(self, group: GroupId) -> None:
+        """Remove all that is here of a group: records, their history, statements and the rest."""
+        for table in (
+            schema.judging,
+            schema.changes,
+            schema.remembered,
+            schema.versions,
+            schema.records,
+            schema.blocks,
+            schema.statements,
+        ):
+            self._connection.execute(delete(table).where(table.c.group_id == group))
+        self._connection.execute(delete(_groups).where(_groups.c.id == group))
 
 
 def _group_of(row: Sequence[Any]) -> GroupRow:

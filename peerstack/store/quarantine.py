@@ -78,7 +78,7 @@ class QuarantineReads(Rows):
         for chunk in chunks(sorted(set(hashes))):
             sql = (
                 f"SELECT {SIGNED}, waits_for, since_ms FROM versions "  # noqa: S608 -- places
-                f"WHERE hash IN ({marks(len(chunk))}) AND +group_id = ? AND +state = ?"
+                f"WHERE hash IN ({marks(len(chunk))}) AND group_id = ? AND state = ?"
             )
             rows = fetch(self._connection, sql, (*chunk, group, _QUARANTINED))
             found += [_set_aside(row) for row in rows]

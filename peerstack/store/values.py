@@ -64,8 +64,10 @@ class LoggedChange(msgspec.Struct, frozen=True):
     """One entry of this device's log of changes.
 
     `previous` is what `record` won over; `None` if nothing, or no longer kept. Where a loser came
-    late, `record` is the version that was live already. `withdrawn`: `record` left, since its
-    author had no right to it; what is live again in its place, if anything, has an entry behind.
+    late, `record` is the version that was live already; where the one that first won over a
+    conflict is no longer kept, it is the one that is live now. `withdrawn`: `record` left, since
+    its author had no right to it; what is live again in its place, if anything, has an entry
+    behind.
     """
 
     seq: int
@@ -128,7 +130,7 @@ class Counts(msgspec.Struct, frozen=True):
     quarantined: int
     pending_statements: int
     refused: Mapping[str, int]
-    """Remembered hashes, by reason."""
+    """Hashes that are remembered because they were refused, by reason."""
 
 
 def item_of(record: Signed) -> Item:

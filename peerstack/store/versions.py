@@ -6,17 +6,17 @@ Knows the bounds and the ages; why a version is held or was refused is for other
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from peerstack import limits
 from peerstack.ids import GroupId, RecordId, UserId
 from peerstack.keys import Hash
-from peerstack.record import Signed
+from peerstack.record import Signed, had_seen
 from peerstack.store import schema
-from peerstack.store.changes import log_late_loser
+from peerstack.store.changes import tell_of_conflict, untell
 from peerstack.store.rows import (
     PARAMETERS,
     SIGNED,
@@ -34,7 +34,8 @@ from peerstack.store.values import Counts, VersionState
 _table = schema.versions
 _memory = schema.remembered
 _SIGNED = signed_columns(_table)
-_PRUNED = (_table.c.group_id, _table.c.hash, _table.c.signer, _table.c.id, _table.c.seq)
+_DROPPED = tuple(_table.c[name] for name in ("group_id", "id", "hash", "signer", "seq", "state"))
+_NEWEST_FIRST = (_table.c.modified.desc(), _table.c.hash.desc())
 _KEEP = (
     f"INSERT INTO versions ({SIGNED}, seq, state, since_ms, until_ms, waits_for) "  # noqa: S608
     f"VALUES ({marks(15)}) ON CONFLICT (hash) DO UPDATE SET state = excluded.state, "
@@ -49,8 +50,17 @@ _REMEMBER = (
 _UNSEEN: Final = VersionState.UNSEEN.value
 _LOST: Final = (VersionState.HISTORY, VersionState.UNSEEN)
 
-PRUNED: Final = "pruned"
-"""The reason under which hashes are remembered that history no longer keeps."""
+AGED: Final = "aged"
+"""Why a hash is remembered of what was in history for all its time."""
+
+
+class Swept(NamedTuple):
+    """What a sweep of history has let go of."""
+
+    eldest: int
+    """How many versions had been there too long."""
+    groups: Collection[GroupId]
+    """Those that have fewer conflicts since."""
 
 
 class VersionReads(Rows):
@@ -59,8 +69,7 @@ class VersionReads(Rows):
     def history(self, group: GroupId, record_id: RecordId) -> list[Signed]:
         """The versions of a record that lost, and are still kept; the newest first."""
         line = (_table.c.group_id == group) & (_table.c.id == record_id)
-        newest = (_table.c.modified.desc(), _table.c.hash.desc())
-        return self._signed(select(*_SIGNED).where(line, _in(*_LOST)).order_by(*newest))
+        return self._signed(select(*_SIGNED).where(line, _in(*_LOST)).order_by(*_NEWEST_FIRST))
 
     def known(self, group: GroupId, hashes: Iterable[bytes]) -> set[bytes]:
         """Those of these hashes that are kept though not live, or remembered: not to be asked for.
@@ -78,7 +87,7 @@ class VersionReads(Rows):
         return found
 
     def unseen_hashes(self, group: GroupId) -> list[Hash]:
-        """The hashes of the group's versions that `mark_unseen` named, ascending."""
+        """The hashes of the group's versions that `mark_conflicts` named, ascending."""
         sql = "SELECT hash FROM versions WHERE group_id = ? AND state = ? ORDER BY hash"
         return [digest for (digest,) in fetch(self._connection, sql, (group, _UNSEEN))]
 
@@ -86,16 +95,27 @@ class VersionReads(Rows):
         """`history` of many records at once, each newest first; without those that have none."""
         found = defaultdict[RecordId, list[Signed]](list)
         for chunk in chunks(sorted(set(ids)), PARAMETERS - 3):
-            # The plus keeps SQLite from looking among all versions of these states.
             sql = (
                 f"SELECT {SIGNED} FROM versions WHERE group_id = ? "  # noqa: S608 -- places
-                f"AND id IN ({marks(len(chunk))}) AND +state IN ({marks(len(_LOST))}) "
+                f"AND id IN ({marks(len(chunk))}) AND state IN ({marks(len(_LOST))}) "
                 "ORDER BY modified DESC, hash DESC"
             )
             for row in fetch(self._connection, sql, (group, *chunk, *_LOST)):
                 version = signed_of(row)
                 found[version.id].append(version)
         return dict(found)
+
+    def conflicts(self, group: GroupId, ids: Iterable[RecordId]) -> set[Hash]:
+        """The hashes of those versions of these records that `mark_conflicts` named."""
+        found = set[Hash]()
+        for chunk in chunks(sorted(set(ids))):
+            sql = (
+                f"SELECT hash FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "  # noqa: S608
+                "AND state = ?"
+            )
+            rows = fetch(self._connection, sql, (group, *chunk, _UNSEEN))
+            found.update(digest for (digest,) in rows)
+        return found
 
     def kept(self, hashes: Iterable[bytes]) -> list[Signed]:
         """Those of these versions that lost and are still kept."""
@@ -143,7 +163,8 @@ class VersionReads(Rows):
         """How many of everything, for a group; all zero for one that is not here."""
         states = select(_table.c.state, func.count()).where(_table.c.group_id == group)
         kept = dict(map(tuple, self._all(states.group_by(_table.c.state))))
-        reasons = select(_memory.c.reason, func.count()).where(_memory.c.group_id == group)
+        refused_here = (_memory.c.group_id == group) & (_memory.c.reason != AGED)
+        reasons = select(_memory.c.reason, func.count()).where(refused_here)
         refused = dict(map(tuple, self._all(reasons.group_by(_memory.c.reason))))
         live = select(schema.groups.c.count).where(schema.groups.c.id == group)
         statements = schema.statements.c
@@ -161,53 +182,60 @@ class VersionReads(Rows):
 class VersionWrites(VersionReads):
     """What keeps versions, lets go of them, and remembers hashes."""
 
-    def log_conflict(self, winner: Hash, loser: Signed, origin: str, now_ms: int) -> int:
-        """Keep a version that came late and lost to one whose author had not seen it, and log it.
-
-        `winner` is the hash of the live version. Returns the `seq` of the change.
-        """
-        seq = log_late_loser(self._connection, winner, loser, origin)
-        self._keep([loser], VersionState.HISTORY, now_ms, seq=seq)
-        return seq
-
     def keep_history(self, losers: Sequence[Signed], now_ms: int) -> None:
-        """Keep versions that lost to one whose author had seen them; nothing is logged."""
+        """Keep versions that came when a later one was live already; nothing is logged."""
         self._keep(losers, VersionState.HISTORY, now_ms)
 
-    def mark_unseen(self, lost: Iterable[Hash], unseen: Iterable[Hash]) -> None:
-        """Of the versions in `lost`, those in `unseen` are conflicts now, and the others none."""
-        marked = set(unseen)
-        rows = [(_UNSEEN if one in marked else VersionState.HISTORY.value, one) for one in lost]
+    def mark_conflicts(self, appeared: Iterable[Hash], ended: Iterable[Hash]) -> None:
+        """Some versions that are kept are conflicts now, and others none any more."""
+        rows = [(_UNSEEN, one) for one in appeared]
+        rows += [(VersionState.HISTORY.value, one) for one in ended]
         run_many(self._connection, "UPDATE versions SET state = ? WHERE hash = ?", rows)
 
-    def prune_history(self, group: GroupId, ids: Collection[RecordId], now_ms: int) -> int:
-        """Let go of what history need not keep of these records; returns how many versions.
+    def log_conflict(self, winner: Hash, loser: Signed, origin: str) -> int:
+        """Log that the author of `winner`, which is live, had not seen a version that is kept.
 
-        Each signer keeps the newest `limits.HISTORY_PER_SIGNER` of a record, so that nobody pushes
-        out another's, and none for longer than `limits.HISTORY_MS`. The hashes are remembered.
+        Returns the `seq` of the change, which tells of that version from now on.
+        """
+        return tell_of_conflict(self._connection, winner, loser, origin)
+
+    def prune_history(self, group: GroupId, ids: Collection[RecordId]) -> int:
+        """Let go of what is too much in the history of these records; returns how many versions.
+
+        Each signer keeps `limits.HISTORY_PER_SIGNER` of a record, so that nobody pushes out
+        another's: conflicts before all others, and then the newest. The hashes are not remembered,
+        since what is no conflict here may still be one elsewhere, and then belongs to history.
         """
         place = func.row_number().over(
             partition_by=(_table.c.id, _table.c.signer),
-            order_by=(_table.c.modified.desc(), _table.c.hash.desc()),
+            order_by=(_in(VersionState.UNSEEN).desc(), *_NEWEST_FIRST),
         )
         pruned = 0
         for chunk in chunks(sorted(set(ids))):
             line = (_table.c.group_id == group) & _table.c.id.in_(chunk)
-            placed = select(*_PRUNED, _table.c.since_ms, place.label("place")).where(
-                line, _in(*_LOST)
-            )
+            placed = select(*_DROPPED, place.label("place")).where(line, _in(*_LOST))
             ranked = placed.subquery()
-            old = (ranked.c.place > limits.HISTORY_PER_SIGNER) | (
-                ranked.c.since_ms < now_ms - limits.HISTORY_MS
-            )
-            pruned += self._prune(select(*ranked.c[: len(_PRUNED)]).where(old), now_ms)
+            surplus = select(*ranked.c[:-1]).where(ranked.c.place > limits.HISTORY_PER_SIGNER)
+            pruned += self._let_go(self._all(surplus))
         return pruned
 
-    def sweep_history(self, now_ms: int, limit: int) -> int:
-        """Let go of at most `limit` versions that are too old for history; returns how many."""
+    def sweep_history(self, now_ms: int, limit: int) -> Swept:
+        """Let go of at most `limit` versions that lost more than `limits.HISTORY_MS` ago.
+
+        With a conflict goes what its author had seen, which would be a conflict itself without it.
+        All are remembered: others may keep them longer, and would bring them back.
+        """
         old = _in(*_LOST) & (_table.c.since_ms < now_ms - limits.HISTORY_MS)
-        eldest = select(*_PRUNED).where(old).order_by(_table.c.since_ms).limit(limit)
-        return self._prune(eldest, now_ms)
+        eldest = self._all(select(*_DROPPED).where(old).order_by(_table.c.since_ms).limit(limit))
+        ended = [row.hash for row in eldest if row.state == _UNSEEN]
+        rows = {row.hash: row for row in [*eldest, *self._seen_by(ended)]}.values()
+        self._let_go(rows)
+        by_group = defaultdict[GroupId, list[tuple[Hash, UserId, str, int, RecordId]]](list)
+        for row in rows:
+            by_group[row.group_id].append((row.hash, row.signer, AGED, now_ms, row.id))
+        for group, aged in by_group.items():
+            self._remember(group, aged)
+        return Swept(len(eldest), {row.group_id for row in rows if row.state == _UNSEEN})
 
     def hold(
         self,
@@ -264,9 +292,9 @@ class VersionWrites(VersionReads):
         """
         for chunk in chunks(sorted(signers)):
             mine = (_memory.c.group_id == group) & _memory.c.signer.in_(chunk)
-            self._connection.execute(delete(_memory).where(mine, _memory.c.reason != PRUNED))
+            self._connection.execute(delete(_memory).where(mine, _memory.c.reason != AGED))
 
-    def forget_pruned(self, group: GroupId, ids: Collection[RecordId]) -> None:
+    def forget_aged(self, group: GroupId, ids: Collection[RecordId]) -> None:
         """Forget what history let go of these records: what was live is no longer above it."""
         for chunk in chunks(sorted(set(ids))):
             mine = (_memory.c.group_id == group) & _memory.c.id.in_(chunk)
@@ -290,23 +318,20 @@ class VersionWrites(VersionReads):
         count: int = self._all(select(func.count()).select_from(_table).where(chosen))[0][0]
         return count
 
-    def _prune(
-        self, chosen: Select[tuple[GroupId, Hash, UserId, RecordId, int | None]], now_ms: int
-    ) -> int:
-        rows = self._all(chosen)
-        run_many(
-            self._connection,
-            "DELETE FROM versions WHERE hash = ?",
-            [(digest,) for _, digest, *_ in rows],
-        )
-        logged = [(seq,) for *_, seq in rows if seq is not None]
-        run_many(self._connection, "DELETE FROM changes WHERE seq = ?", logged)
-        by_group = defaultdict[GroupId, list[tuple[Hash, UserId, str, int, RecordId]]](list)
-        for group, digest, signer, record_id, _ in rows:
-            by_group[group].append((digest, signer, PRUNED, now_ms, record_id))
-        for group, pruned in by_group.items():
-            self._remember(group, pruned)
-        return len(rows)
+    def _seen_by(self, conflicts: Iterable[Hash]) -> Iterator[Any]:
+        """The rows of what is kept of the same records that the authors of these had seen."""
+        for conflict in self.kept(conflicts):
+            lost = self.history(conflict.group, conflict.id)
+            seen = [version.hash for version in lost if had_seen(conflict, version)]
+            for chunk in chunks(seen):
+                yield from self._all(select(*_DROPPED).where(_table.c.hash.in_(chunk)))
+
+    def _let_go(self, rows: Collection[Any]) -> int:
+        """Delete versions, and what the log tells of them; returns how many."""
+        gone = [(row.hash,) for row in rows]
+        run_many(self._connection, "DELETE FROM versions WHERE hash = ?", gone)
+        untell(self._connection, [row.seq for row in rows if row.seq is not None])
+        return len(gone)
 
 
 def _in(*states: VersionState) -> ColumnElement[bool]:

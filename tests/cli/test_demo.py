@@ -15,15 +15,18 @@ import pytest
 
 from peerstack.cli.demo import NOTES
 from peerstack.cli.demo.notes import Note, write_notes
+from tests.own_network import own_network
 from tests.server_process import ROOT
 
 LIMIT_S = 110
 
 
-def start(folder: Path, *words: str, before: Path = ROOT) -> subprocess.Popen[str]:
+def start(
+    folder: Path, *words: str, before: Path = ROOT, within: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
     path = os.pathsep.join(map(str, (before, ROOT, ROOT / "server")))
     return subprocess.Popen(
-        [sys.executable, "-m", "peerstack", "demo", *words],
+        [*within, sys.executable, "-m", "peerstack", "demo", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -55,6 +58,16 @@ def test_the_demo_shows_a_first_sync_a_conflict_and_both_level(tmp_path: Path) -
     assert f"{NOTES + 2:,} records, with the same hashes on both devices" in out
     assert "Ana's notes" in err, "there are progress bars"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.own_network
+def test_with_loopback_alone_it_says_once_why_devices_meet_there(tmp_path: Path) -> None:
+    with start(tmp_path, "--notes", "20", within=own_network()) as demo:
+        out, err = demo.communicate(timeout=LIMIT_S)
+
+    assert demo.returncode == 0, err
+    assert out.count("no network interface but loopback, so devices on it meet") == 1
+    assert "at 127.0.0.1" in out
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc to find processes in")

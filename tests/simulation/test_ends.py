@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peerstack.engine import ending
+from peerstack.engine import ending, parting
 from peerstack.errors import InvalidValue, NotAllowed, NotFound
 from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role
@@ -337,3 +337,27 @@ def test_who_leaves_while_nobody_is_there_tells_the_first_member_that_it_meets()
 
     assert ben.user.id not in ana.members(family)
     assert ben.peers() == ana.peers() == []
+
+
+def test_what_is_left_of_a_group_can_be_erased_by_who_is_not_in_it_any_more() -> None:
+    world = World(16)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    other = ben.create_group("Other")
+    kept = ben.put(other, "note", {"kept": True})
+    note = ben.put(family, "note", {"by": "ben"})
+    world.settle()
+    with pytest.raises(NotAllowed, match="leave it first"):
+        ben.perform(lambda turn: parting.erase(turn, family))
+    ana.remove(family, ben.user.id)
+    world.settle()
+    ben.perform(lambda turn: parting.erase(turn, family))
+    world.run(DAY_MS)
+    ben.restart()
+    world.settle()
+
+    assert ben.get(family, note.id) is None
+    assert ben.read(lambda kept: kept.group(family)) is None
+    assert ben.get(other, kept.id) == kept
+    assert ana.get(family, note.id) == note
+    with pytest.raises(NotFound):
+        ben.perform(lambda turn: parting.erase(turn, family))

@@ -224,9 +224,12 @@ def all_versions(lives: Lives, group: GroupId) -> list[Signed]:
     for device in lives.devices:
         for signed in device.read(lambda kept: kept.read_slice(group, b"", None, 100_000)):
             found[signed.hash] = signed
-            lost = device.read(lambda kept, of=signed.id: kept.history(group, of))
-            found.update((each.hash, each) for each in lost)
+            found.update((each.hash, each) for each in lost_of(device, group, signed.id))
     return [found[key] for key in sorted(found)]
+
+
+def lost_of(device: Device, group: GroupId, record_id: RecordId) -> list[Signed]:
+    return device.read(lambda kept: kept.history(group, record_id))
 
 
 def verdicts(device: Device, group: GroupId, pool: list[Signed]) -> list[object]:

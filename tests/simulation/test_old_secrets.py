@@ -20,7 +20,7 @@ from peerstack.signaling.wire import DAY_MS
 from peerstack.store import Change, Head
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
-from tests.simulation.people import assert_level, at_another_device, end_right, family_of, rotate
+from tests.simulation.people import assert_level, at_another_device, family_of, rotate
 from tests.simulation.scripted import Scripted, stranger
 
 HOUR_MS = 60 * 60 * 1000
@@ -35,6 +35,11 @@ def present_of(device: Device, group: GroupId) -> Secret:
 def old_of(device: Device, group: GroupId) -> list[Secret]:
     shared = device.perform(shared_secrets)
     return [s.secret for s in shared if s.group == group and s.kind is SecretKind.OLD]
+
+
+def pairs_of(device: Device, group: GroupId) -> list[Secret]:
+    shared = device.perform(shared_secrets)
+    return [s.secret for s in shared if s.group == group and s.kind is SecretKind.PAIR]
 
 
 def topics(world: World, *secrets: Secret) -> set[bytes]:
@@ -151,7 +156,7 @@ def test_for_a_device_that_was_removed_no_place_is_kept() -> None:
     world = World()
     family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
     cleo.go_offline()
-    end_right(ana, family, cleo.user.id)
+    ana.remove(family, cleo.user.id)
     world.settle()
     assert cleo.user.id not in ben.members(family)
     assert old_of(ana, family) == old_of(ben, family) == []
@@ -162,7 +167,7 @@ def test_whoever_was_removed_gets_nothing_by_an_old_secret() -> None:
     family, (ana, ben, cleo, dan) = family_of(world, "ana", "ben", "cleo", "dan")
     for device in (cleo, dan):
         device.go_offline()
-    end_right(ana, family, dan.user.id)
+    ana.remove(family, dan.user.id)
     note = ana.put(family, "note", {"title": "Dan is gone"})
     world.settle()
     dan.go_online()
@@ -250,7 +255,8 @@ def test_a_secret_that_is_live_again_is_present_and_the_one_that_fell_is_old() -
 
     ana.perform(fall)
     # That ben has the first one was known; not that he did not let go of it.
-    assert ana.perform(lambda turn: secrets_of(turn, family)) == (first, [second])
+    secrets = ana.perform(lambda turn: secrets_of(turn, family))
+    assert (secrets.present, secrets.old) == (first, [second])
 
 
 def test_without_a_live_secret_the_group_is_looked_for_by_the_newest_that_is_known() -> None:
@@ -308,3 +314,100 @@ def test_who_names_a_member_whose_key_it_has_not_makes_nothing_known_of_it() -> 
     Scripted(world, ana, ben.user).shake_hands().name_groups(family, present)
     world.run(1_000)
     assert old_of(ana, family) == []
+
+
+# --- Admins who changed the secret apart. -------------------------------------------------------
+
+
+def admins_apart(world: World) -> tuple[GroupId, Device, Device]:
+    """Two admins, each alone for long: no invite's meeting place is left."""
+    ana, ben = world.device("ana"), world.device("ben")
+    family = ana.create_group("Family")
+    ben.join(ana.invite(family, "admin", uses=1))
+    world.settle()
+    for device in (ana, ben):
+        device.go_offline()
+    world.run(2 * limits.NEWCOMER_MS)
+    for device in (ana, ben):
+        device.restart()
+    return family, ana, ben
+
+
+def test_admins_who_changed_the_secret_apart_find_each_other_though_both_only_listen() -> None:
+    world = World()
+    family, ana, ben = admins_apart(world)
+    watches = [Watch(world, rotate(device, family)) for device in (ana, ben)]
+    rotate(ben, family)
+    note = ben.put(family, "note", {"title": "Milk"})
+    ana.go_online()
+    world.run(HOUR_MS)
+    ben.go_online()
+    world.run(HOUR_MS)
+
+    assert ana.get(family, note.id) == note
+    assert_level(family, [ana, ben])
+    assert [watch.heard for watch in watches] == [set(), set()]
+    assert old_of(ana, family) == old_of(ben, family) == []
+    assert not pairs_of(ana, family)
+
+
+def test_admins_who_removed_each_other_still_meet() -> None:
+    world = World()
+    family, ana, ben = admins_apart(world)
+    # There is a third to wait for, who never comes.
+    cleo = world.device("cleo")
+    for device in (ana, ben):
+        device.go_online()
+    cleo.join(ana.invite(family, uses=1))
+    world.settle()
+    for device in (ana, ben, cleo):
+        device.go_offline()
+    world.run(2 * limits.NEWCOMER_MS)
+    ana.remove(family, ben.user.id)
+    ben.remove(family, ana.user.id)
+    for device in (ana, ben):
+        device.restart()
+        device.go_online()
+    world.run(HOUR_MS)
+    assert ana.peers() == [ben.user.device]
+
+
+def test_only_admins_keep_places_of_two_and_only_while_somebody_may_lack_the_secret() -> None:
+    world = World()
+    family, ana, ben = admins_apart(world)
+    for device in (ana, ben):
+        device.go_online()
+    cleo = world.device("cleo")
+    cleo.join(ana.invite(family))
+    world.settle()
+    assert [pairs_of(each, family) for each in (ana, ben, cleo)] == [[], [], []]
+    ben.go_offline()
+    rotate(ana, family)
+    world.settle()
+    assert [len(pairs_of(each, family)) for each in (ana, ben, cleo)] == [1, 0, 0]
+    ben.go_online()
+    world.settle()
+    assert [pairs_of(each, family) for each in (ana, ben, cleo)] == [[], [], []]
+
+
+def test_with_very_many_admins_a_device_keeps_few_places_of_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "PAIRS_MET", 2)
+    world = World()
+    ana = world.device("ana")
+    family = ana.create_group("Family")
+    link = ana.invite(family, "admin")
+    others = [world.device(f"admin {number}") for number in range(4)]
+    for device in others:
+        device.join(link)
+    world.settle()
+    for device in others:
+        device.go_offline()
+    rotate(ana, family)
+    for device in others:
+        rotate(device, family)
+    met = [(device, secret) for device in (ana, *others) for secret in pairs_of(device, family)]
+    assert len(met) == 2 * 5
+    # They choose alike, so that who is chosen mostly chooses as well.
+    assert len({secret for _, secret in met}) < len(met)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from peerstack.engine import recovering
+from peerstack.engine.revoking import revoke_device
 from peerstack.identity import User, decode_untrusted_kit, kit_key_of, recovered, seal_kit
 from peerstack.ids import GroupId
 from peerstack.keys import Secret
@@ -13,7 +14,7 @@ from peerstack.testing.device import Device
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
 from tests.simulation.linking import link
-from tests.simulation.people import assert_level, live
+from tests.simulation.people import assert_level, family_of, live
 
 
 class Papers(NamedTuple):
@@ -120,3 +121,145 @@ def test_the_thief_is_out_once_the_others_have_heard() -> None:
 def known(device: Device) -> bool:
     """Whether a device has heard that it was revoked."""
     return device.perform(lambda turn: turn.is_revoked)
+
+
+# --- Groups. --------------------------------------------------------------------------------------
+
+
+def test_the_only_device_is_lost_and_its_groups_are_found_by_the_kit() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    mine = ana.put(family, "note", {"title": "by ana"})
+    world.settle()
+    papers = papers_of(ana)
+    ana.go_offline()
+    theirs = ben.put(family, "note", {"title": "meanwhile"})
+
+    new = recover(world, papers, "new", ana)
+    world.settle()
+
+    assert {mine.hash, theirs.hash} <= hashes(new, family)
+    assert_level(family, [ben, new])
+    fresh = new.put(family, "note", {"title": "back"})
+    world.settle()
+    assert fresh.hash in hashes(ben, family)
+
+
+def test_groups_that_the_kit_did_not_know_are_found_by_another_device() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    phone = link(world, ana, "phone")
+    papers = papers_of(ana)
+    choir = ana.create_group("Choir")
+    ben.join(ana.invite(choir))
+    world.settle()
+    ana.go_offline()
+
+    new = recover(world, papers, "new", ana)
+    world.settle()
+
+    for group in (family, choir):
+        assert_level(group, [ben, phone, new])
+
+
+def test_what_a_thief_signs_is_out_wherever_it_had_got_to() -> None:
+    """Ben has not heard of the recovery at first, and takes the thief for Ana."""
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    cleo = world.device("cleo")
+    cleo.join(ana.invite(family))
+    world.settle()
+    papers, thief = papers_of(ana), ana
+    before = hashes(ben, family)
+    world.partition([thief, ben], [cleo])
+    new = recover(world, papers, "new", thief, online=False)
+    world.partition([thief, ben], [cleo, new])
+    new.go_online()
+    world.run(60_000)
+    stolen = thief.put(family, "note", {"title": "by the thief"})
+    world.run(60_000)
+    assert stolen.hash in hashes(ben, family)
+    assert stolen.hash not in hashes(cleo, family)
+
+    world.heal()
+    world.settle()
+
+    for device in (ben, cleo, new):
+        assert hashes(device, family) == before
+        assert thief.user.device not in device.peers()
+    fresh = new.put(family, "note", {"title": "by the owner"})
+    world.settle()
+    assert fresh.hash in hashes(ben, family) & hashes(cleo, family)
+    assert fresh.hash not in hashes(thief, family)
+
+
+def test_a_thief_that_certified_and_revoked_devices_gains_nothing() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    phone = link(world, ana, "phone")
+    papers, thief = papers_of(ana), ana
+    phone.go_offline()
+    evil = link(world, thief, "evil")
+    thief.perform(lambda turn: revoke_device(turn, phone.user.device, force=False))
+    world.settle()
+
+    new = recover(world, papers, "new", thief)
+    world.settle()
+    phone.go_online()
+    world.settle()
+
+    note = phone.put(family, "note", {"title": "goes on"})
+    world.settle()
+    assert note.hash in hashes(ben, family) & hashes(new, family)
+    for device in (ben, phone, new):
+        assert not {thief.user.device, evil.user.device} & set(device.peers())
+    for bad in (thief, evil):
+        assert known(bad)
+        assert note.hash not in hashes(bad, family)
+
+
+# --- Devices that the kit did not know. -----------------------------------------------------------
+
+
+def test_a_device_that_was_linked_after_the_kit_was_written_goes_on_once_it_is_kept() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    papers = papers_of(ana)
+    tablet = link(world, ana, "tablet")
+    mine = tablet.put(family, "note", {"title": "by the tablet"})
+    world.settle()
+    ana.go_offline()
+
+    new = recover(world, papers, "new", ana)
+    world.settle()
+    assert mine.hash not in hashes(ben, family)
+    [lost] = new.perform(recovering.keeping).unkept
+    assert lost.id == tablet.user.device
+
+    new.perform(lambda turn: recovering.keep_device(turn, lost.id, None))
+    world.settle()
+
+    assert_level(family, [ben, tablet, new])
+    assert mine.hash in hashes(ben, family)
+    fresh = tablet.put(family, "note", {"title": "goes on"})
+    world.settle()
+    assert fresh.hash in hashes(new, family) & hashes(ben, family)
+
+
+def test_all_of_ones_devices_were_linked_after_the_kit_was_written() -> None:
+    """They are met by the secret that the kit brought, though nothing of them counts."""
+    world = World()
+    ana = world.device("ana")
+    papers = papers_of(ana)
+    tablet = link(world, ana, "tablet")
+    mine = tablet.put(ana.user.id, "note", {"title": "only here"})
+    world.settle()
+    ana.go_offline()
+
+    new = recover(world, papers, "new", ana)
+    world.settle()
+    new.perform(lambda turn: recovering.keep_device(turn, tablet.user.device, None))
+    world.settle()
+
+    assert mine.hash in hashes(new, ana.user.id)
+    assert_level(ana.user.id, [tablet, new])

@@ -82,7 +82,7 @@ def test_a_signers_kept_versions_are_read_by_hash_with_why_they_are_kept(store: 
     with store.transaction() as transaction:
         transaction.keep_history([lost, unseen, record(5, signer=BEN)], NOW)
         transaction.keep_history([record(6, group=OTHER_GROUP)], NOW)
-        transaction.mark_unseen([unseen.hash], [unseen.hash])
+        transaction.mark_conflicts([unseen.hash], [])
         transaction.quarantine([(aside, "an end")], NOW)
         transaction.hold([held], NOW, until_ms=NOW + 1)
 
@@ -117,7 +117,7 @@ def test_lost_versions_of_many_records_are_read_at_once_newest_first(store: Stor
         (lambda store: store.kept_by(GROUP, ANA, b"", 9), "ix_versions_signer"),
         (lambda store: store.lost(GROUP, [record(1).id]), "ix_versions_line"),
         (lambda store: store.forget(GROUP, [ANA]), "ix_remembered_signer"),
-        (lambda store: store.forget_pruned(GROUP, [record(1).id]), "ix_remembered_line"),
+        (lambda store: store.forget_aged(GROUP, [record(1).id]), "ix_remembered_line"),
         (lambda store: store.written_by(GROUP, ANA), "ix_records_signer"),
         (lambda store: store.written_by(GROUP, ANA), "ix_versions_signer"),
     ],

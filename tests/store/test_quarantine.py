@@ -6,11 +6,10 @@ import pytest
 
 from peerstack import limits
 from peerstack.errors import StoreError
-from peerstack.reconcile import EVERYTHING, MemorySet
+from peerstack.reconcile import EVERYTHING, MemorySet, Span
 from peerstack.record import Signed, decode_untrusted
 from peerstack.store import (
     LOCAL_ORIGIN,
-    PRUNED,
     LoggedChange,
     SetAside,
     Store,
@@ -164,6 +163,17 @@ def test_sums_follow_what_leaves_and_what_returns(store: Store, seed: int) -> No
             assert snapshot.counts(GROUP).live == len(live)
 
 
+def test_sums_that_were_read_before_are_read_anew(store: Store) -> None:
+    put(store, *fresh(record(1), record(2)))
+    with store.transaction() as transaction:
+        span = Span(b"\0", None)
+        before = transaction.record_set(GROUP).fingerprint(span)
+
+        transaction.withdraw([Withdrawal(record(1), END, None)], NOW)
+
+        assert transaction.record_set(GROUP).fingerprint(span) != before
+
+
 def test_what_was_live_is_withdrawn_however_full_the_quarantine_is(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,7 +222,7 @@ def test_lost_versions_are_set_aside_and_those_set_aside_may_be_given_another_re
     lost, conflict = record(1, {"n": 1}), record(1, {"n": 2})
     with store.transaction() as transaction:
         transaction.keep_history([lost, conflict], NOW)
-        transaction.mark_unseen([conflict.hash], [conflict.hash])
+        transaction.mark_conflicts([conflict.hash], [])
 
         transaction.set_aside([(lost, END), (conflict, END)], NOW + 1)
         transaction.set_aside([(lost, "another")], NOW + 2)
@@ -239,8 +249,8 @@ def test_quarantine_does_not_age(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.quarantine([(record(1), END)], NOW)
 
-        assert transaction.sweep_history(NOW + 10 * limits.HISTORY_MS, 9) == 0
-        assert transaction.prune_history(GROUP, [record_id(1)], NOW + 10**12) == 0
+        assert transaction.sweep_history(NOW + 10 * limits.HISTORY_MS, 9).eldest == 0
+        assert transaction.prune_history(GROUP, [record_id(1)]) == 0
         assert transaction.counts(GROUP).quarantined == 1
 
 
@@ -284,7 +294,7 @@ def test_versions_in_quarantine_are_found_by_their_hashes(store: Store) -> None:
 # --- What is remembered. ------------------------------------------------------------------------
 
 
-def test_what_was_refused_of_a_signer_is_forgotten_and_what_was_pruned_is_not(
+def test_what_was_refused_of_a_signer_is_forgotten_and_what_is_too_old_is_not(
     store: Store,
 ) -> None:
     old, refused, of_ben = record(1), record(2).hash, record(3, signer=BEN).hash
@@ -296,16 +306,16 @@ def test_what_was_refused_of_a_signer_is_forgotten_and_what_was_pruned_is_not(
         transaction.forget(GROUP, [ANA])
 
         assert transaction.known(GROUP, [old.hash, refused, of_ben]) == {old.hash, of_ben}
-        assert transaction.counts(GROUP).refused == {PRUNED: 1, "no-role": 1}
+        assert transaction.counts(GROUP).refused == {"no-role": 1}
 
 
-def test_what_was_pruned_of_a_record_can_be_forgotten(store: Store) -> None:
+def test_what_was_too_old_of_a_record_can_be_forgotten(store: Store) -> None:
     first, second = record(1), record(2)
     with store.transaction() as transaction:
         transaction.keep_history([first, second], NOW)
         transaction.sweep_history(NOW + limits.HISTORY_MS + 1, 9)
 
-        transaction.forget_pruned(GROUP, [first.id])
-        transaction.forget_pruned(OTHER_GROUP, [second.id])
+        transaction.forget_aged(GROUP, [first.id])
+        transaction.forget_aged(OTHER_GROUP, [second.id])
 
         assert transaction.known(GROUP, [first.hash, second.hash]) == {second.hash}

@@ -4,7 +4,7 @@ import pytest
 
 from peerstack import limits
 from peerstack.keys import Hash
-from peerstack.store import PRUNED, Counts, Store
+from peerstack.store import Counts, Store
 from tests.store.samples import (
     ANA,
     BEN,
@@ -111,31 +111,54 @@ def test_the_oldest_remembered_hashes_go_first(
         assert transaction.known(OTHER_GROUP, hashes) == {hashes[0]}
 
 
-def test_what_is_remembered_of_a_signer_can_be_forgotten(store: Store) -> None:
-    of_ana, of_ben = record(1).hash, record(2).hash
-    with store.transaction() as transaction:
-        refused = [(of_ana, ANA, "no-role"), (of_ben, BEN, "no-role")]
-        transaction.remember(GROUP, refused, NOW)
-
-        transaction.forget(GROUP, [ANA])
-
-        assert transaction.known(GROUP, [of_ana, of_ben]) == {of_ben}
-
-
 def test_a_signer_pushes_out_only_their_own_versions(store: Store) -> None:
     of_ben = record(1, {"text": "kept"}, signer=BEN, modified=NOW - 99)
     of_ana = [record(1, {"n": n}, modified=NOW + n) for n in range(25)]
     with store.transaction() as transaction:
         transaction.keep_history([of_ben, *of_ana, record(2)], NOW)
 
-        assert transaction.prune_history(GROUP, [record_id(1), record_id(2)], NOW) == 5
+        assert transaction.prune_history(GROUP, [record_id(1), record_id(2)]) == 5
 
         newest = of_ana[: -limits.HISTORY_PER_SIGNER - 1 : -1]
         assert transaction.history(GROUP, record_id(1)) == [*newest, of_ben]
         assert transaction.history(GROUP, record_id(2)) == [record(2)]
-        pruned = {one.hash for one in of_ana[:5]}
-        assert transaction.known(GROUP, pruned) == pruned
-        assert transaction.counts(GROUP).refused == {PRUNED: 5}
+
+
+def test_what_is_too_much_is_not_remembered_since_it_may_be_a_conflict_elsewhere(
+    store: Store,
+) -> None:
+    versions = [record(1, {"n": n}, modified=NOW + n) for n in range(21)]
+    with store.transaction() as transaction:
+        transaction.keep_history(versions, NOW)
+        transaction.prune_history(GROUP, [record_id(1)])
+
+        assert transaction.known(GROUP, [versions[0].hash]) == set()
+        assert not transaction.has_set_aside(GROUP)
+
+
+def test_conflicts_stay_before_newer_versions_that_are_none(store: Store) -> None:
+    versions = [record(1, {"n": n}, modified=NOW + n) for n in range(25)]
+    hashes = [version.hash for version in versions]
+    with store.transaction() as transaction:
+        transaction.keep_history(versions, NOW)
+        transaction.mark_conflicts(hashes[:2], [])
+
+        transaction.prune_history(GROUP, [record_id(1)])
+
+        assert transaction.history(GROUP, record_id(1)) == [*versions[:6:-1], *versions[1::-1]]
+        assert transaction.conflicts(GROUP, [record_id(1)]) == set(hashes[:2])
+
+
+def test_conflicts_are_marked_and_end_by_their_hashes(store: Store) -> None:
+    mine, other, elsewhere = record(1), record(1, {"n": 2}), record(2)
+    with store.transaction() as transaction:
+        transaction.keep_history([mine, other, elsewhere], NOW)
+        transaction.mark_conflicts([mine.hash, other.hash, elsewhere.hash], [])
+        transaction.mark_conflicts([], [other.hash])
+
+        assert transaction.conflicts(GROUP, [record_id(1)]) == {mine.hash}
+        assert transaction.conflicts(OTHER_GROUP, [record_id(1)]) == set()
+        assert transaction.unseen_hashes(GROUP) == sorted([mine.hash, elsewhere.hash])
 
 
 def test_history_lasts_its_time_from_when_a_version_lost(store: Store) -> None:
@@ -144,11 +167,42 @@ def test_history_lasts_its_time_from_when_a_version_lost(store: Store) -> None:
         transaction.keep_history([early], NOW)
         transaction.keep_history([late], NOW + 1)
 
-        transaction.prune_history(GROUP, [record_id(1)], NOW + limits.HISTORY_MS)
+        assert transaction.sweep_history(NOW + limits.HISTORY_MS, limit=9).eldest == 0
         assert transaction.history(GROUP, record_id(1)) == [late, early]
 
-        transaction.prune_history(GROUP, [record_id(1)], NOW + limits.HISTORY_MS + 1)
+        assert transaction.sweep_history(NOW + limits.HISTORY_MS + 1, limit=9).eldest == 1
         assert transaction.history(GROUP, record_id(1)) == [late]
+
+
+def test_what_was_in_history_for_all_its_time_is_remembered(store: Store) -> None:
+    versions = [record(1), record(2), record(3, group=OTHER_GROUP)]
+    with store.transaction() as transaction:
+        transaction.keep_history(versions, NOW)
+        transaction.mark_conflicts([versions[1].hash], [])
+
+        swept = transaction.sweep_history(NOW + limits.HISTORY_MS + 1, limit=9)
+
+        assert swept.eldest == 3
+        assert swept.groups == {GROUP}
+        known = {versions[0].hash, versions[1].hash}
+        assert transaction.known(GROUP, [version.hash for version in versions]) == known
+        assert transaction.has_set_aside(GROUP)
+        assert transaction.counts(GROUP).refused == {}
+
+
+def test_with_a_conflict_goes_what_its_author_had_seen_however_late_it_came(store: Store) -> None:
+    seen, unseen = record(1, {"n": 1}, device=LAPTOP), record(1, {"n": 2}, modified=NOW + 1)
+    conflict = record(1, {"n": 3}, modified=NOW + 2, seen={LAPTOP: NOW})
+    with store.transaction() as transaction:
+        transaction.keep_history([conflict], NOW)
+        transaction.keep_history([seen, unseen], NOW + 9)
+        transaction.mark_conflicts([conflict.hash], [])
+
+        swept = transaction.sweep_history(NOW + limits.HISTORY_MS + 1, limit=9)
+
+        assert swept.eldest == 1
+        assert transaction.history(GROUP, record_id(1)) == [unseen]
+        assert transaction.known(GROUP, [seen.hash]) == {seen.hash}
 
 
 def test_a_sweep_takes_the_oldest_first_and_no_more_than_its_limit(store: Store) -> None:
@@ -157,10 +211,10 @@ def test_a_sweep_takes_the_oldest_first_and_no_more_than_its_limit(store: Store)
             transaction.keep_history([record(number)], NOW + number)
         end = NOW + limits.HISTORY_MS + 3
 
-        assert transaction.sweep_history(end, limit=2) == 2
+        assert transaction.sweep_history(end, limit=2).eldest == 2
         assert transaction.history(GROUP, record_id(1)) == []
         assert transaction.history(GROUP, record_id(2)) == [record(2)]
-        assert transaction.sweep_history(end, limit=2) == 1
+        assert transaction.sweep_history(end, limit=2).eldest == 1
         assert transaction.history(GROUP, record_id(3)) == [record(3)]
 
 
@@ -188,7 +242,7 @@ def test_counts_say_what_is_known_of_a_group(store: Store) -> None:
         transaction.hold([record(3), record(4)], NOW, until_ms=NOW)
         transaction.remember(GROUP, [(record(5).hash, ANA, "no-role")], NOW)
         transaction.add_statements([statement(1)], pending=True)
-        transaction.log_conflict(record(1).hash, record(1, {"n": 9}), LAPTOP, NOW)
+        transaction.keep_history([record(1, {"n": 9})], NOW)
 
         assert transaction.counts(GROUP) == Counts(
             live=1,

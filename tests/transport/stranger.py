@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import unittest.mock
+from collections.abc import Awaitable, Callable
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtcsctptransport import WEBRTC_BINARY
 
 from peerstack.transport.dialer import Dialer
 from peerstack.transport.webrtc import WebRtcPipe
+
+SendRest = Callable[[], Awaitable[None]]
 
 
 class Stranger:
@@ -39,6 +44,23 @@ class Stranger:
         unlimited = offer.replace("a=max-message-size:65536", "a=max-message-size:0")
         await dialer.accept(await self.answer(unlimited))
         return await dialer.opened()
+
+    async def begin(self, message: bytes) -> SendRest:
+        """Send all of a message but its last piece; what is returned sends that."""
+        sctp = self.connection.sctp
+        assert sctp is not None
+        transmit = sctp._transmit
+        with unittest.mock.patch.object(sctp, "_transmit"):
+            await sctp._send(0, WEBRTC_BINARY, message)
+        last = sctp._outbound_queue.pop()
+        assert sctp._outbound_queue, "a message of one piece has no beginning"
+        await transmit()
+
+        async def send_rest() -> None:
+            sctp._outbound_queue.append(last)
+            await transmit()
+
+        return send_rest
 
     async def close_layer(self, layer: str) -> None:
         """Close only one layer, as another implementation may."""

@@ -59,6 +59,7 @@ class _Steps:
 
     def __init__(self) -> None:
         self._number = 0
+        self._noted = set[str]()
 
     def say(self, text: str) -> None:
         self._number += 1
@@ -67,6 +68,12 @@ class _Steps:
     def detail(self, text: str) -> None:
         click.echo(f"    {printable(text)}")
 
+    def note(self, problem: str) -> None:
+        """Tell of a problem, once: all devices here have the same network."""
+        if problem not in self._noted:
+            self._noted.add(problem)
+            self.detail(f"note: {problem}")
+
 
 class _Story:
     """Ana, Ben, and what happens to their notes."""
@@ -74,6 +81,7 @@ class _Story:
     def __init__(self, steps: _Steps, folder: Path, server: str) -> None:
         self._say = steps.say
         self._detail = steps.detail
+        self._note = steps.note
         self._folder = folder
         self._server = server
         self._ana = Device("Ana", folder)
@@ -110,7 +118,7 @@ class _Story:
         self._detail(f"{plural(done['imported'], 'note')} signed and stored on Ana's device")
         (status,) = await self._ana.do("status")
         for problem in status["problems"]:
-            self._detail(f"note: {problem}")
+            self._note(problem)
 
     async def _invite(self) -> str:
         self._say("Ana invites Ben. The link is the only secret they have to pass on.")
@@ -183,7 +191,7 @@ class _Story:
                     sent = event["sent"]
                     bars([_progress(event, device.name)])
                 case "problem":
-                    self._detail(f"note: {event['message']}")
+                    self._note(event["message"])
                 case "level":
                     return event["traffic"], sent
 
