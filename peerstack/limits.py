@@ -113,7 +113,7 @@ SECRET_HOLDERS: Final = 1_024
 """Devices of one group that are remembered to have one of its secrets."""
 
 PAIRS_MET: Final = 16
-"""Devices of admins with which one device keeps a meeting place of two, in one group."""
+"""Devices with which one device keeps a meeting place of two, in one group."""
 
 NEWCOMER_MS: Final = 30 * 24 * 60 * 60 * 1000
 """How long an invite that let somebody in stays a meeting place, though it has ended."""

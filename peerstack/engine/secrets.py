@@ -95,23 +95,28 @@ def _restored(turn: Turn) -> Iterator[SharedSecret]:
 
 
 def _of_pairs(turn: Turn, kept: _Kept) -> Iterator[SharedSecret]:
-    """Where admins meet who changed the secret apart: each would only listen under the old one.
+    """Where those meet who follow different secrets, which were made apart from each other.
 
-    Only while somebody may lack the present secret. Those who are admins no more are met as well:
-    two may have removed each other.
+    All of them would only listen under the old one. So everybody meets the admins, and admins
+    everybody, each in a place of two; and only while somebody may lack the present secret.
     """
     for group, secrets in kept.items():
-        state = turn.state(group)
-        if secrets.old and state.role(turn.me.user.id) is Role.ADMIN:
-            devices = (each for each in _admin_devices(state) if each.id not in secrets.holders)
+        if secrets.old:
+            others = _to_pair_with(turn, turn.state(group))
+            devices = (each for each in others if each.id not in secrets.holders)
             pairs = sorted(pair for device in devices for pair in _pair(turn, group, device))
             yield from pairs[: limits.PAIRS_MET]
 
 
-def _admin_devices(state: GroupState) -> Iterator[Device]:
-    """The devices of everybody who is or was an admin."""
+def _to_pair_with(turn: Turn, state: GroupState) -> Iterator[Device]:
+    """The devices of admins, even of former ones, who may not know it; for admins, of all."""
+    members = state.members()
+    mine = members.get(turn.me.user.id)
+    if mine is None:
+        return
     for user, standings in state.effect.standing.items():
-        if any(each.grant.is_admin for each in standings):
+        was_admin = any(each.grant.is_admin for each in standings)
+        if was_admin or (mine is Role.ADMIN and user in members):
             for device in state.identities[user].devices.values():
                 if state.is_active(user, device.id):
                     yield device

@@ -33,7 +33,7 @@ class SecretKind(enum.IntEnum):
     MEMBER = 1
     """The secret that the group has now."""
     PAIR = 2
-    """One that only these two devices can work out, whose users are or were admins."""
+    """One that only these two devices can work out, one of them an admin's."""
     OLD = 3
     """One that the group had: whoever holds no other was a member once, and may be still."""
     INVITE = 4

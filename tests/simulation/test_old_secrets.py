@@ -351,43 +351,54 @@ def test_admins_who_changed_the_secret_apart_find_each_other_though_both_only_li
     assert not pairs_of(ana, family)
 
 
-def test_admins_who_removed_each_other_still_meet() -> None:
+def test_who_followed_an_admin_that_was_removed_meanwhile_is_met_by_another() -> None:
     world = World()
     family, ana, ben = admins_apart(world)
-    # There is a third to wait for, who never comes.
-    cleo = world.device("cleo")
+    cleo, dan = world.device("cleo"), world.device("dan")
     for device in (ana, ben):
         device.go_online()
-    cleo.join(ana.invite(family, uses=1))
+    for device in (cleo, dan):
+        device.join(ana.invite(family, uses=1))
     world.settle()
-    for device in (ana, ben, cleo):
+    for device in (ana, cleo):
+        device.go_offline()
+    ana.remove(family, ben.user.id)
+    ben.remove(family, cleo.user.id)
+    world.settle()
+    assert present_of(dan, family) == present_of(ben, family) != present_of(ana, family)
+    for device in (ben, dan):
         device.go_offline()
     world.run(2 * limits.NEWCOMER_MS)
-    ana.remove(family, ben.user.id)
-    ben.remove(family, ana.user.id)
-    for device in (ana, ben):
+    note = ana.put(family, "note", {"title": "Ben is gone"})
+    for device in (ana, dan):
         device.restart()
         device.go_online()
     world.run(HOUR_MS)
-    assert ana.peers() == [ben.user.device]
+    assert dan.get(family, note.id) == note
+    assert_level(family, [ana, dan])
+    assert present_of(dan, family) == present_of(ana, family)
 
 
-def test_only_admins_keep_places_of_two_and_only_while_somebody_may_lack_the_secret() -> None:
+def test_places_of_two_are_kept_with_admins_and_only_while_somebody_may_lack_the_secret() -> None:
     world = World()
     family, ana, ben = admins_apart(world)
     for device in (ana, ben):
         device.go_online()
-    cleo = world.device("cleo")
-    cleo.join(ana.invite(family))
+    cleo, dan = world.device("cleo"), world.device("dan")
+    for device in (cleo, dan):
+        device.join(ana.invite(family))
     world.settle()
-    assert [pairs_of(each, family) for each in (ana, ben, cleo)] == [[], [], []]
-    ben.go_offline()
+    assert [pairs_of(each, family) for each in (ana, ben, cleo, dan)] == [[], [], [], []]
+    for device in (ben, cleo):
+        device.go_offline()
     rotate(ana, family)
     world.settle()
-    assert [len(pairs_of(each, family)) for each in (ana, ben, cleo)] == [1, 0, 0]
-    ben.go_online()
+    # Ana looks for both, dan for ben alone, and those who know of nothing look for nobody.
+    assert [len(pairs_of(each, family)) for each in (ana, ben, cleo, dan)] == [2, 0, 0, 1]
+    for device in (ben, cleo):
+        device.go_online()
     world.settle()
-    assert [pairs_of(each, family) for each in (ana, ben, cleo)] == [[], [], []]
+    assert [pairs_of(each, family) for each in (ana, ben, cleo, dan)] == [[], [], [], []]
 
 
 def test_with_very_many_admins_a_device_keeps_few_places_of_two(
