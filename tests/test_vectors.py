@@ -27,7 +27,8 @@ from peerstack.identity.phrase import decode_untrusted_phrase
 from peerstack.ids import as_group, is_record_id, is_ulid
 from peerstack.keys import BoxKey, Label, Secret, SignatureCheck, Signer, open_untrusted
 from peerstack.record import Body, decode_untrusted
-from tests.groups.effect_model import Ended, Model
+from tests.groups.device_model import Ended
+from tests.groups.effect_model import Model
 from tests.groups.folding import fold
 from tests.make_vectors import PATH, vectors, verdict_text
 

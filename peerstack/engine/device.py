@@ -221,7 +221,10 @@ class Engine:
                 self._hang_up(turn, link, RemoteError(Reason.NOT_MEMBER, "it is no member now"))
 
     def _may_be_kept(self, turn: Turn, peer: Peer) -> bool:
-        """Whether it is a device of this user that a recovery left out: it waits for word here."""
+        """Whether it is a device of this user that a recovery left out.
+
+        It waits for word here, and is shown nothing: hung up on, it would only come again.
+        """
         them = peer.authenticated
         return them is not None and them.user == self._me.user.id and turn.is_unkept(them.device)
 

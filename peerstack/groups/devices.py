@@ -58,8 +58,8 @@ class Devices:
 
     def _may_seal(self, signed: Signed, ended: Device, end_ms: int) -> bool:
         sealing = self._device(signed)
-        if sealing is None or sealing.user != ended.user or sealing.id == ended.id:
+        if sealing is None or sealing.user != ended.user:
             return False
-        # A seal is later than the end. So who seals before their own end, ends later, and is known.
+        # A seal is later than the end. So what seals before its own end, ends later, and is known.
         in_time = sealing.end_ms is None or end_ms < signed.modified < sealing.end_ms
         return in_time and self.spares(signed)

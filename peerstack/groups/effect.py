@@ -8,7 +8,6 @@ first.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -64,8 +63,6 @@ class Effect:
     """The invites that were made by right, and when each ended (Unix milliseconds), if it did."""
     removed: Mapping[UserId, int] = field(default_factory=dict)
     """When users last had a grant ended by others: no older invite lets them in again."""
-    spent: frozenset[Hash] = frozenset()
-    """The consents by which a grant was ended by others: they let nobody in again."""
     left: Mapping[UserId, int] = field(default_factory=dict)
     """When users last left (Unix milliseconds): they are in again by a later consent alone."""
     seals: SealsRead = field(default_factory=dict, compare=False, repr=False)
@@ -117,7 +114,6 @@ class _Fold:
             self._devices.ends,
             dict(self._invites()),
             dict(self._removed()),
-            frozenset(self._spent()),
             dict(self._left()),
             self._read,
         )
@@ -156,8 +152,7 @@ class _Fold:
             return False
         made_ms = self._log.forms[invite_hash][0].modified
         return not any(
-            signed.modified < grant.since_ms
-            and (made_ms < signed.modified or self._target(close).consent == grant.consent)
+            made_ms < signed.modified < grant.since_ms
             and self._log.may_end(self._log.grants[named(close.under)], grant)
             and self._acts(signed, close)
             for signed, close in self._removals.get(grant.user, ())
@@ -279,12 +274,6 @@ class _Fold:
             acting = [signed.modified for signed, close in removals if self._acts(signed, close)]
             if acting:
                 yield user, max(acting)
-
-    def _spent(self) -> Iterable[Hash]:
-        for signed, close in itertools.chain.from_iterable(self._removals.values()):
-            consent = self._target(close).consent
-            if consent is not None and self._acts(signed, close):
-                yield consent
 
     def _by_user(self) -> dict[UserId, tuple[Standing, ...]]:
         found: dict[UserId, list[Standing]] = defaultdict(list)

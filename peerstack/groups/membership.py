@@ -273,8 +273,8 @@ class GroupState:
             if join is None or join[1].invite is UNSET or signed.device != device:
                 continue
             invite, _ = self.forms[named(join[1].invite)]
-            again = signed.hash in self.effect.spent or invite.modified < removed_ms
-            if signed.modified > left_ms and not again and self.spares(signed):
+            newer = invite.modified >= removed_ms
+            if signed.modified > left_ms and newer and self.spares(signed):
                 yield join
 
     def consent_of(self, user: UserId) -> Hash | None:

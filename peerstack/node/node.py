@@ -309,7 +309,12 @@ def _groups(turn: Turn) -> list[tuple[GroupId, str]]:
 
 
 def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
-    """Of each group that is to be level: what is missing, in words. Empty if nothing is."""
+    """Of each group that is to be level: what is missing, in words. Empty if nothing is.
+
+    Raises `NotSynced` where waiting is in vain.
+    """
+    if turn.is_revoked:
+        raise NotSynced("this device was revoked: nothing new reaches it, nor leaves it")
     wanted = [only] if only else [row.id for row in turn.tx.groups()]
     shared = [group for group in wanted if _is_shared(turn, group)]
     left = [group for group in wanted if group in parting.untold(turn)]
@@ -334,6 +339,8 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
 def _is_shared(turn: Turn, group: GroupId) -> bool:
     """Whether there is anybody to be level with."""
     state = turn.state(group)
+    if state.role(turn.me.user.id) is None:
+        return False
     devices = sum(
         len(state.identities[user].devices) for user in state.members() if user in state.identities
     )

@@ -17,7 +17,8 @@ from peerstack.groups.rules import (
 )
 from peerstack.groups.seals import End
 from peerstack.identity import is_identity_type
-from tests.groups.effect_model import Ended, Model
+from tests.groups.device_model import Ended
+from tests.groups.effect_model import Model
 from tests.groups.folding import Fold, fold
 from tests.groups.stories import GROUP, Story, stories
 from tests.people import NOW, T0

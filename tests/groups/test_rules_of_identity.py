@@ -247,6 +247,9 @@ def test_d1_a_device_is_sealed_by_others_of_its_user_that_count_and_have_not_end
     for at_ms, expected in ((AT + 19, "quarantined"), (AT + 20, "admitted")):
         seal = sealed(PHONE, OF_LAPTOP, at_ms)
         assert spared(record, OF_LAPTOP, of_phone, *seal) == expected
+    before = endings.revokes(ANA, PHONE.user.device, AT - 50)
+    too_late = sealed(PHONE, OF_LAPTOP, AT + 1)
+    assert spared(record, OF_LAPTOP, before, *too_late) == "admitted"
     in_time = sealed(PHONE, OF_LAPTOP, AT + 10)
     of_phone_without, of_phone_with = (
         sealed(TABLET, of_phone, AT + 30, *named) for named in ([], in_time)

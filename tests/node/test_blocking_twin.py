@@ -22,7 +22,8 @@ INTERNAL = {
 
 
 def public(kind: type) -> dict[str, object]:
-    return {name: value for name, value in vars(kind).items() if not name.startswith("_")}
+    members = {name: value for base in reversed(kind.__mro__) for name, value in vars(base).items()}
+    return {name: value for name, value in members.items() if not name.startswith("_")}
 
 
 @pytest.mark.parametrize(

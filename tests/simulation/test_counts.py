@@ -52,8 +52,8 @@ def bytes_of(said: Sequence[Sent]) -> int:
 
 
 def round_trips(said: Sequence[Sent]) -> float:
-    """From the first level shown to the last record delivered, in journeys to the peer and back."""
-    shown_ms = min(sent.at_ms for sent in said if sent.kind == "Level") + LATENCY_MS
+    """From the first level sent to the last record delivered, in journeys to the peer and back."""
+    shown_ms = min(sent.at_ms for sent in said if sent.kind == "Level")
     delivered_ms = max(sent.at_ms for sent in said if sent.kind == "Batch") + LATENCY_MS
     return (delivered_ms - shown_ms) / (2 * LATENCY_MS)
 

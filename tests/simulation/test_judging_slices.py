@@ -11,7 +11,7 @@ from peerstack.engine.kept_secrets import secret_of
 from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
 from peerstack.record import Record
-from peerstack.signaling.rendezvous import JoinTopics
+from peerstack.signaling.rendezvous import Announce
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
 from tests.simulation.ends import (
@@ -181,7 +181,7 @@ def test_a_withdrawn_secret_has_devices_meet_by_the_one_before(family: Family) -
     wanted = cleo.engine.handle(Woke(), cleo.now())
 
     assert cleo.perform(lambda turn: secret_of(turn, group)) == before
-    assert any(isinstance(effect, JoinTopics) for effect in wanted)
+    assert any(isinstance(effect, Announce) for effect in wanted)
 
 
 def test_nobody_is_judged_again_where_no_right_has_changed(family: Family) -> None:

@@ -165,9 +165,9 @@ def _shrinking_ends() -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(300)  # Where it fails, it shrinks.
+@pytest.mark.timeout(900)  # Where it fails, it shrinks; and other work may share the machine.
 @pytest.mark.parametrize("conditions", [CALM, STORMY], ids=["calm", "stormy"])
-@settings(max_examples=35, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(steps(WAITS_MS), SKEWS, st.integers(0, 2**20))
 def test_all_devices_end_with_the_same_records_and_the_same_conflicts(
     conditions: Conditions, played: list[Step], skews_ms: list[int], seed: int
@@ -193,7 +193,7 @@ def _a_history_of_an_hour() -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_a_history_of_an_hour")
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(steps([*WAITS_MS, 20 * MINUTE_MS, 50 * MINUTE_MS]), st.integers(0, 2**20))
@@ -311,30 +311,3 @@ def check_quiet(world: World, devices: list[Device]) -> None:
     traffic = world.traffic(before)
     assert traffic["Batch"] == 0
     assert traffic["Want"] == 0
-
-
-@pytest.mark.parametrize("rogue_is_elder", [True, False])
-def test_a_loser_that_all_others_refused_is_not_asked_for_again(*, rogue_is_elder: bool) -> None:
-    story = Story(1, rogue_is_elder=rogue_is_elder)
-    line = story.lines[0]
-    story.write_without_right(line, story.rogue.now().wall_ms)
-    story.world.run(60_000)
-    edited = story.devices[0].get(story.family, line)
-    assert edited is not None
-    story.devices[0].put(story.family, "note", {"by": "ana"}, over=edited)
-    story.world.settle()
-    assert len(story.rogue.read(lambda snapshot: snapshot.unseen_hashes(story.family))) == 1
-    check_quiet(story.world, [*story.devices, story.rogue])
-
-
-@pytest.mark.parametrize("rogue_is_elder", [True, False])
-def test_records_that_all_others_refused_are_not_asked_for_again(*, rogue_is_elder: bool) -> None:
-    """So many that a comparison comes upon ranges where the others have nothing."""
-    story = Story(1, rogue_is_elder=rogue_is_elder)
-    story.devices[0].put_many(story.family, "note", [{"n": n} for n in range(500)])
-    story.world.settle()
-    later_ms = story.rogue.now().wall_ms
-    for number in range(100):
-        story.write_without_right(RecordId(f"{number:026}"), later_ms + number)
-    story.world.settle()
-    check_quiet(story.world, [*story.devices, story.rogue])

@@ -56,13 +56,14 @@ def test_batches_that_arrive_at_once_are_each_taken_as_their_senders() -> None:
 def test_devices_that_compare_and_fetch_at_once_each_get_what_they_lack() -> None:
     world = World()
     family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
-    world.partition({ana}, {ben}, {cleo})
     for device in (ana, ben, cleo):
+        device.go_offline()
         values = [{"by": device.name, "number": number} for number in range(1_200)]
         device.put_many(family, "note", values)
     world.conditions = DISTANT
     before = len(world.sent)
-    world.heal()
+    for device in (ana, ben, cleo):
+        device.go_online()
     world.run(60_000)
     world.conditions = CALM
     world.settle()

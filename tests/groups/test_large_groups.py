@@ -1,0 +1,96 @@
+"""What a group costs that has many members, many of whom were removed.
+
+The bounds are many times what it takes on two slow cores; what grows with the square of the group
+passes them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from peerstack.groups.membership import GroupState
+from peerstack.groups.rules import judge_record
+from peerstack.identity import Inception, next_key_hash
+from peerstack.identity.statements import USER_TYPE
+from peerstack.ids import DeviceId, IdFactory, as_user, compose
+from peerstack.record import Signed
+from peerstack.testing.ports import SeededEntropy
+from tests.groups import endings
+from tests.people import NOW, T0, Person, person, signer
+
+T = TypeVar("T")
+
+MEMBERS, REMOVED = 1_000, 200
+AT = T0 + 100_000
+
+
+def _somebody(number: int) -> Person:
+    """With ids that nobody could derive: it would take 10 ms for each."""
+    who, tail = person("somebody"), number.to_bytes(10, "big")
+    root, key = signer(f"root {number}"), signer(f"device {number}")
+    user = replace(
+        who.user,
+        id=as_user(compose(T0, tail)),
+        device=DeviceId(compose(T0 + 1, tail)),
+        root=root,
+        device_key=key,
+    )
+    who = Person(user, IdFactory(SeededEntropy(f"ids {number}")))
+    form = Inception(root.public.hex(), next_key_hash(root.public).hex(), f"member {number}")
+    inception = who.states_as_root(USER_TYPE, T0, form)
+    certificate = who.certifies(T0 + 1, under=inception.hash, device=user.device)
+    return replace(who, user=replace(user, statements=(inception, certificate)))
+
+
+def _group() -> tuple[list[Person], Signed, list[Signed]]:
+    """Everybody was let in by somebody else, and every fifth was removed, with a seal."""
+    people = [_somebody(number) for number in range(MEMBERS)]
+    founder = people[0]
+    founding = founder.founds(T0 + 100)
+    invite = founder.invites(founding, T0 + 110)
+    said, grants = [founding, invite], [founding]
+    for number, who in enumerate(people[1:], start=1):
+        join = who.joins(invite, T0 + 200 + number)
+        by = number // 2
+        grants.append(people[by].admits(grants[by], join, T0 + 2_000 + number))
+        said += [join, grants[-1]]
+    for number in range(MEMBERS - REMOVED, MEMBERS):
+        wrote = [people[number].writes(founding.group, AT - 10 + n) for n in range(3)]
+        close = endings.closes(founder, founding, grants[number], AT, wrote)
+        said += [close, *endings.seals(founder, founding, close, AT + 1, wrote)]
+    identities = [each for who in people for each in who.user.statements]
+    return people, founding, [*identities, *said]
+
+
+def took_ms(what: Callable[[], T]) -> tuple[T, float]:
+    started = time.process_time()
+    result = what()
+    return result, (time.process_time() - started) * 1_000
+
+
+def test_a_group_of_1_000_with_200_removed_is_read_and_judged_at_a_cost_that_grows_with_it() -> (
+    None
+):
+    people, founding, said = _group()
+    group = founding.group
+
+    state, reading_ms = took_ms(lambda: GroupState.of(group, said))
+    members, effect_ms = took_ms(state.members)
+    one_more = people[1].consents(group, AT + 5)
+    again, again_ms = took_ms(lambda: GroupState.of(group, [*said, one_more], state))
+    _, effect_again_ms = took_ms(lambda: again.effect)
+    records = [who.writes(group, AT - 1) for who in people]
+    verdicts, judging_ms = took_ms(lambda: [judge_record(state, each, NOW) for each in records])
+    rights, rights_ms = took_ms(lambda: [again.rights(who.id) for who in people])
+
+    assert len(members) == MEMBERS - REMOVED
+    assert len(verdicts) == len(rights) == MEMBERS
+    assert reading_ms < 2_000, "it takes about 110"
+    assert effect_ms < 1_000, "it takes about 30"
+    assert again_ms < 500, "it takes about 8"
+    assert effect_again_ms < 500, "it takes about 15"
+    assert judging_ms < 40, "it takes about 3; all grants looked through for each record, 60"
+    assert rights_ms < 80, "it takes about 5"
