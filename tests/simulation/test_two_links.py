@@ -56,14 +56,12 @@ def test_batches_that_arrive_at_once_are_each_taken_as_their_senders() -> None:
 def test_devices_that_compare_and_fetch_at_once_each_get_what_they_lack() -> None:
     world = World()
     family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
-    for device in (ana, ben, cleo):
-        device.go_offline()
-        values = [{"by": device.name, "number": number} for number in range(1_200)]
-        device.put_many(family, "note", values)
     world.conditions = DISTANT
     before = len(world.sent)
+    # More than is told as news, so that each compares with both others.
     for device in (ana, ben, cleo):
-        device.go_online()
+        values = [{"by": device.name, "number": number} for number in range(1_200)]
+        device.put_many(family, "note", values)
     world.run(60_000)
     world.conditions = CALM
     world.settle()
@@ -72,7 +70,7 @@ def test_devices_that_compare_and_fetch_at_once_each_get_what_they_lack() -> Non
     assert len(ana.find(family, "note")) == 3 * 1_200
     senders = [s.sender for s in world.sent[before:] if s.receiver == "ana" and s.kind == "Batch"]
     turns = [name for name, _ in groupby(senders) if name in ("ben", "cleo")]
-    assert len(turns) >= 4, "one came after the other: nothing was under way with both"
+    assert len(turns) >= 3, "one came after the other: nothing was under way with both"
     assert ana.engine.refusals() == {}
 
 
