@@ -41,12 +41,14 @@ def test_who_is_removed_is_told_keeps_what_it_has_and_comes_back_by_a_role(
     asked = ana.call("remove", "Ben", input="n\n")
     assert asked.exit_code != 0
     (removed,) = ana.json("remove", "Ben", "--yes")
-    with ana.running("sync", "--stay") as staying, ben.running("sync", "--stay") as removed_one:
+    with ana.running("sync", "--stay") as staying:
+        # She only listens where he announces himself, so she has to be there first.
         staying.until_event("online")
-        removed_one.until_event("online")
-        told = "you were removed from 'Family'"
-        while not any(told in each for each in ben.json("status")[0]["problems"]):
-            pass
+        with ben.running("sync", "--stay") as removed_one:
+            removed_one.until_event("online")
+            told = "you were removed from 'Family'"
+            while not any(told in each for each in ben.json("status")[0]["problems"]):
+                pass
 
     assert removed["user"] == ben.json("whoami")[0]["user"]
     assert roles(ana) == {"Ana": "admin"}
