@@ -19,6 +19,9 @@ CONFLICTS_PER_SIGNER: Final = 20
 
 INTEGER_MAX: Final = 2**53 - 1
 TIME_MS_MAX: Final = 2**48 - 1
+STATEMENT_MS_MAX: Final = 2**47 - 1
+"""No statement but a seal is later: so what ends can be sealed, however late it says that it is."""
+
 NAME_CHARS: Final = 128
 FUTURE_MS: Final = 10 * 60 * 1000
 """A record from further ahead than this is held, not admitted."""

@@ -354,6 +354,10 @@ def _forms_refused(story: Story) -> Iterator[Vector]:
         changed = body | {"value": change(body["value"])}
         text = json.dumps(changed, separators=(",", ":"))
         yield {"rule": rule, "comment": comment, "reason": Reason.MALFORMED, "body": text}
+    for rule, signed in (("I4", story.revoke), ("S1", story.close)):
+        text = json.dumps(json.loads(signed.body) | {"modified": 2**47}, separators=(",", ":"))
+        comment = "dated so that nothing can be later"
+        yield {"rule": rule, "comment": comment, "reason": Reason.MALFORMED, "body": text}
 
 
 def verdicts(story: Story) -> Vector:

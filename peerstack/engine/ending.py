@@ -13,6 +13,7 @@ from peerstack.engine.sealing import all_by, seal_parts
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
+    latest_near,
     name_of,
     sign_statement,
     stamp_for_statement,
@@ -99,7 +100,8 @@ def leave(turn: Turn, group: GroupId) -> None:
     _check_shared(turn, state)
     _check_other_admin(turn, state, _me(turn))
     grants = state.open_grants(_me(turn))
-    stamp = stamp_for_statement(turn, state, max(grant.since_ms for grant in grants))
+    near_ms = latest_near(turn, *(grant.since_ms for grant in grants))
+    stamp = stamp_for_statement(turn, state, max(grants[0].since_ms, near_ms))
     under = grants[0].hash.hex()
     form = Close(under, under, 0, NO_HASHES.hex())
     leave = sign_statement(turn, group, CLOSE_TYPE, form, stamp)
@@ -220,7 +222,7 @@ def _close(
 def _close_one(turn: Turn, group: GroupId, target: Grant, under: Grant, hashes: set[Hash]) -> None:
     state = turn.state(group)
     held = (grant.since_ms for grant in state.log.grants.values() if grant.user == target.user)
-    stamp = stamp_for_statement(turn, state, max(under.since_ms, *held))
+    stamp = stamp_for_statement(turn, state, max(under.since_ms, latest_near(turn, *held)))
     root = seal_root(hashes).hex()
     form = Close(under.hash.hex(), target.hash.hex(), len(hashes), root)
     closed = sign_statement(turn, group, CLOSE_TYPE, form, stamp)
@@ -239,8 +241,8 @@ def _lowest(grants: Iterable[Grant]) -> list[Grant]:
 def _give_up(turn: Turn, group: GroupId, kept: Hash, grants: Sequence[Grant]) -> None:
     """Close own grants, under another own one that stays."""
     state = turn.state(group)
-    since_ms = max(grant.since_ms for grant in state.open_grants(_me(turn)))
-    stamp = stamp_for_statement(turn, state, since_ms)
+    near_ms = latest_near(turn, *(grant.since_ms for grant in state.open_grants(_me(turn))))
+    stamp = stamp_for_statement(turn, state, max(state.log.grants[kept].since_ms, near_ms))
     closes = [Close(kept.hex(), grant.hash.hex(), 0, NO_HASHES.hex()) for grant in grants]
     add_own_statements(
         turn, group, [sign_statement(turn, group, CLOSE_TYPE, each, stamp) for each in closes]
@@ -257,8 +259,10 @@ def _end_invites(turn: Turn, state: GroupState, invites: Iterable[Hash]) -> bool
         mine = state.open_grants(_me(turn))
         under = next((each for each in mine if state.log.may_end_invite(each, form)), None)
         if under is not None:
-            made_ms = state.forms[invite_hash][0].modified
-            stamp = stamp_for_statement(turn, state, max(made_ms, under.since_ms))
+            # Who came in by it, at a time that is a little ahead of this clock, stays.
+            used_ms = state.latest_use_ms(invite_hash) or 0
+            near_ms = latest_near(turn, state.forms[invite_hash][0].modified, used_ms)
+            stamp = stamp_for_statement(turn, state, max(near_ms, under.since_ms))
             close = Close(under.hash.hex(), invite_hash.hex(), 0, NO_HASHES.hex())
             closes.append(sign_statement(turn, state.group, CLOSE_TYPE, close, stamp))
     if closes:

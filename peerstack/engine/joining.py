@@ -242,6 +242,8 @@ def _let_in_by(turn: Turn, state: GroupState, joined: Signed, form: Join) -> Rea
     grant = state.grant_for(turn.me.user.id, needed)
     if ended is not None or grant is None:
         return ended or Reason.NO_ROLE
+    if joined.modified >= limits.STATEMENT_MS_MAX:
+        return Reason.DOES_NOT_STAND  # No `$admit` can be later.
     stamp = stamp_for_statement(turn, state, max(joined.modified, grant.since_ms))
     admit = Admit(under=grant.hash.hex(), join=joined.hash.hex())
     signed = sign_statement(turn, state.group, ADMIT_TYPE, admit, stamp)

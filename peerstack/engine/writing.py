@@ -14,7 +14,7 @@ from peerstack.engine.turn import Turn
 from peerstack.errors import InvalidValue, NotAllowed, NotFound
 from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import role_needed
-from peerstack.groups.statements import GROUP_TYPE, Founding, group_id_fields
+from peerstack.groups.statements import GROUP_TYPE, SEAL_TYPE, Founding, group_id_fields
 from peerstack.ids import GroupId, RecordId, as_group
 from peerstack.keys import KEY_BYTES, Label, derive_id
 from peerstack.record import (
@@ -146,8 +146,14 @@ def sign_statement(
     modified: int,
     statement_id: str | None = None,
 ) -> Signed:
-    """A statement by this device, signed. Raises `NotAllowed` where the device was revoked."""
+    """A statement by this device, signed.
+
+    Raises `NotAllowed` where the device was revoked, or where it would have to follow what somebody
+    dated so far ahead that nothing can.
+    """
     check_not_revoked(turn)
+    if modified > limits.STATEMENT_MS_MAX and type_name != SEAL_TYPE:
+        raise NotAllowed(f"this {type_name} would have to follow what is dated to the end of time")
     user = turn.me.user
     body = Body(
         id=statement_id or _new_id(turn),
@@ -174,6 +180,15 @@ def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
     device = state.device(user.id, user.device)
     since = device.since_ms if device else 0
     return max(turn.now.wall_ms, after_ms + 1, since + 1)
+
+
+def latest_near(turn: Turn, *times_ms: int) -> int:
+    """The latest of some times that may come from a clock that is a little ahead, or -1.
+
+    What somebody dates further ahead can be ended at once, without waiting for it.
+    """
+    near_ms = turn.now.wall_ms + limits.FUTURE_MS
+    return max((each for each in times_ms if each <= near_ms), default=-1)
 
 
 def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:

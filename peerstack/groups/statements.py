@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
-from peerstack.identity import HashHex, KeyHex, decode_form_untrusted
+from peerstack.identity import HashHex, KeyHex, check_time_untrusted, decode_form_untrusted
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash, Label, SignatureCheck, framed
 from peerstack.record import Signed, TimeMs, UlidText
@@ -151,6 +151,8 @@ def group_form_untrusted(signed: Signed) -> GroupForm | None:
     if form_type is None:
         return None
     form = decode_form_untrusted(signed, form_type)
+    if not isinstance(form, Seal):
+        check_time_untrusted(signed)
     if isinstance(form, Join) and (form.invite is UNSET) != (form.proof is UNSET):
         raise RemoteError(Reason.MALFORMED, "$join has both an invite and its proof, or neither")
     if isinstance(form, Founding) and signed.id != signed.group:

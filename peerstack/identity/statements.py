@@ -89,9 +89,16 @@ def decode_form_untrusted(signed: Signed, form: type[Form]) -> Form:
         raise RemoteError(Reason.MALFORMED, f"{signed.type}: {error}") from error
 
 
+def check_time_untrusted(signed: Signed) -> None:
+    """Raise `RemoteError(MALFORMED)` for a statement after which none of its kind has room."""
+    if signed.modified > limits.STATEMENT_MS_MAX:
+        raise RemoteError(Reason.MALFORMED, f"{signed.type} of a time that nothing could end")
+
+
 def identity_form_untrusted(signed: Signed) -> IdentityForm:
     """The value of an identity statement. Raises `RemoteError(MALFORMED)`."""
     form = decode_form_untrusted(signed, _FORMS[signed.type])
+    check_time_untrusted(signed)
     if signed.group != signed.signer or signed.device:
         raise RemoteError(
             Reason.MALFORMED, f"{signed.type} has its user's id as group, and no device"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from peerstack import limits
 from peerstack.errors import Reason
 from peerstack.groups.membership import GroupState
 from peerstack.groups.statements import Join
@@ -93,7 +94,7 @@ def test_two_rotations_of_one_parent_stop_what_follows_and_nothing_else() -> Non
 @pytest.mark.parametrize("role", ["reader", "writer"])
 def test_a_right_dated_into_the_future_can_be_ended(role: str) -> None:
     join = MALLORY.joins(INVITE, T0 + 180)
-    last_moment = 2**48 - 1
+    last_moment = limits.STATEMENT_MS_MAX
     let_in = ELI.admits(ELIS, join, last_moment)
     granted = makes(BO, BOS, MALLORY, "reader", last_moment)
     target = let_in if role == "writer" else granted

@@ -70,6 +70,8 @@ def test_s1_a_group_statement_has_its_form_and_names_a_device() -> None:
         for changes in wrong_fields:
             assert verdict(changed(right, key, **changes)) == Reason.MALFORMED
     assert verdict(changed(FOUNDING, key, type="$later", device=UNSET)) == Reason.MALFORMED
+    for modified, expected in ((2**47 - 1, "admitted"), (2**47, Reason.MALFORMED)):
+        assert verdict(changed(INVITE, key, modified=modified)) == expected
 
 
 def test_s2_a_group_statement_waits_until_its_signers_device_is_known() -> None:

@@ -168,6 +168,13 @@ def test_z2_a_seal_is_of_an_earlier_close_of_a_grant_or_revoke() -> None:
         assert verdict(sealing(BO, BOS, wrong), of_invite) == NO
 
 
+def test_z2_the_last_close_that_there_can_be_is_sealed() -> None:
+    last = endings.closes(BO, BOS, ELIS, 2**47 - 1)
+
+    assert verdict(sealing(BO, BOS, last, 2**47), last) == "admitted"
+    assert verdict(endings.closes(BO, BOS, ELIS, 2**47)) == Reason.MALFORMED
+
+
 def test_z3_a_close_is_sealed_by_admins() -> None:
     second = makes(ANA, FOUNDING, BO, "writer", T0 + 200)
 

@@ -75,6 +75,7 @@ def test_i4_identity_statements_are_in_their_users_group_and_name_no_device() ->
     for right in _identity_statements(INCEPTION):
         assert user_verdict(right, INCEPTION) == "admitted"
         wrong_fields: list[dict[str, Any]] = [
+            {"modified": 2**47},
             {"group": BO.id},
             {"device": ANA.user.device},
             {"value": right.value | {"more": 1}},

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import pytest
+
+from peerstack import limits
 from peerstack.engine import Turn
 from peerstack.engine.joining import join as ask_to_be_let_in
 from peerstack.engine.joining import pending_joins
 from peerstack.engine.writing import add_own_statements, sign_statement
-from peerstack.groups.statements import ADMIT_TYPE, Admit, Role
-from peerstack.ids import GroupId
+from peerstack.groups.membership import Membership
+from peerstack.groups.seals import NO_HASHES
+from peerstack.groups.statements import (
+    ADMIT_TYPE,
+    CLOSE_TYPE,
+    GRANT_TYPE,
+    Admit,
+    GrantForm,
+    Role,
+)
+from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
-from peerstack.record import Signed, decode_untrusted
+from peerstack.record import Body, Signed, compose, decode_untrusted
+from peerstack.session.wire import Kind
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
-from tests.simulation.ends import hand_over
+from tests.simulation.ends import give, hand_over
 from tests.simulation.people import family_of
+from tests.simulation.scripted import NOTE, Scripted, secret_of, written_by
 
 
 def backdated_admit(insider: Device, group: GroupId, joins: Signed, at_ms: int) -> None:
@@ -84,3 +98,71 @@ def test_whom_a_removed_member_had_let_in_stays_where_an_admin_had_seen_it() -> 
 
     for device in (ana, cy, dora):
         assert device.members(family).keys() == {each.user.id for each in (ana, cy, dora)}
+
+
+@pytest.mark.parametrize("at_ms", [limits.STATEMENT_MS_MAX, limits.TIME_MS_MAX])
+def test_who_leaves_in_the_far_future_does_not_write_on_without_being_listed(at_ms: int) -> None:
+    """Nor does it stop the devices of admins, which seal a leave later than it."""
+    world = World(3)
+    family, (ana, cy, ben) = family_of(world, "ana", "cy", "ben")
+    kept = ben.put(family, "note", {"text": "kept"})
+    world.settle()
+    ben.go_offline()
+    world.run(60_000)
+    leave = ben.perform(lambda turn: sign_leave(turn, family, at_ms))
+    script = Scripted(world, ana, ben.user).shake_hands()
+    script.name_groups(family, secret_of(ben, family))
+    world.run(100)
+    script.gives(leave, kind=Kind.STATEMENTS)
+    world.settle()
+    ghost = written_by(ben.user, family, NOTE, world.wall_ms, {"text": "by a ghost"})
+    give(cy, ghost)
+    world.settle()
+
+    assert ana.get(family, kept.id) == kept
+    listed = ben.user.id in ana.members(family)
+    assert (ana.get(family, RecordId(NOTE)) is not None) == listed
+    assert listed == (at_ms > limits.STATEMENT_MS_MAX), "that is no leave at all"
+
+
+def sign_leave(turn: Turn, group: GroupId, at_ms: int) -> Signed:
+    """With the user's key alone: no honest device would date it so."""
+    user = turn.me.user
+    under = turn.state(group).grant_for(user.id, Role.READER)
+    assert under is not None
+    value = {"under": under.hash.hex(), "target": under.hash.hex(), "count": 0}
+    body = Body(
+        id=RecordId(NOTE),
+        group=group,
+        type=CLOSE_TYPE,
+        modified=at_ms,
+        signer=user.id,
+        device=user.device,
+        value=value | {"root": NO_HASHES.hex()},
+    )
+    return compose(user.device_key, body)
+
+
+def test_who_has_a_right_from_the_far_future_on_can_be_removed() -> None:
+    world = World(4)
+    family, (ana, cy, ben) = family_of(world, "ana", "cy", "ben")
+    ana.set_role(family, cy.user.id, "admin")
+    world.settle()
+
+    def raise_ben(turn: Turn) -> None:
+        state = turn.state(family)
+        under, consent = state.grant_for(cy.user.id, Role.ADMIN), state.consent_of(ben.user.id)
+        assert under is not None
+        assert consent is not None
+        form = GrantForm(under.hash.hex(), ben.user.id, "admin", consent.hex())
+        at_ms = limits.STATEMENT_MS_MAX
+        add_own_statements(turn, family, [sign_statement(turn, family, GRANT_TYPE, form, at_ms)])
+
+    cy.perform(raise_ben)
+    world.settle()
+    ana.remove(family, ben.user.id)
+    world.settle()
+
+    for device in (ana, cy):
+        assert device.members(family).keys() == {ana.user.id, cy.user.id}
+        assert device.membership(family) is Membership.MEMBER
