@@ -19,7 +19,7 @@ def received_untrusted(turn: Turn, connection: Link, peer: Peer) -> None:
         match message:
             case wire.LinkCommit():
                 # Of two new devices with one link, neither can link the other.
-                if turn.me.links.pending is None:
+                if turn.me.links.pending is None or enrolling.is_certified(turn):
                     linking.commit_untrusted(turn, connection, peer, message)
             case wire.LinkNonce():
                 enrolling.nonce_untrusted(turn, connection, message)

@@ -96,11 +96,7 @@ def confirm(turn: Turn, opened: OpenLink, shown: Candidate) -> DeviceId:
         identity, shown.key, shown.side.name, made_ms, turn.me.entropy
     )
     add_own_identity(turn, [certificate])
-    until_ms = turn.now.wall_ms + limits.NEWCOMER_MS
-    _store_owed(
-        turn,
-        owed(turn) | {shown.device: Owed(opened.link.topic.hex(), opened.full, until_ms)},
-    )
+    _remember_owed(turn, shown.device, opened)
     opened.ending, opened.linked, opened.candidate = Ending.USED, shown.device, None
     turn.meet_anew()
     return shown.device
@@ -289,6 +285,13 @@ def owed(turn: Turn) -> dict[DeviceId, Owed]:
     """The certified devices that are still to be given something."""
     stored = turn.tx.profile_get(_OWED) or {}
     return msgspec.convert(stored, dict[DeviceId, Owed])
+
+
+def _remember_owed(turn: Turn, device: DeviceId, opened: OpenLink) -> None:
+    now_ms = turn.now.wall_ms
+    still_owed = {each: o for each, o in owed(turn).items() if o.until_ms > now_ms}
+    still_owed[device] = Owed(opened.link.topic.hex(), opened.full, now_ms + limits.NEWCOMER_MS)
+    _store_owed(turn, still_owed)
 
 
 def _store_owed(turn: Turn, still_owed: dict[DeviceId, Owed]) -> None:

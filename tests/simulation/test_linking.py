@@ -109,6 +109,9 @@ def test_the_clock_of_a_new_device_does_not_matter(skew_ms: int) -> None:
     note = laptop.put(ana.user.id, "note", {"title": "Milk"})
     world.run(max(0, skew_ms) + 60_000)
     assert ana.get(ana.user.id, note.id) == note
+    # Held until that time comes, the members' secret is not there to be met by.
+    is_held = skew_ms < -limits.FUTURE_MS
+    assert (laptop.user.device in ana.perform(linking.owed)) is is_held
 
 
 def test_a_group_is_told_of_the_new_device_of_a_member() -> None:
@@ -275,6 +278,9 @@ def test_a_link_shows_digits_a_few_times_and_then_ends() -> None:
     world.partition({ana}, {laptop})
     world.run_until(lambda: ana.opened_link().ending is not None)
     assert ana.opened_link().ending is Ending.ATTEMPTS
+    late = world.device("late", link=ana.opened_link().text)
+    world.settle()
+    assert ana.user.device not in late.peers()
 
 
 # --- Who may. -------------------------------------------------------------------------------------
@@ -464,6 +470,22 @@ def test_a_device_certified_while_it_was_away_completes_weeks_later() -> None:
     assert laptop.is_linked
     assert root_of(laptop) == root_of(ana)
     assert sum(isinstance(each, LinkCommit) for each in messages(s.data for s in world.sent)) <= 2
+
+
+def test_a_linked_device_links_others_before_the_old_one_knows_that_it_has_all() -> None:
+    world = World()
+    ana = world.device("ana")
+    laptop = show_digits(world, ana)
+    ana.confirm_link()
+    world.run_until(lambda: root_of(laptop) is not None)
+    ana.go_offline()
+    assert links_of(laptop).pending is not None
+    phone = link(world, laptop, "phone")
+    assert phone.is_linked
+    ana.go_online()
+    world.settle()
+    assert len(own_devices(ana)) == 3
+    assert ana.perform(linking.owed) == {}
 
 
 def test_keys_that_could_not_be_written_are_offered_again() -> None:

@@ -306,6 +306,18 @@ def test_who_comes_with_many_keys_neither_displaces_a_device_nor_goes_unseen() -
     assert ana.opened_link().attempts == 1
 
 
+def test_a_device_that_comes_again_and_again_uses_the_link_up() -> None:
+    world = World()
+    ana = world.device("ana")
+    text = ana.link_device()
+    # Each connection takes the place of the one before, which is still there.
+    scripts = [as_new(world, ana, text) for _ in range(limits.LINK_ATTEMPTS + 1)]
+    for script in scripts:
+        script.say(COMMIT)
+    assert sum(len(script.heard(LinkNonce)) for script in scripts) == limits.LINK_ATTEMPTS
+    assert ana.opened_link().ending is Ending.ATTEMPTS
+
+
 def test_who_has_only_the_link_is_shown_nothing_and_given_nothing() -> None:
     world = World()
     ana = world.device("ana")
@@ -444,3 +456,17 @@ def test_a_root_key_that_is_not_the_users_is_not_kept() -> None:
     assert laptop.user.root is not None
     assert laptop.user.root.public == ana.user.root.public
     assert laptop.is_linked
+
+
+def test_what_kits_are_sealed_under_is_not_kept_without_the_root_key() -> None:
+    world = World()
+    ana, laptop, text = new_alone(world)
+    assert ana.user.root is not None
+    script = meet(Scripted(world, laptop, ana.user), decode_untrusted_device_link(text))
+    certificate = certificate_of(laptop, text, ana.user.root, ana.user)
+    script.gives(*ana.user.statements, certificate, kind=Kind.STATEMENTS)
+    script.say(Handover(None, NONCE))
+    world.run(1_000)
+    assert laptop.is_linked
+    assert laptop.user.root is None
+    assert laptop.user.kit_key is None
