@@ -165,6 +165,7 @@ def key_vectors() -> Vector:
             _derived_secret(secret, Label.TOPIC, b"a", b"bc"),
             _derived_secret(secret, Label.TAG, b""),
         ],
+        "pairs": [_pair(some("one device"), some("another device"))],
         "boxes": [_box(b""), _box(b"hello"), _box("é😀".encode())],
         "sealed": [_sealed(b""), _sealed(b"hello")],
         "signatures": list(_signatures()),
@@ -182,6 +183,16 @@ def _derived_secret(secret: bytes, label: Label, *context: bytes) -> Vector:
         "label": label.value.hex(),
         "context": [part.hex() for part in context],
         "result": keys.derive(secret, label, *context).hex(),
+    }
+
+
+def _pair(one: bytes, other: bytes) -> Vector:
+    group = "01J8Z0000000000000000000AB"
+    return {
+        "seeds": [one.hex(), other.hex()],
+        "publics": [Signer(one).public.hex(), Signer(other).public.hex()],
+        "group": group,
+        "secret": Signer(one).pair_untrusted(Signer(other).public, group.encode()).hex(),
     }
 
 

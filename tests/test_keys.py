@@ -147,6 +147,30 @@ def test_a_derived_secret_is_good_for_its_label_and_context_only() -> None:
     assert len(set(secrets)) == len(secrets)
 
 
+def test_two_devices_share_a_secret_that_no_third_one_and_no_other_context_gives() -> None:
+    ana, ben, cleo = signer("ana"), signer("ben"), signer("cleo")
+    secret = ana.pair_untrusted(ben.public, b"group")
+
+    assert ben.pair_untrusted(ana.public, b"group") == secret
+    others = [
+        ana.pair_untrusted(cleo.public, b"group"),
+        cleo.pair_untrusted(ben.public, b"group"),
+        ana.pair_untrusted(ben.public, b"another"),
+        ana.pair_untrusted(ben.public),
+    ]
+    assert len({secret, *others}) == 5
+
+
+@pytest.mark.parametrize(
+    "point", [b"", b"short", bytes(32), b"\x01" + bytes(31), b"\xff" * 32, b"\xee" + b"\xff" * 31]
+)
+def test_what_is_no_key_or_gives_everybody_the_same_secret_is_shared_with_nobody(
+    point: bytes,
+) -> None:
+    with pytest.raises(RemoteError):
+        signer("ana").pair_untrusted(PublicKey(point))
+
+
 # --- Boxes. ---------------------------------------------------------------------------------------
 
 

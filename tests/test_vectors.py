@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import nacl.bindings
 import nacl.pwhash.argon2id
+import nacl.signing
 import pytest
 from mnemonic import Mnemonic
 
@@ -156,6 +157,18 @@ def test_a_derived_secret_is_an_hmac(vector: Vector) -> None:
     message = label + framed([bytes.fromhex(part) for part in vector["context"]])
 
     assert hmac.digest(secret, message, "sha256").hex() == vector["result"]
+
+
+@pytest.mark.parametrize("vector", KEYS["pairs"], ids=lambda v: v["group"])
+def test_two_devices_share_the_hmac_of_an_agreement(vector: Vector) -> None:
+    seeds, publics = (list(map(bytes.fromhex, vector[name])) for name in ("seeds", "publics"))
+    message = b"peerstack/1 pair\0" + framed([vector["group"].encode()])
+    for seed, public in zip(seeds, reversed(publics), strict=True):
+        mine = nacl.signing.SigningKey(seed).to_curve25519_private_key()
+        theirs = nacl.signing.VerifyKey(public).to_curve25519_public_key()
+        shared = nacl.bindings.crypto_scalarmult(bytes(mine), bytes(theirs))
+
+        assert hmac.digest(shared, message, "sha256").hex() == vector["secret"]
 
 
 @pytest.mark.parametrize("vector", KEYS["boxes"], ids=lambda v: v["message"])

@@ -86,9 +86,10 @@ def secrets_of(turn: Turn, group: GroupId) -> GroupSecrets:
     present = secret_in(live.value) if live else None
     holders = {turn.me.user.device}
     if live is not None and present is not None:
-        kept = _with_present(kept, present)
+        before, kept = kept, _with_present(kept, present)
         holders.update([live.device, *kept[-1].devices])
-        _keep(turn, group, kept)
+        if kept != before:
+            _keep(turn, group, kept)
         if len(kept) > 1 and _is_known_to_all(turn, group, holders):
             # Not used, but kept: somebody who was removed and let back in knows no other.
             kept = kept[-1:]
@@ -131,7 +132,7 @@ def _with_present(kept: Sequence[_Kept], present: Secret) -> list[_Kept]:
     text = present.hex()
     if kept and kept[-1].text == text:
         return list(kept)
-    return [*(each for each in kept if each.text != text), _Kept(text)]
+    return _trimmed([*(each for each in kept if each.text != text), _Kept(text)])
 
 
 def secret_in(value: JsonObject) -> Secret | None:
@@ -148,11 +149,13 @@ def _load(turn: Turn, group: GroupId) -> list[_Kept]:
     return msgspec.convert(turn.tx.profile_get(_key(group)) or [], list[_Kept])
 
 
+def _trimmed(kept: list[_Kept]) -> list[_Kept]:
+    """Of more than fit, the oldest are let go."""
+    return kept[-limits.OLD_SECRETS - 1 :]
+
+
 def _keep(turn: Turn, group: GroupId, kept: list[_Kept]) -> None:
-    """Store them; of more than fit, the oldest are let go."""
-    kept = kept[-limits.OLD_SECRETS - 1 :]
-    if kept != _load(turn, group):
-        turn.tx.profile_set(_key(group), msgspec.to_builtins(kept))
+    turn.tx.profile_set(_key(group), msgspec.to_builtins(_trimmed(kept)))
 
 
 def _key(group: GroupId) -> str:

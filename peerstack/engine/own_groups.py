@@ -63,19 +63,21 @@ def awaited(turn: Turn) -> dict[GroupId, str]:
 
 def _learn(turn: Turn) -> None:
     servers: list[str] = []
-    for known, urls in told_groups(turn):
+    for told, urls in told_groups(turn):
         servers += urls
-        if secret_of(turn, known.group) is not None:
+        if secret_of(turn, told.group) is not None:
             # The group's own word counts for more.
             continue
-        if turn.row(known.group) is None:
-            turn.tx.add_group(known.group, 0)
-            turn.statements_changed(known.group)
+        if turn.row(told.group) is None:
+            turn.tx.add_group(told.group, 0)
+            turn.statements_changed(told.group)
         # Others find this device by it, and show it why its user is a member.
-        remember(turn, known.group, [Secret(known.secret)])
-    before = profile.servers(turn)
-    room = max(0, limits.SERVERS_LEARNED - len(before))
-    if profile.add_servers(turn, servers[:room]) != before:
+        remember(turn, told.group, [Secret(told.secret)])
+    known = profile.servers(turn)
+    fresh = [url for url in dict.fromkeys(servers) if url not in known]
+    room = max(0, limits.SERVERS_LEARNED - len(known))
+    if fresh[:room]:
+        profile.add_servers(turn, fresh[:room])
         # So whoever connects to servers hears of them.
         turn.effects.append(GroupsChanged())
 

@@ -189,10 +189,10 @@ class Device:
     def digits(self) -> str | None:
         """What this device shows now, whether it links another or is linked."""
         links = self.engine.me.links
-        if links.pending is not None:
-            return links.pending.digits
-        candidate = links.open.candidate if links.open else None
-        return candidate.side.digits if candidate else None
+        if links.open is not None:
+            candidate = links.open.candidate
+            return candidate.side.digits if candidate else None
+        return links.pending.digits if links.pending else None
 
     def confirm_link(self) -> DeviceId:
         """Say that the digits are the same; the new device's id. Raises as `linking.confirm`."""

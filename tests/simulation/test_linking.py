@@ -477,7 +477,7 @@ def test_a_linked_device_links_others_before_the_old_one_knows_that_it_has_all()
     ana = world.device("ana")
     laptop = show_digits(world, ana)
     ana.confirm_link()
-    world.run_until(lambda: root_of(laptop) is not None)
+    world.run_until(lambda: laptop.engine.me.user.root is not None)
     ana.go_offline()
     assert links_of(laptop).pending is not None
     phone = link(world, laptop, "phone")
