@@ -10,6 +10,7 @@ from typing import Any, Final
 import peerstack
 from benchmarks import worker
 from benchmarks.notes import make_notes
+from benchmarks.slow_link import SlowLink
 from benchmarks.tap import Tap
 
 _BULK: Final = 10_000
@@ -23,6 +24,8 @@ class Device:
         self._open = AsyncExitStack()
         self._node: peerstack.Node
         self._group: peerstack.Group
+        self._link = SlowLink()
+        self._tap: Tap
 
     async def open(self, path: str, name: str, server: str | None = None) -> int:
         """Open a profile, offline without a server; the process's peak memory after that."""
@@ -82,12 +85,24 @@ class Device:
         """CPU seconds of this process so far."""
         return time.process_time()
 
+    async def slow_down(self, delay_ms: int) -> None:
+        """Have what other devices send take so long from now on."""
+        self._link.delay_s = delay_ms / 1000
+
+    async def listen_in(self) -> None:
+        """Keep what crosses the pipes that are opened from now on, for `overheard`."""
+        self._tap = Tap()
+
+    async def overheard(self) -> list[tuple[int, bool, str]]:
+        """What has crossed since this was asked last."""
+        return self._tap.take()
+
     async def resync(self, path: str, name: str, server: str) -> dict[str, Any]:
         """Open a profile whose group another device is online with, and wait until level."""
-        tap = Tap()
+        self._tap = Tap()
         await self.open(path, name, server)
         await self._group.wait_synced(_PATIENCE_S)
-        return tap.summary(time.monotonic_ns())
+        return self._tap.summary(time.monotonic_ns())
 
     async def edit(self, numbers: list[int]) -> None:
         """Edit the notes of these numbers."""

@@ -6,6 +6,7 @@ Each scenario yields the keys of `benchmarks.figures` with values, once for each
 from __future__ import annotations
 
 import random
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import quantiles
@@ -14,10 +15,15 @@ from typing import Final
 
 from benchmarks import limits, rivals
 from benchmarks.figures import Size
+from benchmarks.flights import Event, round_trips
 from benchmarks.processes import Worker, signaling_server, worker
+from peerstack.session.wire import decode_untrusted
 
 Values = Iterator[tuple[str, float]]
 
+_DELAY_MS: Final = 100
+"""More than any turn takes that answers a message, on a machine that does nothing else."""
+_NS_PER_MS: Final = 1e6
 _MB: Final = 1e6
 _US: Final = 1e6
 
@@ -77,19 +83,21 @@ def _resyncs(folder: Path, server: str, size: Size) -> Values:
     rng = random.Random(1)
     with worker("device") as ana:
         ana.ask("open", path=f"{folder}/ana.db", name="Ana", server=server)
+        ana.ask("listen_in")
         # Since then, other devices have joined: what they said is news to the first.
         _resync(folder, server)
         for _ in range(size.repeat):
+            yield "sync.noop.trips", _round_trips(folder, server, ana)
             done = _resync(folder, server)
-            yield "sync.noop.trips", done["round_trips"]
             yield "sync.noop.bytes", done["group_bytes"]
             yield "sync.noop.all-bytes", done["all_bytes"]
             yield "sync.noop.ms", done["proven_ms"]
             yield "sync.noop.all-ms", done["open_ms"]
 
             ana.ask("edit", numbers=rng.sample(range(size.large), size.differences))
+            yield "sync.diff.trips", _round_trips(folder, server, ana)
+            ana.ask("edit", numbers=rng.sample(range(size.large), size.differences))
             done = _resync(folder, server)
-            yield "sync.diff.trips", done["round_trips"]
             yield "sync.diff.bytes", done["group_bytes"]
             yield "sync.diff.overhead", done["group_bytes"] / done["lacked_bytes"]
             yield "sync.diff.ms", done["proven_ms"]
@@ -102,6 +110,25 @@ def _resync(folder: Path, server: str) -> dict[str, float]:
         done: dict[str, float] = ben.ask("resync", path=path, name="Ben", server=server)
         ben.ask("close")
         return done
+
+
+def _round_trips(folder: Path, server: str, ana: Worker) -> float:
+    """What it takes over a link so slow that each message crosses what is said meanwhile."""
+    ana.ask("slow_down", delay_ms=_DELAY_MS)
+    ana.ask("overheard")
+    with worker("device") as ben:
+        ben.ask("slow_down", delay_ms=_DELAY_MS)
+        ben.ask("resync", path=f"{folder}/ben0.db", name="Ben", server=server)
+        said = [*_events("ana", "ben", ana), *_events("ben", "ana", ben)]
+        ben.ask("close")
+    ana.ask("slow_down", delay_ms=0)
+    return round_trips(said, _DELAY_MS * _NS_PER_MS)
+
+
+def _events(name: str, other: str, device: Worker) -> Iterator[Event]:
+    for at_ns, is_sent, data in device.ask("overheard"):
+        way = (name, other) if is_sent else (other, name)
+        yield Event(at_ns, is_sent, *way, decode_untrusted(b64decode(data)))
 
 
 def live(size: Size) -> Values:
@@ -125,7 +152,7 @@ def _live_ms(folder: str, server: str, size: Size) -> Iterator[float]:
         ben.start("watch", count=size.edits)
         began = ana.ask("edit_live", count=size.edits, pace_ms=size.pace_ms)
         for start_ns, end_ns in zip(began, ben.result(), strict=True):
-            yield (end_ns - start_ns) / 1e6
+            yield (end_ns - start_ns) / _NS_PER_MS
         ben.ask("close")
         ana.ask("close")
 

@@ -1,4 +1,4 @@
-"""Listens in on the pipes of this process, to tell what crosses them when, and in how many turns.
+"""Listens in on the pipes of this process, to tell what crosses them when.
 
 Knows the messages of the session, so that it can tell what the handshake costs from the rest.
 """
@@ -6,8 +6,7 @@ Knows the messages of the session, so that it can tell what the handshake costs 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from itertools import pairwise
+from base64 import b64encode
 from typing import Any, NamedTuple
 
 from peerstack.session.wire import (
@@ -17,8 +16,6 @@ from peerstack.session.wire import (
     Kind,
     Message,
     Proof,
-    Ranges,
-    Want,
     decode_untrusted,
 )
 from peerstack.transport.base import CloseReason, Pipe, PipeListener
@@ -65,9 +62,13 @@ class Tap:
             "proven_ms": (level_ns - proven_ns) / 1e6,
             "group_bytes": sum(len(each.data) for each, _ in shared),
             "all_bytes": sum(len(each.data) for each, _ in messages),
-            "round_trips": _flights(shared) / 2,
             "lacked_bytes": sum(_record_bytes(said) for each, said in shared if not each.sent),
         }
+
+    def take(self) -> list[tuple[int, bool, str]]:
+        """What has crossed since this was asked last: when, whether it was sent, and its bytes."""
+        heard, self._heard = self._heard, []
+        return [(each.at_ns, each.sent, b64encode(each.data).decode()) for each in heard]
 
 
 class _Ear:
@@ -86,19 +87,6 @@ class _Ear:
 
     def closed(self, reason: CloseReason) -> None:
         self._listener.closed(reason)
-
-
-def _flights(shared: Sequence[tuple[_Heard, Message]]) -> int:
-    """One-way trips up to the last record that is brought over; two are a round trip.
-
-    Both sides show their level at once: that is one flight, or the round trip of a no-op, in which
-    each side hears of the other. After that, each change of direction is one more. What only ends
-    the exchange keeps nobody waiting.
-    """
-    ways = [heard.sent for heard, said in shared if isinstance(said, Ranges | Want | Batch)]
-    if not ways:
-        return 2
-    return 2 + sum(one != other for one, other in pairwise(ways))
 
 
 def _record_bytes(message: Message) -> int:

@@ -2,7 +2,7 @@
 
 Statements are brought level first, then records. Each side pulls: it asks for what could change
 anything on it, so nothing is pushed on a device that has refused or holds it. Of the two, the one
-that dialled begins each comparison (`docs/protocol.md`, "Bringing a group level").
+that answered begins each comparison (`docs/protocol.md`, "Bringing a group level").
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Channel:
     """One side of bringing one group level with one peer. Says what it has to by `outbox`."""
 
     def __init__(self, group: GroupId, mine: int, *, salt: Hash, leads: bool) -> None:
-        """`mine`: the channel's number in what this device sends. `leads`: it dialled."""
+        """`mine`: its number in what this device sends. `leads`: this side begins comparisons."""
         self.group: Final = group
         self.mine: Final = mine
         self.kind = SecretKind.INVITE
@@ -192,7 +192,7 @@ class Channel:
         self._require_standing(message.kind)
         if self._run is None:
             if self._leads:
-                raise RemoteError(Reason.UNEXPECTED, "only the side that dialled may compare")
+                raise RemoteError(Reason.UNEXPECTED, "only the side that answered may compare")
             self._run = _Run(message.kind, self._reconciler(message.kind, replica))
         if self._run.kind is not message.kind:
             raise RemoteError(Reason.UNEXPECTED, "a comparison of another set is under way")
@@ -271,7 +271,7 @@ class Channel:
         self._owes_level = self._owes_close = self._settled = False
 
     def _sample(self, roots: Roots, replica: Replica) -> None:
-        """Show the level; where this side dialled, with a sample: the other answers a false one."""
+        """Show the level; where this side leads, with a sample: the other answers a false one."""
         samples = self._leads and self.standing is Standing.MEMBER
         self._sampled = roots
         self._show(roots, self._audit.digest(self._neighbours(roots, replica)) if samples else None)

@@ -69,7 +69,8 @@ class Peer:
         self.sent_messages = 0
         self.received_messages = 0
         self._me = me
-        self._leads = dialled
+        # Its pipe opens first, so it has the other's level before it could show its own.
+        self._leads = not dialled
         self._handshake = Handshake(me, dialled=dialled, binding=binding, entropy=entropy)
         self._out: list[bytes] = []
         self._refused_joins: list[tuple[GroupId, str]] = []

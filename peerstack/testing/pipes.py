@@ -95,14 +95,16 @@ class Pipes:
             self._later(_DIAL_TIMEOUT_MS, lambda: self._fail(dialler))
         else:
             wait_ms = self._dice.between(self.conditions.dial_ms)
-            self._later(wait_ms, lambda: self._connect(dialler))
+            self._later(wait_ms, lambda: self._open_one_by_one(dialler))
 
     def connect(self, one: Holder, one_link: int, two: Holder, two_link: int) -> tuple[End, End]:
         """Open a pipe at once, without descriptions; the first side dialled it."""
         dialler = self.offer(one, one_link)
         answerer = self.answer(two, two_link, dialler.text)
         assert answerer is not None
-        self._connect(dialler)
+        if self._join(dialler):
+            dialler.holder.opened(dialler)
+            answerer.holder.opened(answerer)
         return dialler, answerer
 
     def _end(self, holder: Holder, link: int, *, dialled: bool) -> End:
@@ -110,21 +112,30 @@ class Pipes:
         kind = "offer" if dialled else "answer"
         return End(holder, link, dialled, f"{kind}:{holder.name}:{link}:{self._count}")
 
-    def _connect(self, dialler: End) -> None:
+    def _open_one_by_one(self, dialler: End) -> None:
+        """As over WebRTC: what the side that answered says last is what opens the other one."""
+        if self._join(dialler):
+            assert dialler.other is not None
+            self._in_order(dialler, lambda: self._open_late(dialler))
+            dialler.other.holder.opened(dialler.other)
+
+    def _open_late(self, dialler: End) -> None:
+        if dialler.is_open and not dialler.ended:
+            dialler.holder.opened(dialler)
+
+    def _join(self, dialler: End) -> bool:
+        """Make one pipe of two ends; false where they may not meet, or are gone."""
         other = dialler.other
         assert other is not None
-        if dialler.ended or other.ended:
+        apart = not self.may_meet(dialler.holder.name, other.holder.name)
+        if apart or dialler.ended or other.ended:
             self._fail(dialler)
-            return
-        if not self.may_meet(dialler.holder.name, other.holder.name):
-            self._fail(dialler)
-            return
+            return False
         binding = sha256(dialler.text.encode(), other.text.encode())
         for end in (dialler, other):
             end.binding, end.is_open = binding, True
             self._open[end] = None
-        for end in (dialler, other):
-            end.holder.opened(end)
+        return True
 
     def _fail(self, dialler: End) -> None:
         for end in (dialler, dialler.other):

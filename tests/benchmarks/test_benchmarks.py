@@ -42,7 +42,6 @@ def test_a_quick_run_measures_every_figure(tmp_path: Path) -> None:
     assert list(figures) == [figure.key for figure in FIGURES]
     assert all(each["median"] > 0 and len(each["values"]) == 1 for each in figures.values())
     assert all(each["title"] in shown and each["command"] in shown for each in figures.values())
-    assert figures["sync.noop.trips"]["median"] == 1
     assert written["size"]["large"] == QUICK.large
     assert written["machine"]["python"] in shown
 

@@ -38,7 +38,10 @@ M = TypeVar("M", bound=Message)
 
 
 class Scripted:
-    """One connection to a device, by a user's keys; nothing happens on it by itself."""
+    """One connection to a device, by a user's keys; nothing happens on it by itself.
+
+    The device dialled it, so that the script leads, unless it is told that it did.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Scripted:
         device: Device,
         user: User,
         *,
-        dialled: bool = True,
+        dialled: bool = False,
         seed: str = "script",
     ) -> None:
         self.world = world

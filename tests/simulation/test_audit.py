@@ -179,7 +179,7 @@ def test_a_peer_that_follows_and_lies_about_its_sample_is_compared_with_once() -
     family, (ana, ben) = family_of(world, "ana", "ben")
     ben.go_offline()
     world.run(60_000)
-    script = Scripted(world, ana, ben.user, dialled=False).shake_hands()
+    script = Scripted(world, ana, ben.user, dialled=True).shake_hands()
     script.name_groups(family, secret_of(ben, family))
     (shown,) = script.heard(Level)
     lie = Level(0, shown.statements, shown.records, audit=bytes(AUDIT_BYTES))

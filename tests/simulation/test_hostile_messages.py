@@ -134,7 +134,7 @@ def test_who_never_answers_a_comparison_is_cut_off() -> None:
     family, (ana, ben) = family_of(world, "ana", "ben")
     ben.go_offline()
     world.run(60_000)
-    script = Scripted(world, ana, ben.user, dialled=False).shake_hands()
+    script = Scripted(world, ana, ben.user, dialled=True).shake_hands()
     script.name_groups(family, secret_of(ben, family))
     shown = script.heard(Level)[0]
     other = msgspec.structs.replace(shown.records, digest=b"\1" * 16)

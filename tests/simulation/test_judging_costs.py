@@ -14,8 +14,8 @@ from tests.store.watching import trace
 JUDGED = 10
 
 
-def statements_to_judge(others: int, judged: int = JUDGED) -> int:
-    """How many SQL statements it takes until one signer's records have left a group."""
+def statements_to_judge(others: int, judged: int = JUDGED) -> list[str]:
+    """The SQL statements that it takes until one signer's records have left a group."""
     world = World()
     group, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
     for device in (ana, ben, cleo):
@@ -31,19 +31,22 @@ def statements_to_judge(others: int, judged: int = JUDGED) -> int:
     while cleo.read(lambda snapshot: snapshot.next_judging()) is not None:
         cleo.handle(Woke())
 
-    count = len(ran)
+    taken = list(ran)
     assert len(cleo.find(group, "note")) == others
-    return count
+    return taken
 
 
 def test_judging_one_signer_costs_the_same_in_a_group_of_any_size() -> None:
     small, large = statements_to_judge(1_000), statements_to_judge(10_000)
 
-    assert small == large
+    # Where records leave a block of sums, it may become so small that it joins its neighbour.
+    sums = [sum("blocks" in each for each in taken) for taken in (small, large)]
+    assert len(small) - sums[0] == len(large) - sums[1]
+    assert max(sums) <= JUDGED * JUDGED
 
 
 def test_judging_more_costs_in_proportion_to_what_is_judged() -> None:
-    few, more, most = (statements_to_judge(1_000, n) for n in (10, 110, 210))
+    few, more, most = (len(statements_to_judge(1_000, n)) for n in (10, 110, 210))
 
     assert most - more <= (more - few) * 1.1
     assert (more - few) / 100 < 10
@@ -53,7 +56,7 @@ def test_each_slice_judges_no_more_than_its_bound(monkeypatch: pytest.MonkeyPatc
     counts = []
     for size in (25, 50):
         monkeypatch.setattr(limits, "SLICE_RECORDS", size)
-        counts.append(statements_to_judge(1_000, 40))
+        counts.append(len(statements_to_judge(1_000, 40)))
 
     # The same work, in more turns.
     assert counts[0] > counts[1]

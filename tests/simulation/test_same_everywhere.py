@@ -84,7 +84,7 @@ SKEWS = st.lists(
 class Story:
     """A family with records that all edit, and a reader whose program does not care about roles.
 
-    The elder of two devices dials the other, and leads.
+    The elder of two devices dials the other, which leads.
     """
 
     def __init__(self, seed: int, *, rogue_is_elder: bool = False) -> None:
