@@ -104,13 +104,13 @@ class Engine:
     def _start(self, turn: Turn) -> None:
         turn.meet_anew()
         enrolling.resume(turn)
-        turn.untold_groups.update(row.id for row in turn.tx.groups())
+        turn.untold_groups.update(turn.groups())
         self._due_ms = turn.tx.next_due_ms()
         self._sweep_at_ms = turn.now.mono_ms
         self._go_on_judging(turn)
-        for row in turn.tx.groups():
-            self._unsealed.add(row.id)
-            self._release_waiting(turn, row.id)
+        for group in turn.groups():
+            self._unsealed.add(group)
+            self._release_waiting(turn, group)
 
     @property
     def me(self) -> Self:
@@ -231,11 +231,12 @@ class Engine:
     def _is_ended(self, turn: Turn, peer: Peer) -> bool:
         """Whether a device is known to be revoked."""
         them = peer.authenticated
-        states = (turn.state(group) for group in peer.channels) if them is not None else ()
-        return them is not None and any(
+        if them is None or any(c.standing is Standing.MEMBER for c in peer.channels.values()):
+            return False
+        return any(
             state.certified(them.user, them.device) is not None
             and not state.is_active(them.user, them.device)
-            for state in states
+            for state in map(turn.state, peer.channels)
         )
 
     def _hang_up(self, turn: Turn, link: Link, error: RemoteError) -> None:
@@ -307,10 +308,10 @@ class Engine:
         turn.meet_anew()
         self._due_ms = turn.tx.next_due_ms()
         self._go_on_judging(turn)
-        for row in turn.tx.groups():
-            self._refresh_at.setdefault(row.id, turn.now.mono_ms)
+        for group in turn.groups():
+            self._refresh_at.setdefault(group, turn.now.mono_ms)
             for link, peer in self.peers.items():
-                peer.rejudge(row.id, self._replica(turn, link))
+                peer.rejudge(group, self._replica(turn, link))
 
     # --- What peers send, on its way in. --------------------------------------------------------
 

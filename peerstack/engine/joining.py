@@ -110,7 +110,7 @@ def join(turn: Turn, link_text: str) -> tuple[GroupId, bool]:
     link = decode_untrusted_link(link_text)
     if turn.state(link.group).role(turn.me.user.id) is not None:
         return link.group, True
-    turn.tx.add_group(link.group, 0)
+    turn.add_group(link.group, 0)
     forget_leave(turn, link.group)
     signed = _sign_join(turn, link)
     _store_joins(turn, {**_joins(turn), link.group: _pend(turn, link_text, signed)})

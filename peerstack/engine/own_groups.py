@@ -69,7 +69,7 @@ def _learn(turn: Turn) -> None:
             # The group's own word counts for more.
             continue
         if turn.row(told.group) is None:
-            turn.tx.add_group(told.group, 0)
+            turn.add_group(told.group, 0)
             turn.statements_changed(told.group)
         # Others find this device by it, and show it why its user is a member.
         remember(turn, told.group, [Secret(told.secret)])

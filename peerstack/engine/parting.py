@@ -26,12 +26,12 @@ def untold(turn: Turn) -> dict[GroupId, str]:
 
 def removed_lately(turn: Turn) -> Iterator[GroupId]:
     """The groups that this user was removed from not long ago: an admin may let them back in."""
-    for row in turn.tx.groups():
-        state, me = turn.state(row.id), turn.me.user.id
+    for group in turn.groups():
+        state, me = turn.state(group), turn.me.user.id
         ended_ms = state.ended_ms(me)
         lately = ended_ms is not None and turn.now.wall_ms - ended_ms < limits.NEWCOMER_MS
         if lately and state.membership(me) is Membership.REMOVED:
-            yield row.id
+            yield group
 
 
 def erase(turn: Turn, group: GroupId) -> None:

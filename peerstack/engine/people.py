@@ -104,8 +104,8 @@ def changed_keys(turn: Turn) -> list[tuple[UserId, str]]:
 
 
 def _own_states(turn: Turn) -> Iterator[GroupState]:
-    for row in turn.tx.groups():
-        state = turn.state(row.id)
+    for group in turn.groups():
+        state = turn.state(group)
         if state.role(turn.me.user.id) is not None:
             yield state
 
@@ -113,7 +113,7 @@ def _own_states(turn: Turn) -> Iterator[GroupState]:
 def _identities_of(turn: Turn, user: UserId) -> Iterator[Identity]:
     return (
         state.identities[user]
-        for state in (turn.state(row.id) for row in turn.tx.groups())
+        for state in map(turn.state, turn.groups())
         if user in state.identities
     )
 

@@ -46,7 +46,7 @@ def claim(turn: Turn) -> bool:
             "put back the two files that belong together"
         )
     if owner is None:
-        turn.tx.add_group(user, turn.now.wall_ms)
+        turn.add_group(user, turn.now.wall_ms)
         turn.tx.profile_set(_USER, user)
     return owner is not None
 
@@ -71,5 +71,5 @@ def add_servers(turn: Turn, urls: list[str]) -> list[str]:
     fresh = [url for url in dict.fromkeys(urls) if url not in known]
     if fresh:
         turn.tx.profile_set(_SERVERS, known + fresh)
-        turn.untold_groups.update(row.id for row in turn.tx.groups())
+        turn.untold_groups.update(turn.groups())
     return known + fresh

@@ -195,7 +195,7 @@ def forked_users(turn: Turn) -> dict[UserId, str]:
     """The names of users of whom two recoveries with one phrase are known; one's own among them."""
     return {
         user: identity.name
-        for row in turn.tx.groups()
-        for user, identity in turn.state(row.id).identities.items()
+        for group in turn.groups()
+        for user, identity in turn.state(group).identities.items()
         if identity.forked
     }

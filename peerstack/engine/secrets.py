@@ -57,8 +57,8 @@ def _of_the_revoked(turn: Turn) -> Sequence[SharedSecret]:
 
 
 def _groups(turn: Turn) -> Iterator[GroupState]:
-    for row in sorted(turn.tx.groups(), key=lambda row: (row.id != turn.me.user.id, row.id)):
-        yield turn.state(row.id)
+    for group in sorted(turn.groups(), key=lambda each: (each != turn.me.user.id, each)):
+        yield turn.state(group)
 
 
 def _looked_for(turn: Turn) -> Iterator[GroupId]:

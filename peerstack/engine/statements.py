@@ -169,9 +169,9 @@ def add_own_identity(turn: Turn, statements: Sequence[Signed]) -> None:
 
 def _changed_elsewhere(turn: Turn, group: GroupId, users: set[UserId]) -> None:
     """What says who a user is belongs to every group in which that user signs."""
-    for row in turn.tx.groups():
-        if row.id != group and not users.isdisjoint(turn.state(row.id).identities):
-            turn.identities_changed(row.id)
+    for each in turn.groups():
+        if each != group and not users.isdisjoint(turn.state(each).identities):
+            turn.identities_changed(each)
 
 
 def _has_parent(turn: Turn, item: Signed, added: Mapping[Hash, Signed]) -> bool:

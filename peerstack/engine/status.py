@@ -70,12 +70,12 @@ class FormerGroup(msgspec.Struct, frozen=True):
 def former_groups(turn: Turn) -> list[FormerGroup]:
     """The groups on this device that this user was removed from, or left."""
     found = []
-    for row in turn.tx.groups():
-        state = turn.state(row.id)
+    for group in turn.groups():
+        state = turn.state(group)
         ended_ms = state.ended_ms(turn.me.user.id)
         if ended_ms is not None:
             how = state.membership(turn.me.user.id).value
-            found.append(FormerGroup(row.id, name_of(turn, row.id), how, ended_ms))
+            found.append(FormerGroup(group, name_of(turn, group), how, ended_ms))
     return found
 
 
@@ -132,7 +132,7 @@ class Standings(NamedTuple):
 
 def standings(turn: Turn) -> Standings:
     """How this device stands. Groups are those that the user has a role in."""
-    groups = [standing(turn, row.id) for row in turn.tx.groups()]
+    groups = [standing(turn, group) for group in turn.groups()]
     mine = [each for each in groups if each.role != "none"]
     return Standings(
         mine,

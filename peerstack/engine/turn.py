@@ -70,6 +70,7 @@ class Turn:
         self.held_anything = False
         """Whether a record was held until a time comes."""
         self._rows: dict[GroupId, GroupRow | None] = {}
+        self._groups: Sequence[GroupId] | None = None
         self._superseded: dict[GroupId, tuple[bytes, GroupState]] = {}
 
     def row(self, group: GroupId) -> GroupRow | None:
@@ -77,6 +78,20 @@ class Turn:
         if group not in self._rows:
             self._rows[group] = self.tx.group(group)
         return self._rows[group]
+
+    def groups(self) -> Sequence[GroupId]:
+        """Every group on this device, in the order of ids; read once until one comes or goes."""
+        if self._groups is None:
+            rows = self.tx.groups()
+            self._rows.update((row.id, row) for row in rows)
+            self._groups = [row.id for row in rows]
+        return self._groups
+
+    def add_group(self, group: GroupId, joined_ms: int) -> None:
+        """Make room for a group; without effect where it is there."""
+        self.tx.add_group(group, joined_ms)
+        self._groups = None
+        self._rows.pop(group, None)
 
     def roots(self, group: GroupId) -> Roots:
         """Where this device stands in a group; the roots of nothing for an unknown one."""
@@ -144,6 +159,7 @@ class Turn:
 
     def forget_group(self, group: GroupId) -> None:
         """A group is gone from the store."""
+        self._groups = None
         self._rows.pop(group, None)
         self.me.states.pop(group, None)
         self.meet_anew()

@@ -61,13 +61,13 @@ def group_data(known: KnownGroup, servers: Sequence[str]) -> JsonObject:
 def known_groups(turn: Turn) -> dict[GroupId, KnownGroup]:
     """The groups to be in again: those that this device is in, and those that it looks for."""
     groups = {told.known.group: told.known for told in told_groups(turn)}
-    for row in turn.tx.groups():
-        membership = turn.state(row.id).membership(turn.me.user.id)
-        secret = secret_of(turn, row.id)
+    for group in turn.groups():
+        membership = turn.state(group).membership(turn.me.user.id)
+        secret = secret_of(turn, group)
         if membership in (Membership.REMOVED, Membership.LEFT):
-            groups.pop(row.id, None)
+            groups.pop(group, None)
         elif membership is Membership.MEMBER and secret is not None:
-            groups[row.id] = KnownGroup(row.id, name_of(turn, row.id), secret)
+            groups[group] = KnownGroup(group, name_of(turn, group), secret)
     return groups
 
 

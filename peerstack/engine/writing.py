@@ -93,7 +93,7 @@ def create_group(turn: Turn, name: str) -> GroupId:
     stamp = max(stamp, device.since_ms + 1)
     fields = group_id_fields(turn.me.user.id, nonce)
     group = as_group(derive_id(Label.GROUP_ID, fields, stamp))
-    turn.tx.add_group(group, turn.now.wall_ms)
+    turn.add_group(group, turn.now.wall_ms)
     founding = sign_statement(turn, group, GROUP_TYPE, Founding(nonce.hex()), stamp, group)
     add_own_statements(turn, group, [founding])
     _write(turn, group, [_reserved(turn, group, PROFILE_TYPE, {"name": name})])

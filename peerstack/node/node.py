@@ -302,9 +302,9 @@ class Node(Myself):
 
 def _groups(turn: Turn) -> list[tuple[GroupId, str]]:
     return [
-        (row.id, writing.name_of(turn, row.id))
-        for row in turn.tx.groups()
-        if row.id != turn.me.user.id and turn.state(row.id).role(turn.me.user.id) is not None
+        (group, writing.name_of(turn, group))
+        for group in turn.groups()
+        if group != turn.me.user.id and turn.state(group).role(turn.me.user.id) is not None
     ]
 
 
@@ -315,7 +315,7 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     """
     if turn.is_revoked:
         raise NotSynced("this device was revoked: nothing new reaches it, nor leaves it")
-    wanted = [only] if only else [row.id for row in turn.tx.groups()]
+    wanted = [only] if only else turn.groups()
     shared = [group for group in wanted if _is_shared(turn, group)]
     left = [group for group in wanted if group in parting.untold(turn)]
     coming = {

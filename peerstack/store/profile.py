@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.dialects.sqlite import insert
 
 from peerstack.ids import GroupId
@@ -17,8 +17,10 @@ from peerstack.store.statements import refresh_roots
 from peerstack.store.values import GroupRow
 
 _groups = schema.groups
-# Every write and every comparison asks this, so it goes to the driver as it stands.
-_GROUP = f"SELECT {', '.join(column.name for column in _groups.c)} FROM groups WHERE id = ?"  # noqa: S608
+# Every connection asks these many times, so they go to the driver as they stand.
+_COLUMNS = ", ".join(column.name for column in _groups.c)
+_GROUPS = f"SELECT {_COLUMNS} FROM groups ORDER BY id"  # noqa: S608 -- names of columns
+_GROUP = f"SELECT {_COLUMNS} FROM groups WHERE id = ?"  # noqa: S608 -- names of columns
 
 
 class ProfileReads(Rows):
@@ -26,12 +28,12 @@ class ProfileReads(Rows):
 
     def profile_get(self, key: str) -> Any:
         """What `profile_set` stored last under `key`; `None` if nothing."""
-        found = self._all(select(schema.profile.c.value).where(schema.profile.c.key == key))
-        return orjson.loads(found[0].value) if found else None
+        rows = fetch(self._connection, "SELECT value FROM profile WHERE key = ?", [key])
+        return orjson.loads(rows[0][0]) if rows else None
 
     def groups(self) -> list[GroupRow]:
         """Every group on this device, in the order of ids."""
-        return [_group_of(row) for row in self._all(select(_groups).order_by(_groups.c.id))]
+        return [_group_of(row) for row in fetch(self._connection, _GROUPS)]
 
     def group(self, group: GroupId) -> GroupRow | None:
         """One group, with the roots of both its sets; costs one row."""
