@@ -106,7 +106,8 @@ async def test_no_secret_crosses_the_server_while_devices_meet_join_and_sync(
             async with peerstack.open(tmp_path / "ben.db", "Ben") as ben:
                 shared = await ben.join(link)
                 await family.put("note", {"title": "Milk"})
-                await ben.wait_synced()
+                # Ben cannot know of it before it comes; Ana knows once he has it.
+                await ana.wait_synced()
                 assert await shared.find("note") == await family.find("note")
                 secrets = await secrets_of(ana) | await secrets_of(ben) | secrets_of_link(link)
             # Once more, with keys of another connection.
