@@ -71,7 +71,7 @@ _REFRESH_MS: Final = 50
 _SWEEP_MS: Final = 60 * 60 * 1000
 _SWEEP_ROWS: Final = 500
 _RETRY_MS: Final = 10_000
-"""When judging goes on after a turn that failed."""
+"""When the device goes on with what waits after a turn that failed."""
 
 
 class Engine:
@@ -91,9 +91,13 @@ class Engine:
         self._due_ms: int | None = None
         self._sweep_at_ms: int | None = None
         self._judge_at_ms: int | None = None
+        self._look_at_ms: int | None = None
+        """When to take up anew whatever waits in the store, after a turn that failed."""
         self._busy = False
         self._unsealed: set[GroupId] = set()
         """Groups with ends that this device may still have to seal."""
+        self._followed: dict[GroupId, bytes] = {}
+        """The root of each group's statements when it was last seen to what they bring about."""
         self._level_at: dict[GroupId, Roots] = {}
         """Where each group stood when a device that was level with it left."""
 
@@ -102,15 +106,18 @@ class Engine:
         return self.perform(self._start, now)[1]
 
     def _start(self, turn: Turn) -> None:
-        turn.meet_anew()
         enrolling.resume(turn)
+        self._sweep_at_ms = turn.now.mono_ms
+        self._take_up(turn)
+
+    def _take_up(self, turn: Turn) -> None:
+        """Go on with whatever waits in the store, whoever has begun it."""
+        turn.meet_anew()
         turn.untold_groups.update(turn.groups())
         self._due_ms = turn.tx.next_due_ms()
-        self._sweep_at_ms = turn.now.mono_ms
         self._go_on_judging(turn)
         for group in turn.groups():
-            self._unsealed.add(group)
-            self._release_waiting(turn, group)
+            turn.identities_changed(group)
 
     @property
     def me(self) -> Self:
@@ -141,8 +148,9 @@ class Engine:
     def abandon_peers(self, now: Instant) -> list[Effect]:
         """Hang up on everyone: what they were told may not have been stored."""
         effects: list[Effect] = []
-        # A slice may have been judged in the turn that failed, and is to be judged once more.
-        self._judge_at_ms = now.mono_ms + _RETRY_MS
+        # What the turn that failed had done is not done, and waits in the store once more.
+        self._due_ms = self._judge_at_ms = None
+        self._look_at_ms = self._sweep_at_ms = now.mono_ms + _RETRY_MS
         for link in list(self.peers):
             self._forget(link)
             effects += [Hangup(link, "the database failed"), *self._meeting.forget(link, now)]
@@ -159,6 +167,7 @@ class Engine:
         others = (
             self._sweep_at_ms,
             self._judge_at_ms,
+            self._look_at_ms,
             self._meeting.next_wake_ms,
             linking.next_wake_ms(self._me.links),
         )
@@ -274,6 +283,9 @@ class Engine:
         turn.untold_groups.update(_take_due(self._tell_at, turn.now))
         self._meeting.wake(turn)
         linking.wake(turn)
+        if self._look_at_ms is not None and self._look_at_ms <= turn.now.mono_ms:
+            self._look_at_ms = None
+            self._take_up(turn)
         self._release_due(turn)
         self._judge(turn)
         self._sweep(turn)
@@ -310,8 +322,9 @@ class Engine:
         self._go_on_judging(turn)
         for group in turn.groups():
             self._refresh_at.setdefault(group, turn.now.mono_ms)
-            for link, peer in self.peers.items():
-                peer.rejudge(group, self._replica(turn, link))
+            row = turn.row(group)
+            if row is not None and self._followed.get(group) != row.statements_root:
+                turn.identities_changed(group)
 
     # --- What peers send, on its way in. --------------------------------------------------------
 
@@ -420,8 +433,14 @@ class Engine:
                 for link, peer in self.peers.items():
                     peer.rejudge(group, self._replica(turn, link))
                 self._release_waiting(turn, group)
+                self._note_followed(turn, group)
             self._look_again(turn)
             self._seal(turn)
+
+    def _note_followed(self, turn: Turn, group: GroupId) -> None:
+        row = turn.row(group)
+        if row is not None:
+            self._followed[group] = row.statements_root
 
     def _look_again(self, turn: Turn) -> None:
         groups, turn.waiting_statements = turn.waiting_statements, set()

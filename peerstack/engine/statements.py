@@ -37,6 +37,8 @@ class StatementsArrival:
     group: GroupId
     waiting: list[Signed]
     checking: list[tuple[Signed, Sequence[Check]]] = field(default_factory=list)
+    began: int = 0
+    """`Self.statements_added` when this round began."""
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -89,9 +91,11 @@ def verified(
         else:
             _refuse(turn, item, _reason_of(failed))
     arrival.checking = []
+    # What came meanwhile on another way may be what some of these wait for.
+    came_meanwhile = turn.me.statements_added != arrival.began
     identities = _add_identities(turn, arrival, good)
     standing = _add_standing(turn, arrival, good)
-    if identities or standing:
+    if identities or standing or came_meanwhile:
         return _next_round(turn, arrival)
     _leave_waiting(turn, arrival)
     return None
@@ -99,6 +103,7 @@ def verified(
 
 def _next_round(turn: Turn, arrival: StatementsArrival) -> StatementsArrival | None:
     """Move what can be checked now from waiting to checking."""
+    arrival.began = turn.me.statements_added
     state = _state(turn, arrival.group, arrival.waiting)
     here = {item.hash: item for item in arrival.waiting}
     waiting, arrival.waiting = arrival.waiting, []
@@ -120,10 +125,9 @@ def _next_round(turn: Turn, arrival: StatementsArrival) -> StatementsArrival | N
 
 def _state(turn: Turn, group: GroupId, items: Sequence[Signed]) -> GroupState:
     """The group's state, with the identities of signers who have nothing else in it yet."""
-    newcomers = {item.signer for item in items} - turn.state(group).identities.keys()
-    if not newcomers:
-        return turn.state(group)
-    return GroupState.of(group, [*turn.statements(group), *turn.tx.identities(newcomers)])
+    state = turn.state(group)
+    about = turn.tx.identities({item.signer for item in items} - state.identities.keys())
+    return GroupState.of(group, [*turn.statements(group), *about], state) if about else state
 
 
 def _checks_untrusted(
@@ -168,7 +172,8 @@ def add_own_identity(turn: Turn, statements: Sequence[Signed]) -> None:
 
 
 def _changed_elsewhere(turn: Turn, group: GroupId, users: set[UserId]) -> None:
-    """What says who a user is belongs to every group in which that user signs."""
+    """What says who a user is belongs to every group in which that user signs, or means to."""
+    turn.waiting_statements.update(turn.tx.groups_waiting_for(users) - {group})
     for each in turn.groups():
         if each != group and not users.isdisjoint(turn.state(each).identities):
             turn.identities_changed(each)

@@ -39,6 +39,8 @@ class Self:
     """Secrets that this device shares with another one alone, as they were worked out."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
+    statements_added: int = 0
+    """How often statements were added since the start: others may have waited for them."""
     links: LinkState = field(default_factory=LinkState)
     """How the linking of devices stands."""
 
@@ -180,13 +182,14 @@ class Turn:
 
     def statements_changed(self, group: GroupId) -> None:
         """Statements of a group were added."""
+        self.me.statements_added += 1
         self._rows.pop(group, None)
         self.changed_statements.add(group)
         self.heard_groups.add(group)
         self.meet_anew()
 
     def identities_changed(self, group: GroupId) -> None:
-        """Statements that say who somebody in a group is were added, under another group."""
+        """Statements that say who somebody in a group is were added, maybe under another group."""
         self.statements_changed(group)
         self.waiting_statements.add(group)
 

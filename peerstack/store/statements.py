@@ -59,6 +59,15 @@ class StatementReads(Rows):
         ordered = select(*_SIGNED).where(chosen).order_by(_table.c.modified, _table.c.hash)
         return self._signed(ordered)
 
+    def groups_waiting_for(self, signers: Iterable[str]) -> set[GroupId]:
+        """The groups in which statements of any of these users wait for another one."""
+        found: set[GroupId] = set()
+        for chunk in chunks(sorted(set(signers))):
+            chosen = _table.c.signer.in_(chunk) & _table.c.pending
+            rows = self._all(select(_table.c.group_id).where(chosen).distinct())
+            found.update(row.group_id for row in rows)
+        return found
+
     def statements_by_hash(self, hashes: Iterable[bytes], *, settled: bool = False) -> list[Signed]:
         """Those of these statements that are here; pending ones too, unless `settled` is asked."""
         found = []
