@@ -87,24 +87,27 @@ def _statements(before: GroupState, ended: _Ended) -> tuple[str, ...]:
 
 
 def write_seals(turn: Turn, group: GroupId, is_level: Callable[[], bool]) -> bool:
-    """Seal what this device has heard of, as soon as it can know what to name; whether all is done.
+    """Seal what this device has heard of, as soon as it can know what to name.
 
-    `is_level`: whether somebody else's records of the group are here too. A device that was just
-    recovered has nothing at first, and would seal another of its user with nothing.
+    Returns False where something waits for the group to be level; what waits for statements is to
+    be looked at when there are more. `is_level`: whether somebody else's records of the group are
+    here too. A device that was just recovered has nothing at first, and would seal another of its
+    user with nothing.
     """
     heard = _heard(turn, group)
     if all(each.moment is None for each in heard.values()):
         return True
+    nothing_waits = True
     for ended in list(_to_seal(turn, turn.state(group))):
         noted = heard.get(ended.by.hex())
         if noted is None or noted.moment is None:
             continue
         if ended.device is not None and not is_level():
-            continue
-        if _add_seal(turn, group, ended, noted):
+            nothing_waits = False
+        elif _add_seal(turn, group, ended, noted):
             heard[ended.by.hex()] = _Heard(None)
             _store(turn, group, heard)
-    return all(each.moment is None for each in heard.values())
+    return nothing_waits
 
 
 def _to_seal(turn: Turn, state: GroupState) -> Iterator[_Ended]:

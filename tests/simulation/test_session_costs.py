@@ -7,9 +7,13 @@ from typing import NamedTuple
 import pytest
 
 from peerstack.engine import events
+from peerstack.groups.membership import Membership
+from peerstack.keys import Hash
 from peerstack.session.wire import Proof, decode_untrusted
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
+from tests.simulation.ends import remove
+from tests.simulation.people import family_of
 from tests.store.watching import trace
 
 
@@ -72,3 +76,42 @@ def test_what_a_message_costs_does_not_grow_with_other_groups(
 
     # Twice as many messages, each of which costs what it did.
     assert eight.after <= 2 * four.after
+
+
+def asked_of_ends(device: Device) -> int:
+    """How often a device that is told nothing new in ten turns looks at ends."""
+    ran = trace(device.store._writer)
+    for _ in range(10):
+        device.handle(events.Woke())
+    return sum("ends heard of" in sql for sql in ran)
+
+
+def test_an_end_whose_seal_never_comes_costs_nothing_in_turns_that_bring_no_statements() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    ana.set_role(family, cleo.user.id, "admin")
+    world.settle()
+
+    remove(ana, family, ben.user.id, [Hash(bytes(32))], sealed=False)
+    world.run(10_000)
+
+    assert cleo.membership(family) is Membership.MEMBER
+    assert ben.user.id not in cleo.members(family)
+    assert asked_of_ends(cleo) == 0
+
+
+def test_an_end_that_an_earlier_one_replaced_costs_nothing_either() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    ana.set_role(family, cleo.user.id, "admin")
+    world.settle()
+    cleo.go_offline()
+    world.run(1_000)
+    remove(cleo, family, ben.user.id)
+    world.run(1_000)
+    remove(ana, family, ben.user.id, [Hash(bytes(32))], sealed=False)
+    world.run(1_000)
+    cleo.go_online()
+    world.run(10_000)
+
+    assert asked_of_ends(ana) == 0
