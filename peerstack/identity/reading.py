@@ -6,8 +6,10 @@ alike in whatever order it arrived. Each rule has a row in `docs/rules.md` ("Ide
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TypeVar
 
 from peerstack.identity.statements import (
@@ -117,6 +119,11 @@ class _Reader:
         self._statements = statements
         self._chain, self._forked = self._follow()
         self._places = {name: at for at, root in enumerate(self._chain) for name in root.names}
+        # Which roots keep a certificate, ascending: looked up, since a hostile user makes many.
+        kept = ((name, at) for at, root in enumerate(self._chain) for name in root.keeps)
+        self._kept_by = {
+            name: [at for _, at in pairs] for name, pairs in _grouped(kept, itemgetter(0)).items()
+        }
 
     def read(self) -> Identity:
         latest = self._chain[-1]
@@ -185,8 +192,10 @@ class _Reader:
     def _counts(self, device: Device, under: Hash) -> bool:
         """Whether a certificate counts: each rotation after its root has kept it."""
         place = self._place(under)
-        later = self._chain[place + 1 :] if place is not None else ()
-        return place is not None and all(device.certificate in root.keeps for root in later)
+        if place is None:
+            return False
+        kept_by = self._kept_by.get(device.certificate, ())
+        return len(kept_by) - bisect_right(kept_by, place) == len(self._chain) - 1 - place
 
     def _ended(
         self,
@@ -195,25 +204,23 @@ class _Reader:
         revocations: Sequence[tuple[Signed, Revocation]],
     ) -> Device:
         """The device with its end, where a root key ended it and no later one stood by it."""
-        mine = {each.certificate: under for each, under in certificates}
-        ends = [signed for signed, form in revocations if self._has_effect(_hash(form.under), mine)]
+        stood_by = self._stood_by(certificates)
+        places = ((signed, self._place(_hash(form.under))) for signed, form in revocations)
+        # An older root key than the latest that stood by the device may be stolen.
+        ends = [signed for signed, place in places if place is not None and place >= stood_by]
         if not ends:
             return device
         end_ms = min(signed.modified for signed in ends)
         return replace(device, end_ms=end_ms, ends=frozenset(signed.hash for signed in ends))
 
-    def _has_effect(self, under: Hash, certificates: Mapping[Hash, Hash]) -> bool:
-        """Whether no later root key kept the device, or certified it: an older one may be stolen.
-
-        `certificates`: those of the device, and what each is under.
-        """
-        place = self._place(under)
-        if place is None:
-            return False
-        return all(
-            root.keeps.isdisjoint(certificates) and root.names.isdisjoint(certificates.values())
-            for root in self._chain[place + 1 :]
-        )
+    def _stood_by(self, certificates: Iterable[tuple[Device, Hash]]) -> int:
+        """The latest root that kept a device, or certified it, by all certificates of it."""
+        places = [-1]
+        for device, under in certificates:
+            place = self._place(under)
+            places += [] if place is None else [place]
+            places += self._kept_by.get(device.certificate, ())[-1:]
+        return max(places)
 
 
 def _grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
