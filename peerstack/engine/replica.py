@@ -11,6 +11,7 @@ from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
 from peerstack.groups.membership import Membership
+from peerstack.identity import is_identity_type
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash, Secret
 from peerstack.reconcile import Fingerprint, Item, MemorySet, OrderedSet, Span
@@ -112,8 +113,15 @@ class TurnReplica:
         if kind is Kind.CONFLICTS:
             mine_here = set(self._turn.tx.unseen_hashes(group))
             return self._turn.tx.kept(key for key in keys if key in mine_here)
-        mine = {signed.hash: signed for signed in self._turn.statements(group)}
+        here = self._turn.tx.statements_by_hash(keys, settled=True)
+        mine = {signed.hash: signed for signed in here if self._is_of(group, signed)}
         return [mine[Hash(key)] for key in keys if key in mine]
+
+    def _is_of(self, group: GroupId, signed: Signed) -> bool:
+        """Whether a statement belongs to a group: its own, or one that says who its signers are."""
+        if signed.group == group:
+            return True
+        return is_identity_type(signed.type) and signed.signer in self._turn.state(group).identities
 
     def read_span(self, group: GroupId, kind: Kind, span: Span) -> Slice:
         """See `Replica`."""

@@ -27,6 +27,7 @@ from peerstack.testing.conditions import Conditions
 from peerstack.testing.world import World
 from tests.simulation.people import family_of
 from tests.simulation.scripted import NOTE, Scripted, member_at, secret_of, written_by
+from tests.store.watching import trace
 
 
 @pytest.mark.parametrize("message", [
@@ -116,6 +117,41 @@ def test_more_requests_than_the_bound_end_the_connection() -> None:
     world.run(1_000)
     assert script.is_cut_off
     assert len(script.heard(Batch)) <= 2 * limits.WINDOW_BATCHES
+
+
+def served_by(script: Scripted) -> set[bytes]:
+    return {body for batch in script.heard(Batch) for body in batch.bodies}
+
+
+def test_a_member_gets_the_statements_of_the_group_by_name_and_those_of_no_other() -> None:
+    world = World()
+    family, ana, _, script = member_at(world)
+    work = ana.create_group("Work")
+    cleo = world.device("cleo")
+    cleo.join(ana.invite(work))
+    world.settle()
+    mine = ana.perform(lambda turn: turn.statements(family))
+    others = ana.perform(lambda turn: turn.statements(work))
+    assert {each.hash for each in cleo.user.statements} <= {each.hash for each in others}
+
+    script.say(Want(0, Kind.STATEMENTS, tuple(each.hash for each in (*others, *mine))))
+
+    assert served_by(script) == {each.body for each in mine}
+
+
+def test_to_ask_for_one_statement_does_not_read_the_whole_group() -> None:
+    world = World()
+    family, ana, _, script = member_at(world)
+    for _ in range(20):
+        ana.invite(family)
+    world.run(1_000)
+    wanted = ana.perform(lambda turn: turn.tx.statements(family))[-1]
+    ran = trace(ana.store._writer)
+
+    script.say(Want(0, Kind.STATEMENTS, (wanted.hash,)))
+
+    assert wanted.body in served_by(script)
+    assert not [sql for sql in ran if "FROM statements" in sql and "hash IN" not in sql]
 
 
 def test_who_never_acknowledges_is_cut_off_and_sent_no_more_than_a_window() -> None:
