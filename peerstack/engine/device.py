@@ -15,7 +15,6 @@ from peerstack import limits
 from peerstack.engine import (
     enrolling,
     joining,
-    judging,
     link_messages,
     linking,
     own_groups,
@@ -49,6 +48,7 @@ from peerstack.engine.records import RecordsArrival
 from peerstack.engine.replica import TurnReplica
 from peerstack.engine.statements import StatementsArrival
 from peerstack.engine.turn import Self, Turn
+from peerstack.engine.upkeep import Upkeep
 from peerstack.errors import Reason, RemoteError
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
@@ -68,8 +68,6 @@ Arrival = RecordsArrival | StatementsArrival
 _REFRESH_MS: Final = 50
 """How long after a change others are shown where this device stands: a burst is shown once."""
 
-_SWEEP_MS: Final = 60 * 60 * 1000
-_SWEEP_ROWS: Final = 500
 _RETRY_MS: Final = 10_000
 """When the device goes on with what waits after a turn that failed."""
 
@@ -88,12 +86,9 @@ class Engine:
         self._refresh_at: dict[GroupId, int] = {}
         self._tell_at: dict[GroupId, int] = {}
         """When to tell the user's other devices of what was heard of a group."""
-        self._due_ms: int | None = None
-        self._sweep_at_ms: int | None = None
-        self._judge_at_ms: int | None = None
+        self._upkeep = Upkeep()
         self._look_at_ms: int | None = None
         """When to take up anew whatever waits in the store, after a turn that failed."""
-        self._busy = False
         self._unsealed: set[GroupId] = set()
         """Groups with ends that this device may still have to seal."""
         self._followed: dict[GroupId, bytes] = {}
@@ -107,15 +102,14 @@ class Engine:
 
     def _start(self, turn: Turn) -> None:
         enrolling.resume(turn)
-        self._sweep_at_ms = turn.now.mono_ms
+        self._upkeep.sweep_at(turn.now.mono_ms)
         self._take_up(turn)
 
     def _take_up(self, turn: Turn) -> None:
         """Go on with whatever waits in the store, whoever has begun it."""
         turn.meet_anew()
         turn.untold_groups.update(turn.groups())
-        self._due_ms = turn.tx.next_due_ms()
-        self._go_on_judging(turn)
+        self._upkeep.take_up(turn)
         for group in turn.groups():
             turn.identities_changed(group)
 
@@ -149,8 +143,8 @@ class Engine:
         """Hang up on everyone: what they were told may not have been stored."""
         effects: list[Effect] = []
         # What the turn that failed had done is not done, and waits in the store once more.
-        self._due_ms = self._judge_at_ms = None
-        self._look_at_ms = self._sweep_at_ms = now.mono_ms + _RETRY_MS
+        self._look_at_ms = now.mono_ms + _RETRY_MS
+        self._upkeep.pause(self._look_at_ms)
         for link in list(self.peers):
             self._forget(link)
             effects += [Hangup(link, "the database failed"), *self._meeting.forget(link, now)]
@@ -160,13 +154,10 @@ class Engine:
         """When (monotonic) to hand in `Woke`, if nothing happens before; None for never."""
         times = [*self._refresh_at.values(), *self._tell_at.values()]
         times.extend(d for peer in self.peers.values() if (d := peer.deadline_ms()) is not None)
-        if self._due_ms is not None:
-            times.append(now.mono_ms + max(0, self._due_ms - now.wall_ms))
-        if self._busy or any(peer.wants_another_turn for peer in self.peers.values()):
+        if any(peer.wants_another_turn for peer in self.peers.values()):
             times.append(now.mono_ms)
         others = (
-            self._sweep_at_ms,
-            self._judge_at_ms,
+            self._upkeep.next_wake_ms(now),
             self._look_at_ms,
             self._meeting.next_wake_ms,
             linking.next_wake_ms(self._me.links),
@@ -270,7 +261,6 @@ class Engine:
                     self._arrivals[ticket] = (None, number, arrival)
 
     def _woke(self, turn: Turn) -> None:
-        self._busy = False
         for link, peer in list(self.peers.items()):
             deadline = peer.deadline_ms()
             if deadline is not None and deadline <= turn.now.mono_ms:
@@ -286,40 +276,13 @@ class Engine:
         if self._look_at_ms is not None and self._look_at_ms <= turn.now.mono_ms:
             self._look_at_ms = None
             self._take_up(turn)
-        self._release_due(turn)
-        self._judge(turn)
-        self._sweep(turn)
-
-    def _release_due(self, turn: Turn) -> None:
-        if self._due_ms is not None and self._due_ms <= turn.now.wall_ms:
-            more = records.release_due(turn, limits.SLICE_RECORDS)
-            self._busy = self._busy or more
-            self._due_ms = turn.tx.next_due_ms()
-
-    def _judge(self, turn: Turn) -> None:
-        if self._judge_at_ms is not None and self._judge_at_ms <= turn.now.mono_ms:
-            more = judging.judge_slice(turn)
-            self._judge_at_ms = turn.now.mono_ms if more else None
-
-    def _go_on_judging(self, turn: Turn) -> None:
-        """Judge what another process, or this one before it ended, has left to be judged."""
-        if turn.tx.next_judging() is not None:
-            self._judge_at_ms = turn.now.mono_ms
-
-    def _sweep(self, turn: Turn) -> None:
-        if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
-            swept = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS)
-            for group in swept.groups:
-                turn.records_changed(group)
-            more = swept.eldest == _SWEEP_ROWS
-            self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)
+        self._upkeep.wake(turn)
 
     def _store_changed(self, turn: Turn) -> None:
         """Another process wrote: tell the app, and show peers where that is news to them."""
         turn.effects.extend([Changed(), GroupsChanged()])
         turn.meet_anew()
-        self._due_ms = turn.tx.next_due_ms()
-        self._go_on_judging(turn)
+        self._upkeep.take_up(turn)
         for group in turn.groups():
             self._refresh_at.setdefault(group, turn.now.mono_ms)
             row = turn.row(group)
@@ -408,15 +371,13 @@ class Engine:
         self._rejudge_changed(turn)
         link_messages.follow(turn, self.peers)
         self._meet_anew(turn)
-        if judging.queue_changed(turn):
-            self._judge_at_ms = turn.now.mono_ms
+        self._upkeep.follow(turn)
         for group, origin, items in turn.news:
             self._push(group, origin, items)
         for group in turn.heard_groups:
             self._tell_at.setdefault(group, turn.now.mono_ms + own_groups.delay_ms(turn))
         for group in turn.changed_records:
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
-        self._due_ms = turn.tx.next_due_ms() if turn.held_anything else self._due_ms
         for effect in turn.effects:
             if isinstance(effect, Abandon):
                 self._forget(effect.link)
