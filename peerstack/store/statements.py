@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select
 
 from peerstack import limits
 from peerstack.ids import GroupId
@@ -104,12 +104,6 @@ class StatementWrites(StatementReads):
         if not pending:
             self._refresh({one.group for one in fitting})
         return rest
-
-    def settle_statement(self, statement: Hash) -> None:
-        """What this pending statement waited for has come: it counts from now on."""
-        self.counting_now.update(self._not_settled([statement]))
-        settled = update(_table).where(_table.c.hash == statement).values(pending=False)
-        self._refresh({row.group_id for row in self._all(settled.returning(_table.c.group_id))})
 
     def drop_pending(self, hashes: Iterable[bytes]) -> None:
         """Forget pending statements."""

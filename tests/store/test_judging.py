@@ -149,9 +149,8 @@ def test_a_transaction_knows_which_statements_count_since_it_began(store: Store)
         root = transaction.group(GROUP)
     assert root is not None
     with store.transaction() as transaction:
-        transaction.add_statements([here, new])
+        transaction.add_statements([here, new, settled])
         transaction.add_statements([pending], pending=True)
-        transaction.settle_statement(settled.hash)
 
         assert transaction.counting_now == {new.hash, settled.hash}
         assert transaction.roots_before == {GROUP: root.statements_root}
@@ -162,7 +161,6 @@ def test_a_statement_that_counts_already_changes_no_root(store: Store) -> None:
         transaction.add_statements([statement(1)])
     with store.transaction() as transaction:
         transaction.add_statements([statement(1)])
-        transaction.settle_statement(statement(1).hash)
         transaction.add_statements([statement(2)], pending=True)
 
         assert transaction.roots_before == {}

@@ -78,7 +78,7 @@ def test_a_group_that_comes_after_its_statements_has_their_root(store: Store) ->
         assert root_in(transaction, group) == (root_of(statement(1, group=group)), 1)
 
 
-def test_pending_statements_do_not_show_until_they_are_settled(store: Store) -> None:
+def test_pending_statements_do_not_show_until_they_are_added_outright(store: Store) -> None:
     waiting = statement(1)
     with store.transaction() as transaction:
         assert transaction.add_statements([waiting], pending=True) == []
@@ -87,20 +87,11 @@ def test_pending_statements_do_not_show_until_they_are_settled(store: Store) -> 
         assert transaction.pending_statements(GROUP) == [waiting]
         assert root_in(transaction) == (root_of(), 0)
 
-        transaction.settle_statement(waiting.hash)
+        transaction.add_statements([waiting])
 
         assert transaction.statements(GROUP) == [waiting]
         assert transaction.pending_statements(GROUP) == []
         assert root_in(transaction) == (root_of(waiting), 1)
-
-
-def test_adding_a_pending_statement_outright_settles_it(store: Store) -> None:
-    with store.transaction() as transaction:
-        transaction.add_statements([statement(1)], pending=True)
-        transaction.add_statements([statement(1)])
-
-        assert transaction.pending_statements(GROUP) == []
-        assert root_in(transaction) == (root_of(statement(1)), 1)
 
 
 def test_a_settled_statement_does_not_become_pending_again(store: Store) -> None:
