@@ -184,7 +184,7 @@ async def test_another_process_goes_on_with_what_one_has_left(
         await begin(node, story)
         await receive(await node.group(story.group), *mine)
         # This one is busy with something else from now on, so to say.
-        monkeypatch.setattr(node._engine, "_judge", lambda turn: None)
+        monkeypatch.setattr(node._engine._upkeep, "_judge", lambda turn: None)
         await learn(node, story.group, story.closes())
 
         await become(await other.group(story.group))

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.internal.conjecture import engine as hypothesis_engine
 
 from peerstack import limits
-from peerstack.engine import device as device_of_the_engine
+from peerstack.engine import upkeep
 from peerstack.engine.merging import merge
 from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
@@ -189,7 +189,7 @@ def test_all_devices_end_with_the_same_records_and_the_same_conflicts(
 def _a_history_of_an_hour() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "HISTORY_MS", 60 * MINUTE_MS)
-        patch.setattr(device_of_the_engine, "_SWEEP_MS", MINUTE_MS)
+        patch.setattr(upkeep, "_SWEEP_MS", MINUTE_MS)
         yield
 
 
