@@ -16,7 +16,7 @@ from peerstack import limits
 from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
 from peerstack.keys import KEY_BYTES, Secret
-from peerstack.record import JsonObject, Signed
+from peerstack.record import SECRET_TYPE, JsonObject, Signed, reserved_id
 
 
 class GroupSecrets(NamedTuple):
@@ -44,7 +44,7 @@ class _Kept(msgspec.Struct):
 
 def secret_id(group: GroupId) -> RecordId:
     """The id of a group's `$secret`."""
-    return RecordId(f"{group}:secret")
+    return reserved_id(group, SECRET_TYPE)
 
 
 def secret_of(turn: Turn, group: GroupId) -> Secret | None:
