@@ -269,6 +269,7 @@ def tell(
         kind = Kind.STATEMENTS if run[0].is_statement else Kind.RECORDS
         script.gives(*run, number=number, kind=kind)
     if not script.is_cut_off:
+        assert script.acknowledged == list(range(len(_runs(items)))), "it was not taken in"
         script.plug.end_it()
     return script
 
