@@ -256,6 +256,19 @@ def _check_shape(body: Body) -> None:
         raise RemoteError(Reason.MALFORMED, "a statement has a value and no versions before it")
     if body.seen is not UNSET and len(body.seen) > limits.SEEN_ENTRIES:
         raise RemoteError(Reason.MALFORMED, f"more than {limits.SEEN_ENTRIES} entries in `seen`")
+    if _reserved_at(body.group, body.id) != (body.type if body.type in _RESERVED_RECORDS else None):
+        raise RemoteError(Reason.MALFORMED, f"a {body.type} with the id {body.id}")
+
+
+def reserved_id(group: GroupId, type_name: str) -> RecordId:
+    """The id of the one record of a reserved type that a group has: the same for all."""
+    return RecordId(f"{group}:{type_name.removeprefix('$')}")
+
+
+def _reserved_at(group: str, record_id: str) -> str | None:
+    """The type to which an id belongs: else a writer could take the place of an admin's record."""
+    place, _, name = record_id.partition(":")
+    return f"${name}" if place == group and f"${name}" in _RESERVED_RECORDS else None
 
 
 def _parse_untrusted(body: bytes) -> JsonObject:

@@ -27,7 +27,7 @@ from peerstack.groups.statements import (
 from peerstack.identity import DEVICE_TYPE, Certificate, User, device_id
 from peerstack.ids import DeviceId, GroupId, IdFactory, RecordId, UserId, as_group
 from peerstack.keys import KEY_BYTES, Hash, Label, Secret, Signer, derive_id
-from peerstack.record import Body, JsonObject, Signed, compose
+from peerstack.record import Body, JsonObject, Signed, compose, reserved_id
 from peerstack.testing.ports import SeededEntropy
 
 T0 = 1_700_000_000_000
@@ -68,8 +68,10 @@ class Person:
         value: JsonObject | UnsetType = UNSET,
         **changes: Any,
     ) -> Body:
+        # A group has one record of these types; its id says so.
+        own = reserved_id(group, type_name) if type_name in ("$profile", "$secret") else None
         body = Body(
-            id=RecordId(changes.pop("id", None) or self.ids.new(modified)),
+            id=RecordId(changes.pop("id", None) or own or self.ids.new(modified)),
             group=group,
             type=type_name,
             modified=modified,

@@ -328,10 +328,19 @@ def test_an_app_sees_of_a_deletion_that_it_is_one() -> None:
 # --- Statements and records. ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("type_name", ["note", "a", "$profile", "$secret", "$data.chunk"])
+@pytest.mark.parametrize("type_name", ["note", "a", "$data.chunk"])
 def test_these_types_are_records(type_name: str) -> None:
     assert not record.is_statement_type(type_name)
     assert verdict(encoded(type=type_name, seen={DEVICES[0]: 1})) == "fine"
+
+
+@pytest.mark.parametrize("type_name", ["$profile", "$secret"])
+def test_these_types_are_records_of_which_a_group_has_one(type_name: str) -> None:
+    own = record.reserved_id(GROUP, type_name)
+    assert not record.is_statement_type(type_name)
+    assert verdict(encoded(id=own, type=type_name, seen={DEVICES[0]: 1})) == "fine"
+    assert verdict(encoded(type=type_name, seen={DEVICES[0]: 1})) == "malformed"
+    assert verdict(encoded(id=own)) == "malformed"
 
 
 @pytest.mark.parametrize("type_name", ["$user", "$grant", "$of-a-later-version", "$data", "$dat.a"])

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 from peerstack import limits
 
 ULID: Final = "01HF7YAT00W6WP18ZQ04S9JE0W"
+GROUP: Final = "01HF7YAT00W6WP18ZQ04S9JE0X"
 FIELDS: Final = {
     "id": f'"{ULID}"',
-    "group": '"01HF7YAT00W6WP18ZQ04S9JE0X"',
+    "group": f'"{GROUP}"',
     "type": '"note"',
     "modified": "1700000060000",
     "signer": '"01HF7YAT00W6WP18ZQ04S9JE0Y"',
@@ -126,9 +127,16 @@ def accepted() -> Iterator[Case]:
                record(value=None, deleted="true", seen=seen(2)))  # fmt: skip
     yield Case("B19", "a reserved type that nobody knows", statement())
     yield Case("B19", "these reserved types are records, and may be deleted",
-               record(type='"$profile"', value=None, deleted="true", seen=seen(1)))  # fmt: skip
+               record(id=f'"{GROUP}:profile"', type='"$profile"', value=None, deleted="true",
+                      seen=seen(1)))  # fmt: skip
     yield Case("B19", "and so is all that begins with $data.",
                record(type='"$data.x"', value=None, deleted="true", seen=seen(1)))  # fmt: skip
+    yield Case("B20", "the one $secret of a group",
+               record(id=f'"{GROUP}:secret"', type='"$secret"'))  # fmt: skip
+    yield Case("B20", "an id that begins like a reserved one", record(id=f'"{GROUP}:secrets"'))
+    yield Case("B20", "the id of another group's profile", record(id=f'"{ULID}:profile"'))
+    yield Case("B20", "an id that only the personal group gives a meaning",
+               record(id=f'"{GROUP}:group"'))  # fmt: skip
 
 
 def refused() -> Iterator[Case]:
@@ -285,7 +293,8 @@ def _refused_fields() -> Iterator[Case]:
     yield Case("B16", "deleted is 1", record(value=None, deleted="1"))
     yield Case("B16", "deleted is null", record(value=None, deleted="null"))
     yield Case("B17", "a record that names no device", record(device=None))
-    yield Case("B17", "a $profile that names no device", record(type='"$profile"', device=None))
+    yield Case("B17", "a $profile that names no device", record(
+        id=f'"{GROUP}:profile"', type='"$profile"', device=None))  # fmt: skip
     yield Case("B18", "nothing seen", record(seen="{}"))
     yield Case("B18", "33 devices seen", record(seen=seen(33)))
     yield Case("B18", "seen is a list", record(seen="[]"))
@@ -295,3 +304,14 @@ def _refused_fields() -> Iterator[Case]:
     yield Case("B19", "a statement that is a deletion", statement(value=None, deleted="true"))
     yield Case("B19", "a statement that has seen something", statement(seen=seen(1)))
     yield Case("B19", "$data without a point is no record", statement(type='"$data"', seen=seen(1)))
+    for name in ("profile", "secret"):
+        own, kind = f'"{GROUP}:{name}"', f'"${name}"'
+        yield Case("B20", f"an app's record in the place of the {name}", record(id=own))
+        yield Case("B20", f"other reserved data in the place of the {name}",
+                   record(id=own, type='"$data.x"'))  # fmt: skip
+        yield Case("B20", f"a statement with the id of the {name}", statement(id=own))
+        yield Case("B20", f"a ${name} in the place of an app's record", record(type=kind))
+        yield Case("B20", f"a ${name} with another group's id",
+                   record(id=f'"{ULID}:{name}"', type=kind))  # fmt: skip
+    yield Case("B20", "a $profile in the place of the secret",
+               record(id=f'"{GROUP}:secret"', type='"$profile"'))  # fmt: skip

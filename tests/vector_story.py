@@ -59,8 +59,7 @@ class Story:
         return close, seal
 
     def _bos_profile(self) -> Signed:
-        group, name = self.founding.group, IdFactory(SeededEntropy("profile")).new(T0 + 850)
-        return self.bo.writes(group, T0 + 850, {"name": "b"}, type_name="$profile", id=name)
+        return self.bo.writes(self.founding.group, T0 + 850, {"name": "b"}, type_name="$profile")
 
     def _cy_comes_and_goes(self) -> Iterator[tuple[str, Signed, Signer]]:
         ana, cy, under = self.ana, self.cy, self.founding

@@ -224,7 +224,7 @@ def let_in(turn: Turn, group: GroupId, user: UserId, device: DeviceId) -> Reason
     state = turn.state(group)
     if state.role(user) is not None or state.role(turn.me.user.id) is None or turn.is_revoked:
         return None
-    reason = None
+    reason = Reason.INVITE_ENDED if state.asks_in_vain(user, device) else None
     for joined, form in state.joins_of(user, device):
         reason = _let_in_by(turn, state, joined, form)
         if reason is None:

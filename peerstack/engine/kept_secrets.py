@@ -7,7 +7,7 @@ one (`docs/protocol.md`, "Meeting places").
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ from peerstack import limits
 from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
 from peerstack.keys import KEY_BYTES, Secret
-from peerstack.record import JsonObject, Signed
+from peerstack.record import SECRET_TYPE, JsonObject, Signed, reserved_id
 
 
 class GroupSecrets(NamedTuple):
@@ -44,7 +44,7 @@ class _Kept(msgspec.Struct):
 
 def secret_id(group: GroupId) -> RecordId:
     """The id of a group's `$secret`."""
-    return RecordId(f"{group}:secret")
+    return reserved_id(group, SECRET_TYPE)
 
 
 def secret_of(turn: Turn, group: GroupId) -> Secret | None:
@@ -86,7 +86,7 @@ def secrets_of(turn: Turn, group: GroupId) -> GroupSecrets:
     present = secret_in(live.value) if live else None
     holders = {turn.me.user.device}
     if live is not None and present is not None:
-        before, kept = kept, _with_present(kept, present)
+        before, kept = kept, _trimmed(turn, group, _with_present(kept, present))
         holders.update([live.device, *kept[-1].devices])
         if kept != before:
             _keep(turn, group, kept)
@@ -113,15 +113,17 @@ def note_holder(turn: Turn, group: GroupId, device: DeviceId, secrets: Collectio
 
 def _is_known_to_all(turn: Turn, group: GroupId, holders: set[DeviceId]) -> bool:
     """Whether every device of every member is among those who have a secret."""
-    state = turn.state(group)
-    members = state.members()
     # Until this user is one of them, they are not all known.
-    return turn.me.user.id in members and all(
-        device in holders
-        for user in members
-        for device in state.identities[user].devices
-        if state.is_active(user, device)
-    )
+    is_member = turn.me.user.id in turn.state(group).members()
+    return is_member and all(device in holders for device in _devices_of_members(turn, group))
+
+
+def _devices_of_members(turn: Turn, group: GroupId) -> Iterator[DeviceId]:
+    state = turn.state(group)
+    for user in state.members():
+        for device in state.identities[user].devices:
+            if state.is_active(user, device):
+                yield device
 
 
 def _with_present(kept: Sequence[_Kept], present: Secret) -> list[_Kept]:
@@ -132,7 +134,7 @@ def _with_present(kept: Sequence[_Kept], present: Secret) -> list[_Kept]:
     text = present.hex()
     if kept and kept[-1].text == text:
         return list(kept)
-    return _trimmed([*(each for each in kept if each.text != text), _Kept(text)])
+    return [*(each for each in kept if each.text != text), _Kept(text)]
 
 
 def secret_in(value: JsonObject) -> Secret | None:
@@ -149,13 +151,23 @@ def _load(turn: Turn, group: GroupId) -> list[_Kept]:
     return msgspec.convert(turn.tx.profile_get(_key(group)) or [], list[_Kept])
 
 
-def _trimmed(kept: list[_Kept]) -> list[_Kept]:
-    """Of more than fit, the oldest are let go."""
-    return kept[-limits.OLD_SECRETS - 1 :]
+def _trimmed(turn: Turn, group: GroupId, kept: list[_Kept]) -> list[_Kept]:
+    """Of more than fit, the oldest are let go, but last those that a member may sleep with.
+
+    Else an admin who changes the secret often enough would strand who is away meanwhile.
+    """
+    surplus = len(kept) - limits.OLD_SECRETS - 1
+    if surplus <= 0:
+        return kept
+    last_known = {device: each.text for each in kept for device in each.devices}
+    slept_with = {last_known.get(device) for device in _devices_of_members(turn, group)}
+    eldest_first = sorted(kept[:-1], key=lambda each: each.text in slept_with)
+    gone = {each.text for each in eldest_first[:surplus]}
+    return [each for each in kept if each.text not in gone]
 
 
 def _keep(turn: Turn, group: GroupId, kept: list[_Kept]) -> None:
-    turn.tx.profile_set(_key(group), msgspec.to_builtins(_trimmed(kept)))
+    turn.tx.profile_set(_key(group), msgspec.to_builtins(_trimmed(turn, group, kept)))
 
 
 def _key(group: GroupId) -> str:

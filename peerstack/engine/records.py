@@ -25,6 +25,7 @@ from peerstack.groups.rules import (
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash, SignatureCheck
 from peerstack.record import Signed
+from peerstack.store import UNCHECKED
 
 _STATEMENT: Final = "statement"
 
@@ -89,14 +90,15 @@ def _put_aside(
         # Not remembered by hash: its signature could not be checked, so it may come again.
         turn.refused(Reason.UNKNOWN_SIGNER, len(strangers))
         return
-    rest = turn.tx.hold(strangers, turn.now.wall_ms, waits_for=_STATEMENT)
+    rest = turn.tx.hold(strangers, turn.now.wall_ms, waits_for=UNCHECKED)
     turn.refused(Reason.TOO_MANY, len(rest))
 
 
 def admit(turn: Turn, arrival: RecordsArrival, holds: Sequence[bool]) -> None:
     """Judge what was checked, by the statements of this moment, and merge what is admitted."""
-    if arrival.origin is None:
-        turn.tx.release([item.hash for item in arrival.items])
+    # What holds takes the place of a copy that may not; what does not is no word about another.
+    checked = zip(arrival.items, holds, strict=True)
+    turn.tx.release([item.hash for item, held in checked if held or arrival.origin is None])
     state = turn.state(arrival.group)
     admitted: list[Signed] = []
     refused: list[tuple[Hash, UserId, str]] = []

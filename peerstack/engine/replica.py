@@ -74,7 +74,8 @@ class TurnReplica:
         if not items:
             return ()
         if kind is Kind.STATEMENTS:
-            here = self._turn.tx.statements_by_hash([item.key for item in items])
+            hashes = [item.key for item in items]
+            here = self._turn.tx.statements_by_hash(hashes, settled=True)
             known_statements = {signed.hash for signed in here}
             return [item for item in items if item.key not in known_statements]
         if kind is Kind.CONFLICTS:
@@ -92,7 +93,7 @@ class TurnReplica:
     def excluded(self, group: GroupId, kind: Kind) -> Sequence[Hash]:
         """See `Replica`."""
         if kind is Kind.STATEMENTS:
-            return [signed.hash for signed in self._turn.tx.pending_statements(group)]
+            return ()  # What waits may be a forged copy.
         return self._turn.tx.known_aside(group, limits.EXCLUDED_HASHES)
 
     def sample(self, group: GroupId, rank: int) -> Sequence[Item]:

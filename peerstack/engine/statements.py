@@ -56,7 +56,9 @@ def receive(turn: Turn, group: GroupId, items: Sequence[Signed]) -> StatementsAr
         own = item.is_statement and item.group == group
         if not own and not is_identity_type(item.type):
             raise RemoteError(Reason.WRONG_GROUP, f"{item.type} {item.id} among statements")
-    known = {item.hash for item in turn.tx.statements_by_hash([item.hash for item in items])}
+    # A copy that waits may be a forged one: what it waits for is what its signature is checked by.
+    hashes = [item.hash for item in items]
+    known = {item.hash for item in turn.tx.statements_by_hash(hashes, settled=True)}
     fresh = {item.hash: item for item in items if item.hash not in known}
     if not fresh:
         return None

@@ -27,6 +27,7 @@ from peerstack.record import (
     Signed,
     compose,
     merge_seen,
+    reserved_id,
 )
 
 _NONCE_BYTES = 16
@@ -127,13 +128,13 @@ def data_id(type_name: str, subject: str) -> RecordId:
 
 def secret_since_ms(turn: Turn, group: GroupId) -> int:
     """When the group's present discovery secret was written (Unix milliseconds); -1 without one."""
-    head = turn.tx.live_heads(group, [_reserved_id(group, SECRET_TYPE)])
+    head = turn.tx.live_heads(group, [reserved_id(group, SECRET_TYPE)])
     return max((each.modified for each in head.values()), default=-1)
 
 
 def name_of(turn: Turn, group: GroupId) -> str:
     """The group's name by its profile; empty while that is not here."""
-    live = turn.tx.get(group, _reserved_id(group, PROFILE_TYPE))
+    live = turn.tx.get(group, reserved_id(group, PROFILE_TYPE))
     name = live.value.get("name") if live else None
     return name[: limits.NAME_CHARS] if isinstance(name, str) else ""
 
@@ -273,13 +274,8 @@ def _live(turn: Turn, group: GroupId, record_id: RecordId) -> Signed:
 
 
 def _reserved(turn: Turn, group: GroupId, type_name: str, value: JsonObject) -> Draft:
-    record_id = _reserved_id(group, type_name)
+    record_id = reserved_id(group, type_name)
     return Draft(record_id, type_name, value, turn.tx.get(group, record_id))
-
-
-def _reserved_id(group: GroupId, type_name: str) -> RecordId:
-    """A group has one record of each reserved type: the same id for all."""
-    return RecordId(f"{group}:{type_name.removeprefix('$')}")
 
 
 def _check_app_type(type_name: str) -> None:

@@ -267,15 +267,30 @@ class GroupState:
     def joins_of(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
         """The joins by invite that a device of a user made and that may still let it in."""
         left_ms = self.effect.left.get(user, -1)
-        removed_ms = self.effect.removed.get(user, -1)
+        for signed, join in self._asked_by(user, device):
+            newer = not self._is_older_than_removal(user, join)
+            if signed.modified > left_ms and newer and self.spares(signed):
+                yield signed, join
+
+    def asks_in_vain(self, user: UserId, device: DeviceId) -> bool:
+        """Whether who was removed has asked to be let in again since, by an invite from before."""
+        ended_ms = self.ended_ms(user)
+        return ended_ms is not None and any(
+            signed.modified > ended_ms and self._is_older_than_removal(user, join)
+            for signed, join in self._asked_by(user, device)
+        )
+
+    def _asked_by(self, user: UserId, device: DeviceId) -> Iterator[tuple[Signed, Join]]:
+        """The joins by invite that a device of a user made."""
         for signed in self._consents_by_user.get(user, ()):
             join = self.log.join(signed.hash)
-            if join is None or join[1].invite is UNSET or signed.device != device:
-                continue
-            invite, _ = self.forms[named(join[1].invite)]
-            newer = invite.modified >= removed_ms
-            if signed.modified > left_ms and newer and self.spares(signed):
+            if join is not None and join[1].invite is not UNSET and signed.device == device:
                 yield join
+
+    def _is_older_than_removal(self, user: UserId, join: Join) -> bool:
+        assert join.invite is not UNSET
+        invite, _ = self.forms[named(join.invite)]
+        return invite.modified < self.effect.removed.get(user, -1)
 
     def consent_of(self, user: UserId) -> Hash | None:
         """The latest statement by which the user agreed to be in the group, if it still counts."""

@@ -9,6 +9,7 @@ from peerstack.store.signers import Moment
 from peerstack.store.store import Snapshot, Store, Transaction
 from peerstack.store.values import (
     LOCAL_ORIGIN,
+    UNCHECKED,
     Change,
     Counts,
     GroupRow,
@@ -25,6 +26,7 @@ from peerstack.store.values import (
 
 __all__ = [
     "LOCAL_ORIGIN",
+    "UNCHECKED",
     "Change",
     "Counts",
     "GroupRow",

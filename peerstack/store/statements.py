@@ -24,7 +24,8 @@ _COLUMNS = SIGNED.removesuffix(", deleted")
 _OF_ROOT = _table.c.device == ""
 _INSERT = (
     f"INSERT INTO statements ({_COLUMNS}, pending) "  # noqa: S608 -- names of columns
-    f"VALUES ({marks(10)}) ON CONFLICT (hash) DO UPDATE SET pending = 0 WHERE excluded.pending = 0"
+    f"VALUES ({marks(10)}) ON CONFLICT (hash) DO UPDATE "
+    "SET pending = 0, signature = excluded.signature WHERE pending AND excluded.pending = 0"
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -58,6 +59,9 @@ class Withdrawal(msgspec.Struct, frozen=True):
 
 
 LOCAL_ORIGIN = "local"
+
+UNCHECKED: Final = "certificate"
+"""What a held version waits for whose signature cannot be checked yet: it may be a forged copy."""
 
 
 class LoggedChange(msgspec.Struct, frozen=True):

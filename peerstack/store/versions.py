@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, text
 
 from peerstack import limits
 from peerstack.ids import GroupId, RecordId, UserId
@@ -29,7 +29,7 @@ from peerstack.store.rows import (
     signed_columns,
     signed_of,
 )
-from peerstack.store.values import Counts, VersionState
+from peerstack.store.values import UNCHECKED, Counts, VersionState
 
 _table = schema.versions
 _memory = schema.remembered
@@ -42,6 +42,7 @@ _KEEP = (
     "seq = excluded.seq, since_ms = excluded.since_ms, until_ms = excluded.until_ms, "
     "waits_for = excluded.waits_for"
 )
+
 _REMEMBER = (
     "INSERT INTO remembered (group_id, hash, signer, reason, at_ms, id) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (group_id, hash) DO NOTHING"
@@ -52,6 +53,9 @@ _LOST: Final = (VersionState.HISTORY, VersionState.UNSEEN)
 
 AGED: Final = "aged"
 """Why a hash is remembered of what was in history for all its time."""
+
+
+_CHECKED: Final = f"waits_for IS NOT '{UNCHECKED}'"
 
 
 class Swept(NamedTuple):
@@ -74,14 +78,14 @@ class VersionReads(Rows):
     def known(self, group: GroupId, hashes: Iterable[bytes]) -> set[bytes]:
         """Those of these hashes that are kept though not live, or remembered: not to be asked for.
 
-        Whether a version is live, `live_heads` tells.
+        Whether a version is live, `live_heads` tells. A copy that nobody could check is not known.
         """
         found = set[bytes]()
         for chunk in chunks(sorted(set(hashes))):
-            for table in ("versions", "remembered"):
+            for table, checked in (("versions", f"AND {_CHECKED}"), ("remembered", "")):
                 sql = (
                     f"SELECT hash FROM {table} "  # noqa: S608 -- names and places
-                    f"WHERE group_id = ? AND hash IN ({marks(len(chunk))})"
+                    f"WHERE group_id = ? AND hash IN ({marks(len(chunk))}) {checked}"
                 )
                 found.update(digest for (digest,) in fetch(self._connection, sql, (group, *chunk)))
         return found
@@ -127,7 +131,7 @@ class VersionReads(Rows):
 
     def known_aside(self, group: GroupId, limit: int) -> list[Hash]:
         """Hashes of what is known without being live: kept, or remembered; the newest, bounded."""
-        kept = select(_table.c.hash).where(_table.c.group_id == group)
+        kept = select(_table.c.hash).where(_table.c.group_id == group, text(_CHECKED))
         newest = kept.order_by(_table.c.since_ms.desc(), _table.c.hash).limit(limit)
         remembered = select(_memory.c.hash).where(_memory.c.group_id == group)
         latest = remembered.order_by(_memory.c.number.desc()).limit(limit)

@@ -183,6 +183,7 @@ def test_an_old_link_lets_a_removed_member_in_no_more() -> None:
 
     assert ben.role(family) is None
     assert ben.user.id not in ana.members(family)
+    assert set(ben.refused_joins) == {(family, "invite-ended")}
 
 
 def test_who_was_let_in_by_a_removed_member_is_no_member_and_joins_by_a_new_link() -> None:

@@ -12,6 +12,8 @@ from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Hash
 from peerstack.record import Record
 from peerstack.signaling.rendezvous import Announce
+from peerstack.signaling.rendezvous.boxes import topic_of
+from peerstack.signaling.wire import DAY_MS
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
 from tests.simulation.ends import (
@@ -181,7 +183,11 @@ def test_a_withdrawn_secret_has_devices_meet_by_the_one_before(family: Family) -
     wanted = cleo.engine.handle(Woke(), cleo.now())
 
     assert cleo.perform(lambda turn: secret_of(turn, group)) == before
-    assert any(isinstance(effect, Announce) for effect in wanted)
+    assert before is not None
+    # It listens there all along, as to all that was ever live; now it is found there again.
+    day = cleo.now().wall_ms // DAY_MS
+    called_in = {effect.topic for effect in wanted if isinstance(effect, Announce)}
+    assert topic_of(before, day) in called_in
 
 
 def test_nobody_is_judged_again_where_no_right_has_changed(family: Family) -> None:

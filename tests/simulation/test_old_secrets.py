@@ -8,6 +8,7 @@ import pytest
 
 from peerstack import limits
 from peerstack.engine import Turn
+from peerstack.engine.ending import end_invite
 from peerstack.engine.kept_secrets import remember, secret_id, secret_of, secrets_of
 from peerstack.engine.secrets import shared_secrets
 from peerstack.groups.membership import Membership
@@ -278,12 +279,52 @@ def test_without_a_live_secret_the_group_is_looked_for_by_the_newest_that_is_kno
     assert present_in(world, secrets[0]) == 1
 
 
-def test_of_very_many_rotations_the_newest_are_remembered() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_admin_who_changes_the_secret_very_often_strands_nobody_who_sleeps(
+    restarts: bool,
+) -> None:
+    """The one that a sleeping member is known to have had last is kept, however many came since."""
+    world = World()
+    family, (ana, mallory, ben, cleo) = family_of(world, "ana", "mallory", "ben", "cleo")
+    ana.set_role(family, mallory.user.id, "admin")
+    [(invite, _)] = ana.perform(lambda turn: list(turn.state(family).invites()))
+    ana.perform(lambda turn: end_invite(turn, family, invite.hash))
+    world.settle()
+    # Not even by the meeting place of the invite by which it came.
+    for device in (ana, mallory, ben, cleo):
+        device.go_offline()
+    world.run(limits.NEWCOMER_MS + HOUR_MS)
+    for device in (ana, mallory, ben, cleo):
+        device.go_online()
+    world.settle()
+    slept_with = present_of(ben, family)
+    ben.go_offline()
+    world.settle()
+    for _ in range(limits.OLD_SECRETS + 5):
+        rotate(mallory, family)
+        world.run(5_000)
+    mallory.go_offline()
+    ana.remove(family, mallory.user.id)
+    world.settle()
+    for device in (ana, cleo):
+        assert slept_with in old_of(device, family)
+        assert len(old_of(device, family)) == limits.OLD_SECRETS
+        if restarts:
+            device.restart()
+    note = ana.put(family, "note", {"while": "ben slept"})
+    ben.go_online()
+    world.settle()
+
+    assert ben.get(family, note.id) == note
+    assert_level(family, [ana, ben, cleo])
+
+
+def test_of_very_many_rotations_the_newest_are_remembered_and_what_a_member_sleeps_with() -> None:
     world = World()
     family, (ana, ben) = family_of(world, "ana", "ben")
     ben.go_offline()
     old = [rotate(ana, family) for _ in range(limits.OLD_SECRETS + 5)]
-    assert old_of(ana, family) == old[: -limits.OLD_SECRETS - 1 : -1]
+    assert old_of(ana, family) == [*old[: -limits.OLD_SECRETS : -1], old[0]]
 
 
 def test_a_group_of_more_devices_than_are_remembered_keeps_its_old_secrets(

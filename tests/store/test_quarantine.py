@@ -264,7 +264,7 @@ def test_the_quarantine_is_read_page_by_page_the_latest_first(store: Store) -> N
             # Three at a time.
             transaction.quarantine([(version, END)], NOW + number // 3)
         transaction.quarantine([(record(1, group=OTHER_GROUP), END)], NOW + 99)
-        transaction.quarantine([(record(20, kind="$secret"), END)], NOW + 99)
+        transaction.quarantine([(record(20, kind="$data.any"), END)], NOW + 99)
         expected = sorted(versions, key=lambda each: each.hash)
         expected.sort(key=lambda each: versions.index(each) // 3, reverse=True)
 
@@ -279,7 +279,7 @@ def test_the_quarantine_is_read_page_by_page_the_latest_first(store: Store) -> N
 
 def test_versions_in_quarantine_are_found_by_their_hashes(store: Store) -> None:
     here, elsewhere, lost = record(1), record(1, group=OTHER_GROUP), record(2)
-    reserved = record(3, kind="$profile")
+    reserved = record(3, kind="$data.any")
     with store.transaction() as transaction:
         asides = [(here, END), (elsewhere, END), (reserved, END)]
         transaction.quarantine(asides, NOW)

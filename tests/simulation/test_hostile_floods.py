@@ -1,0 +1,95 @@
+"""What a member says so often that others' bounds are full: honest work arrives all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from peerstack import limits
+from peerstack.groups.statements import Role
+from tests.groups import endings
+from tests.people import person
+from tests.simulation.hostile import Scene
+from tests.simulation.people import assert_level
+
+ROOM = 3
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """Little room for what waits."""
+    monkeypatch.setattr(limits, "PENDING_STATEMENTS_PER_GROUP", ROOM)
+    monkeypatch.setattr(limits, "HELD_RECORDS_PER_GROUP", ROOM)
+    monkeypatch.setattr(limits, "QUARANTINED_PER_GROUP", ROOM)
+    found = Scene.begin()
+    found.off_the_net()
+    found.world.run(60_000)
+    return found
+
+
+def test_what_waits_for_what_never_was_keeps_no_newcomer_out(scene: Scene) -> None:
+    """Neither seals that name hashes never seen, nor records of who does not exist."""
+    ben, at_ms, right = scene.mallory, scene.world.wall_ms, scene.right_of(scene.ben)
+    never = [endings.closes(ben, right, right, at_ms + n) for n in range(2 * ROOM)]
+    seals = [endings.seals(ben, right, each, at_ms + 100)[0] for each in never]
+    strangers = [person(f"nobody {n}").writes(scene.group, at_ms) for n in range(2 * ROOM)]
+    scene.forbid(*strangers)
+    for device in scene.honest:
+        scene.tell(device, [*strangers, *seals])
+        counts = device.read(lambda snapshot: snapshot.counts(scene.group))
+        assert counts.pending_statements == ROOM
+
+    link = scene.ana.invite(scene.group)
+    scene.world.settle()
+    scene.world.partition({scene.ana}, {scene.dora, scene.cy})
+    scene.ana.go_offline()
+    fay = scene.world.device("fay")
+    fay.join(link)
+    scene.world.settle()
+    note = fay.put(scene.group, "note", {"by": "fay"})
+    scene.cy.set_role(scene.group, fay.user.id, "admin")
+    scene.world.settle()
+    scene.world.heal()
+    scene.ana.go_online()
+    scene.world.settle()
+
+    assert_level(scene.group, [*scene.honest, fay])
+    assert scene.ana.get(scene.group, note.id) == note
+    assert scene.ana.members(scene.group)[fay.user.id] is Role.ADMIN
+    scene.nothing_counts()
+
+
+def test_a_quarantine_that_is_full_of_one_members_records_keeps_out_nothing_that_counts(
+    scene: Scene,
+) -> None:
+    """Dora was removed too, and is let back in: what she writes then arrives."""
+    ben, at_ms = scene.mallory, scene.world.wall_ms - 30_000
+    scene.ana.go_offline()
+    scene.cy.go_offline()
+    note = scene.dora.put(scene.group, "note", {"by": "dora"})
+    scene.dora.go_offline()
+    scene.world.run(1_000)
+    scene.ana.go_online()
+    for user in (scene.ben.user.id, scene.dora.user.id):
+        scene.ana.remove(scene.group, user)
+    scene.cy.go_online()
+    scene.world.settle()
+    flood = [ben.writes(scene.group, at_ms + n) for n in range(2 * ROOM)]
+    scene.forbid(*flood)
+    scene.world.watch(scene.group, scene.never, scene.ana, scene.cy)
+    for device in (scene.ana, scene.cy):
+        scene.tell(device, flood)
+    dora_said = scene.dora.read(lambda snapshot: snapshot.get(scene.group, note.id))
+    assert dora_said is not None
+    scene.tell(scene.cy, [dora_said])
+    assert scene.cy.get(scene.group, note.id) is None
+    counts = scene.cy.read(lambda snapshot: snapshot.counts(scene.group))
+    assert counts.quarantined == ROOM
+
+    scene.ana.set_role(scene.group, scene.dora.user.id, "writer")
+    scene.dora.go_online()
+    scene.world.settle()
+    again = scene.dora.put(scene.group, "note", {"by": "dora, again"})
+    scene.world.settle()
+
+    assert all(each.get(scene.group, again.id) == again for each in scene.honest)
+    scene.nothing_counts()
