@@ -116,9 +116,9 @@ def _show_bar(bars: Progress, task: Any, group: GroupProgress) -> None:
         done = total = max(total, 1)
     counts = f"{group.received:,} received, {group.sent:,} sent"
     word = "waiting for another device" if group.state == "waiting" else f"{counts}, {group.state}"
-    # A group's name comes with its records.
-    name = printable(group.name) or group.id
-    bars.update(task, description=name, completed=done, total=total or None, counts=word)
+    bars.update(
+        task, description=printable(group.name), completed=done, total=total or None, counts=word
+    )
 
 
 @contextmanager

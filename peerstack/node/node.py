@@ -210,7 +210,7 @@ class Node(Myself):
             stirred.end()
         joined = await self.group(group)
         # The group's own name may still be on its way.
-        return joined if joined.name else Group(self, group, preview.group_name)
+        return joined if joined.name != joined.id else Group(self, group, preview.group_name)
 
     async def _is_inside(self, group: GroupId) -> bool:
         refused = self._join_refusals.get(group)
@@ -302,10 +302,14 @@ class Node(Myself):
 
 def _groups(turn: Turn) -> list[tuple[GroupId, str]]:
     return [
-        (row.id, writing.name_of(turn, row.id))
+        (row.id, writing.label_of(turn, row.id))
         for row in turn.tx.groups()
         if row.id != turn.me.user.id and turn.state(row.id).role(turn.me.user.id) is not None
     ]
+
+
+def _called(turn: Turn, group: GroupId) -> str:
+    return "your own devices" if group == turn.me.user.id else writing.label_of(turn, group)
 
 
 def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
@@ -326,9 +330,9 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     if not shared and not left and not coming and not standings.former_groups(turn):
         return ["no group has another member or device yet; invite somebody"]
     return [
-        *(f"{writing.name_of(turn, group)}: nobody there knows that you left" for group in left),
+        *(f"{writing.label_of(turn, group)}: nobody there knows that you left" for group in left),
         *(
-            f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
+            f"{_called(turn, group)}: {engine.why_not_level(group)}"
             for group in shared
             if not engine.is_level(turn, group)
         ),

@@ -53,7 +53,9 @@ def test_who_is_removed_is_told_keeps_what_it_has_and_comes_back_by_a_role(
     assert removed["user"] == ben.json("whoami")[0]["user"]
     assert roles(ana) == {"Ana": "admin"}
     assert [each["id"] for each in ana.json("ls", "-g", "Family")] == [note["id"]]
+    assert [each["id"] for each in ben.json("ls", "-g", "Family")] == [note["id"]]
     assert ben.call("put", "note", "title=No", "-g", "Family").exit_code == 1
+    assert "`peerstack ls --group Family`" in ben.call("groups").stderr
 
 
 def test_who_leaves_is_gone_at_the_others_after_the_next_sync(
@@ -61,8 +63,11 @@ def test_who_leaves_is_gone_at_the_others_after_the_next_sync(
 ) -> None:
     befriend(ana, ben, server)
     sync(ana, ben)
+    (note,) = ben.json("put", "note", "title=Milk", "-g", "Family")
     (left,) = ben.json("leave", "Family", "--yes")
     assert left["name"] == "Family"
+    assert ben.json("ls") == []
+    assert ben.json("ls", "-g", "Family") == [note]
     sync(ana, ben)
 
     assert roles(ana) == {"Ana": "admin"}
