@@ -58,6 +58,18 @@ def test_who_is_removed_is_told_keeps_what_it_has_and_comes_back_by_a_role(
     assert "`peerstack ls --group Family`" in ben.call("groups").stderr
 
 
+def test_whoever_syncs_is_told_that_they_were_removed(ana: Person, ben: Person, server: str) -> None:
+    befriend(ana, ben, server)
+    sync(ana, ben)
+    ana.json("remove", "Ben", "--yes")
+    with ana.running("sync", "--stay") as staying:
+        staying.until_event("online")
+        done = ben.run("sync")
+
+    assert done.returncode == 0
+    assert "you were removed from 'Family'" in done.stderr
+
+
 def test_who_leaves_is_gone_at_the_others_after_the_next_sync(
     ana: Person, ben: Person, server: str
 ) -> None:
