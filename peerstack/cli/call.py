@@ -190,6 +190,11 @@ def server_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def makes_profile(group: str | None) -> bool:
+    """Whether a first write may make the profile: a new one has no group but the personal one."""
+    return group in (None, PERSONAL)
+
+
 async def chosen_group(node: peerstack.Node, wanted: str | None) -> peerstack.Group:
     """The group that `--group` names, or the default.
 

@@ -58,7 +58,28 @@ def test_who_is_removed_is_told_keeps_what_it_has_and_comes_back_by_a_role(
     assert "`peerstack ls --group Family`" in ben.call("groups").stderr
 
 
-def test_whoever_syncs_is_told_that_they_were_removed(ana: Person, ben: Person, server: str) -> None:
+def test_what_was_written_without_a_right_is_shown_in_quarantine(
+    ana: Person, ben: Person, server: str
+) -> None:
+    befriend(ana, ben, server)
+    sync(ana, ben)
+    given = ana.call("role", "Ben", "reader")
+    (note,) = ben.json("put", "note", "title=Milk")
+    sync(ana, ben)
+    shown, empty = ben.call("quarantine"), ana.call("quarantine")
+
+    assert given.stdout == f"Ben {note['signer']}  reader in 'Family'\n"
+    (line,) = shown.stdout.splitlines()
+    assert line.startswith(note["id"])
+    assert line.endswith(f'title="Milk"; by Ben {note["signer"]}')
+    assert "--readmit" in shown.stderr
+    assert empty.stdout == ""
+    assert "nothing is kept apart" in empty.stderr
+
+
+def test_whoever_syncs_is_told_that_they_were_removed(
+    ana: Person, ben: Person, server: str
+) -> None:
     befriend(ana, ben, server)
     sync(ana, ben)
     ana.json("remove", "Ben", "--yes")
@@ -104,6 +125,7 @@ def test_invites_are_listed_and_ended(ana: Person) -> None:
     assert open_one["expires_ms"] is None
     assert open_one["ended"] is None
     assert ended == {**open_one, "ended": "ended"}
+    assert f"; by Ana {open_one['made_by']}" in ana.call("invites").stdout
     nothing = ana.call("invites", "--end", "ffffffff")
     assert nothing.exit_code == 1
     assert "`peerstack invites` lists them" in nothing.stderr
