@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -261,6 +262,7 @@ class Node(Myself):
         """How this device stands now: connections, progress, refusals, and what to do."""
         self._shell.check_usable()
         now = self._shell.wait_for(self._look)
+        revoked = now.revoked and not now.keeping.uncounted
         shown = Status(
             self._user.id,
             self._user.name,
@@ -273,11 +275,11 @@ class Node(Myself):
             now.waiting_joins,
             self._engine.refusals(),
             (),
-            advice(now.keeping),
+            () if revoked else advice(now.keeping),
         )
         names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
         found = [
-            *endings(now.former, revoked=now.revoked and not now.keeping.uncounted),
+            *endings(now.former, revoked=revoked),
             *broken_identities(now.keeping, now.forked),
             *key_changes(names),
             *self._hindrances(shown),
@@ -345,7 +347,11 @@ def _is_shared(turn: Turn, group: GroupId) -> bool:
     state = turn.state(group)
     if state.role(turn.me.user.id) is None:
         return False
-    devices = sum(
-        len(state.identities[user].devices) for user in state.members() if user in state.identities
+    active = (
+        device
+        for user in state.members()
+        if user in state.identities
+        for device in state.identities[user].devices
+        if state.is_active(user, device)
     )
-    return devices > 1
+    return len(list(islice(active, 2))) > 1
