@@ -190,12 +190,26 @@ def server_option(command: Decorated) -> Decorated:
     )(command)
 
 
+def makes_profile(group: str | None) -> bool:
+    """Whether a first write may make the profile: a new one has no group but the personal one."""
+    return group in (None, PERSONAL)
+
+
 async def chosen_group(node: peerstack.Node, wanted: str | None) -> peerstack.Group:
-    """The group that `--group` names, or the default."""
+    """The group that `--group` names, or the default.
+
+    One that its user is not in any more has to be named; what was here of it can still be read.
+    """
     if wanted == PERSONAL:
         return node.personal
     if wanted is not None:
-        return await node.group(wanted)
+        former = [each for each in await node.former_groups() if wanted in (each.id, each.name)]
+        try:
+            return await node.group(wanted)
+        except peerstack.NotFound:
+            if len(former) != 1:
+                raise
+            return former[0]
     shared = await node.groups()
     return shared[0] if len(shared) == 1 else node.personal
 

@@ -116,9 +116,9 @@ def _show_bar(bars: Progress, task: Any, group: GroupProgress) -> None:
         done = total = max(total, 1)
     counts = f"{group.received:,} received, {group.sent:,} sent"
     word = "waiting for another device" if group.state == "waiting" else f"{counts}, {group.state}"
-    # A group's name comes with its records.
-    name = printable(group.name) or group.id
-    bars.update(task, description=name, completed=done, total=total or None, counts=word)
+    bars.update(
+        task, description=printable(group.name), completed=done, total=total or None, counts=word
+    )
 
 
 @contextmanager
@@ -147,19 +147,22 @@ def _bars(counts: str) -> Iterator[Progress]:
 
 @asynccontextmanager
 async def told_problems(output: Output, node: peerstack.Node) -> AsyncIterator[None]:
-    """Meanwhile, tell of each problem that lasts, once."""
-    telling = asyncio.get_running_loop().create_task(_tell_problems(output, node))
+    """Meanwhile, tell of each problem that lasts, once; and of those that are there at the end."""
+    told: set[str] = set()
+    telling = asyncio.get_running_loop().create_task(_tell_problems(output, node, told))
     try:
         yield
     finally:
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
+    for problem in node.status().problems:
+        if problem not in told:
+            _tell(output, problem)
 
 
-async def _tell_problems(output: Output, node: peerstack.Node) -> None:
+async def _tell_problems(output: Output, node: peerstack.Node, told: set[str]) -> None:
     since_s: dict[str, float] = {}
-    told: set[str] = set()
     while True:
         now_s = asyncio.get_running_loop().time()
         current = node.status().problems

@@ -8,7 +8,15 @@ from typing import Any, Final
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, chosen_group, group_label, group_option, run
+from peerstack.cli.call import (
+    Call,
+    Command,
+    chosen_group,
+    group_label,
+    group_option,
+    makes_profile,
+    run,
+)
 from peerstack.cli.output import (
     plural,
     printable,
@@ -48,7 +56,7 @@ def put(
         raise click.UsageError("--over needs --id: the record that it is a version of")
 
     async def write() -> tuple[peerstack.Record, str]:
-        async with call.open(create=True) as node:
+        async with call.open(create=makes_profile(group)) as node:
             into = await chosen_group(node, group)
             return await _write(into, type, value, record_id, over), group_label(into)
 

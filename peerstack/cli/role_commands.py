@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import click
 
@@ -17,7 +17,7 @@ from peerstack.cli.call import (
     group_option,
     run,
 )
-from peerstack.cli.output import plural, printable
+from peerstack.cli.output import plural, printable, record_line
 
 _SHOWN: Final = 1_000
 _ID_CHARS: Final = 26
@@ -30,16 +30,16 @@ _ID_CHARS: Final = 26
 def role(call: Call, user: str, role: Any, group: str | None) -> None:
     """Give USER (an id or a name) another ROLE in a group, also after they were removed."""
 
-    async def give() -> tuple[str, str]:
+    async def give() -> tuple[str, str, str]:
         async with call.open() as node:
             shared = await chosen_group(node, group)
             chosen = await _user_of(shared, user)
             await shared.set_role(chosen, role)
-            return chosen, group_label(shared)
+            return chosen, _named(chosen, await shared.members()), group_label(shared)
 
-    chosen, name = run(give())
+    chosen, who, name = run(give())
     document = {"user": chosen, "role": role, "group": name}
-    call.output.result(printable(f"{chosen}  {role} in {name!r}"), document)
+    call.output.result(printable(f"{who}  {role} in {name!r}"), document)
     call.output.next_step("`peerstack sync` tells the others; `peerstack members` shows everyone")
 
 
@@ -50,19 +50,18 @@ def role(call: Call, user: str, role: Any, group: str | None) -> None:
 def remove(call: Call, user: str, group: str | None, yes: bool) -> None:
     """Remove USER (an id or a name) from a group: nothing more of it reaches them."""
 
-    async def out() -> tuple[str, str]:
+    async def out() -> tuple[peerstack.Member, str]:
         async with call.open() as node:
             shared = await chosen_group(node, group)
             member = await chosen_member([shared], user)
             if not yes:
                 _confirm(f"Remove {member.name!r} ({member.user}) from {group_label(shared)!r}?")
             await shared.remove(member.user)
-            return member.user, group_label(shared)
+            return member, group_label(shared)
 
     removed, name = run(out())
-    call.output.result(
-        printable(f"removed {removed} from {name!r}"), {"user": removed, "group": name}
-    )
+    text = f"removed {_named(removed.user, [removed])} from {name!r}"
+    call.output.result(printable(text), {"user": removed.user, "group": name})
     call.output.note("what they have on their devices stays there")
     call.output.next_step("`peerstack sync` tells the others, and the group meets elsewhere now")
 
@@ -92,15 +91,17 @@ def leave(call: Call, group: str | None, yes: bool) -> None:
 def invites(call: Call, group: str | None, end: str | None) -> None:
     """List a group's invites, or end one."""
 
-    async def ask() -> list[peerstack.InviteInfo]:
+    async def ask() -> tuple[list[peerstack.InviteInfo], list[peerstack.Member]]:
         async with call.open() as node:
             shared = await chosen_group(node, group)
             if end is not None:
                 await shared.end_invite(_chosen_invite(await shared.invites(), end))
-            return await shared.invites()
+            return await shared.invites(), await shared.members()
 
-    for each in run(ask()):
-        call.output.result(printable(_invite_text(each)), _invite_document(each))
+    found, members = run(ask())
+    for each in found:
+        text = _invite_text(each, _named(each.made_by, members))
+        call.output.result(printable(text), _invite_document(each))
     call.output.next_step("`peerstack invites --end ID` ends one; `peerstack invite` makes one")
 
 
@@ -111,7 +112,7 @@ def invites(call: Call, group: str | None, end: str | None) -> None:
 def quarantine(call: Call, group: str | None, readmit: tuple[str, ...], readmit_all: bool) -> None:
     """List versions that are kept apart, since their authors had no right to them."""
 
-    async def ask() -> tuple[list[peerstack.QuarantinedRecord], int]:
+    async def ask() -> _Quarantine:
         async with call.open() as node:
             shared = await chosen_group(node, group)
             found = await shared.quarantine(limit=_SHOWN)
@@ -119,14 +120,32 @@ def quarantine(call: Call, group: str | None, readmit: tuple[str, ...], readmit_
             _check_all_found(readmit, back)
             if back:
                 await shared.readmit(back)
-            return [each for each in found if each not in back], len(back)
+            left = [each for each in found if each not in back]
+            return _Quarantine(left, len(back), await shared.members())
 
-    left, back = run(ask())
+    left, back, members = run(ask())
     for each in left:
-        call.output.result(printable(_quarantined_text(each)), _quarantined_document(each))
+        text = _quarantined_text(each, _named(each.record.signer, members))
+        call.output.result(printable(text), _quarantined_document(each))
     if back:
         call.output.note(f"{plural(back, 'version')} let back in")
-    call.output.next_step("`peerstack quarantine --readmit ID` lets a record back in, everywhere")
+    if left:
+        said = "`peerstack quarantine --readmit ID`, by an admin, lets a record back in, everywhere"
+        call.output.next_step(said)
+    else:
+        call.output.note("nothing is kept apart on this device")
+
+
+class _Quarantine(NamedTuple):
+    left: list[peerstack.QuarantinedRecord]
+    back: int
+    """How many versions were let back in."""
+    members: list[peerstack.Member]
+
+
+def _named(user: str, members: list[peerstack.Member]) -> str:
+    """Somebody by name and id; by id alone where they are no member, since that is all there is."""
+    return " ".join([*(each.name for each in members if each.user == user), user])
 
 
 def _confirm(question: str) -> None:
@@ -156,11 +175,11 @@ def _check_all_found(wanted: tuple[str, ...], found: list[peerstack.QuarantinedR
         raise peerstack.NotFound(f"not in quarantine: {', '.join(sorted(missing))}")
 
 
-def _invite_text(each: peerstack.InviteInfo) -> str:
+def _invite_text(each: peerstack.InviteInfo, by: str) -> str:
     uses = f"{each.used} of {each.uses}" if each.uses else str(each.used)
     until = f"until {_time(each.expires_ms)}" if each.expires_ms is not None else "for ever"
     state = each.ended or f"open {until}"
-    return f"{each.id[:12]}  {each.role}  {state}; used {uses}; by {each.made_by}"
+    return f"{each.id[:12]}  {each.role}  {state}; used {uses}; by {by}"
 
 
 def _invite_document(each: peerstack.InviteInfo) -> dict[str, Any]:
@@ -176,9 +195,8 @@ def _invite_document(each: peerstack.InviteInfo) -> dict[str, Any]:
     }
 
 
-def _quarantined_text(each: peerstack.QuarantinedRecord) -> str:
-    record = each.record
-    return f"{record.id}  {record.type} by {record.signer}, {record.modified_at:%Y-%m-%d %H:%M}"
+def _quarantined_text(each: peerstack.QuarantinedRecord, by: str) -> str:
+    return f"{record_line(each.record)}; by {by}"
 
 
 def _quarantined_document(each: peerstack.QuarantinedRecord) -> dict[str, Any]:

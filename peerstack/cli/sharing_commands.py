@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 from contextlib import suppress
 from datetime import timedelta
@@ -40,6 +41,12 @@ def groups(call: Call) -> None:
             for group in [node.personal, *await node.groups()]:
                 role, types = standings[group.id].role, await group.types()
                 _show_group(call, group, role, await group.members(), sum(types.values()))
+            for former in await node.former_groups():
+                how = "left" if await former.membership() == "left" else "were removed from"
+                call.output.note(
+                    f"you {how} {former.name!r}; `peerstack ls --group {shlex.quote(former.name)}` "
+                    "shows what is here of it"
+                )
 
     run(ask())
     call.output.next_step("`peerstack group create NAME`, `peerstack invite`, or `peerstack ls`")

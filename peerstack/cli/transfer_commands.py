@@ -11,7 +11,15 @@ from typing import Any, BinaryIO, Final, NamedTuple, TextIO
 import click
 
 import peerstack
-from peerstack.cli.call import Call, Command, chosen_group, group_label, group_option, run
+from peerstack.cli.call import (
+    Call,
+    Command,
+    chosen_group,
+    group_label,
+    group_option,
+    makes_profile,
+    run,
+)
 from peerstack.cli.output import Output, plural, record_document
 from peerstack.cli.record_commands import find_all
 
@@ -67,7 +75,7 @@ def import_(
     """
 
     async def store() -> tuple[int, str]:
-        async with call.open(create=True) as node:
+        async with call.open(create=makes_profile(group)) as node:
             into = await chosen_group(node, group)
             with _bar(call.output, file) as moved:
                 return await _store_all(into, file, type_name, skip, moved), group_label(into)

@@ -13,8 +13,8 @@ from peerstack.engine.sealing import all_by, seal_parts
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
+    label_of,
     latest_near,
-    name_of,
     sign_statement,
     stamp_for_statement,
     write_new_secret,
@@ -287,7 +287,7 @@ def _check_other_admin(turn: Turn, state: GroupState, user: UserId) -> None:
 
 
 def _label(turn: Turn, group: GroupId) -> str:
-    return repr(name_of(turn, group) or group)
+    return repr(label_of(turn, group))
 
 
 def _me(turn: Turn) -> UserId:

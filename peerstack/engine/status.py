@@ -11,7 +11,7 @@ from peerstack.engine.joining import pending_joins
 from peerstack.engine.people import changed_keys
 from peerstack.engine.recovering import Keeping, forked_users, keeping
 from peerstack.engine.turn import Turn
-from peerstack.engine.writing import name_of
+from peerstack.engine.writing import label_of
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.session.channel import State
 from peerstack.session.peer import Peer
@@ -75,7 +75,7 @@ def former_groups(turn: Turn) -> list[FormerGroup]:
         ended_ms = state.ended_ms(turn.me.user.id)
         if ended_ms is not None:
             how = state.membership(turn.me.user.id).value
-            found.append(FormerGroup(group, name_of(turn, group), how, ended_ms))
+            found.append(FormerGroup(group, label_of(turn, group), how, ended_ms))
     return found
 
 
@@ -104,7 +104,7 @@ def standing(turn: Turn, group: GroupId) -> GroupStanding:
     role = state.role(turn.me.user.id)
     return GroupStanding(
         group,
-        "personal" if state.is_personal else name_of(turn, group),
+        "personal" if state.is_personal else label_of(turn, group),
         role.label if role else "none",
         len(state.members()),
         counts.live - turn.tx.count_reserved(group),

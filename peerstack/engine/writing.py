@@ -139,6 +139,11 @@ def name_of(turn: Turn, group: GroupId) -> str:
     return name[: limits.NAME_CHARS] if isinstance(name, str) else ""
 
 
+def label_of(turn: Turn, group: GroupId) -> str:
+    """What to call a group: by its name, or by its id while that is not here."""
+    return name_of(turn, group) or group
+
+
 def sign_statement(
     turn: Turn,
     group: GroupId,
@@ -243,7 +248,7 @@ def _right_since(turn: Turn, state: GroupState, type_name: str) -> int:
         role = state.role(user.id)
         raise NotAllowed(
             f"{role_needed(type_name).label}s may write {type_name!r} in group "
-            f"{name_of(turn, state.group) or state.group}; you are a "
+            f"{label_of(turn, state.group)}; you are a "
             f"{role.label if role else 'stranger'} there. An admin can change that."
         )
     device = state.device(user.id, user.device)
@@ -268,7 +273,7 @@ def _live(turn: Turn, group: GroupId, record_id: RecordId) -> Signed:
     turn.own_state(group)
     live = turn.tx.get(group, record_id)
     if live is None or live.deleted:
-        raise NotFound(f"no record {record_id} in group {name_of(turn, group) or group}")
+        raise NotFound(f"no record {record_id} in group {label_of(turn, group)}")
     _check_app_type(live.type)
     return live
 

@@ -32,7 +32,8 @@ class Group:
         self._node = node
         self.id = group
         self.name = name
-        """The group's name when this object was made; empty for the personal group."""
+        """The group's name when this object was made: empty for the personal group, and the id of
+        another one while its name is not here yet."""
 
     def __repr__(self) -> str:
         return f"Group({self.name!r}, id={self.id})"

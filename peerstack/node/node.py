@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -210,7 +211,7 @@ class Node(Myself):
             stirred.end()
         joined = await self.group(group)
         # The group's own name may still be on its way.
-        return joined if joined.name else Group(self, group, preview.group_name)
+        return joined if joined.name != joined.id else Group(self, group, preview.group_name)
 
     async def _is_inside(self, group: GroupId) -> bool:
         refused = self._join_refusals.get(group)
@@ -261,6 +262,7 @@ class Node(Myself):
         """How this device stands now: connections, progress, refusals, and what to do."""
         self._shell.check_usable()
         now = self._shell.wait_for(self._look)
+        revoked = now.revoked and not now.keeping.uncounted
         shown = Status(
             self._user.id,
             self._user.name,
@@ -273,11 +275,11 @@ class Node(Myself):
             now.waiting_joins,
             self._engine.refusals(),
             (),
-            advice(now.keeping),
+            () if revoked else advice(now.keeping),
         )
         names = [people.name_by(self._address_book, *each) for each in now.changed_keys]
         found = [
-            *endings(now.former, revoked=now.revoked and not now.keeping.uncounted),
+            *endings(now.former, revoked=revoked),
             *broken_identities(now.keeping, now.forked),
             *key_changes(names),
             *self._hindrances(shown),
@@ -302,10 +304,14 @@ class Node(Myself):
 
 def _groups(turn: Turn) -> list[tuple[GroupId, str]]:
     return [
-        (group, writing.name_of(turn, group))
+        (group, writing.label_of(turn, group))
         for group in turn.groups()
         if group != turn.me.user.id and turn.state(group).role(turn.me.user.id) is not None
     ]
+
+
+def _called(turn: Turn, group: GroupId) -> str:
+    return "your own devices" if group == turn.me.user.id else writing.label_of(turn, group)
 
 
 def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
@@ -326,9 +332,9 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     if not shared and not left and not coming and not standings.former_groups(turn):
         return ["no group has another member or device yet; invite somebody"]
     return [
-        *(f"{writing.name_of(turn, group)}: nobody there knows that you left" for group in left),
+        *(f"{writing.label_of(turn, group)}: nobody there knows that you left" for group in left),
         *(
-            f"{writing.name_of(turn, group) or 'your own devices'}: {engine.why_not_level(group)}"
+            f"{_called(turn, group)}: {engine.why_not_level(group)}"
             for group in shared
             if not engine.is_level(turn, group)
         ),
@@ -341,7 +347,11 @@ def _is_shared(turn: Turn, group: GroupId) -> bool:
     state = turn.state(group)
     if state.role(turn.me.user.id) is None:
         return False
-    devices = sum(
-        len(state.identities[user].devices) for user in state.members() if user in state.identities
+    active = (
+        device
+        for user in state.members()
+        if user in state.identities
+        for device in state.identities[user].devices
+        if state.is_active(user, device)
     )
-    return devices > 1
+    return len(list(islice(active, 2))) > 1

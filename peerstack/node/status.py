@@ -159,7 +159,7 @@ def endings(former: Sequence[FormerGroup], *, revoked: bool) -> Iterable[str]:
     for group in former:
         if group.membership == "removed":
             yield (
-                f"you were removed from {group.name or group.group!r}: what you had of it stays on "
+                f"you were removed from {group.name!r}: what you had of it stays on "
                 "this device, and nothing new reaches it; an admin can let you back in"
             )
 

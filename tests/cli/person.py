@@ -51,6 +51,11 @@ class Running:
         self.process.send_signal(number)
         return self.process.wait(LIMIT_S)
 
+    def rest(self) -> list[Json]:
+        """All that it printed since, once it has ended."""
+        assert self.process.stdout is not None
+        return [json.loads(line) for line in self.process.stdout]
+
     def complaints(self) -> str:
         assert self.process.stderr is not None
         return self.process.stderr.read()
@@ -78,6 +83,12 @@ class Person:
         with self._start(*words, **environment) as process:
             out, err = process.communicate(timeout=LIMIT_S)
         return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    def told(self, *words: str) -> list[Json]:
+        """Run a command with --json in a process of its own; it has to succeed."""
+        done = self.run(*words, "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
     def confirm(self, *words: str, wrong: int = 0, **environment: str) -> list[Json]:
         """Run `recovery --json` and give the words that it asks back, wrong ones first."""

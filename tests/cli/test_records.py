@@ -141,6 +141,18 @@ def test_reading_makes_no_profile(words: list[str], ana: Person) -> None:
     assert not ana.profile.exists()
 
 
+@pytest.mark.parametrize("words", [["put", "note", "title=Milk"], ["import", "-"]])
+def test_writing_into_a_group_that_cannot_be_there_makes_no_profile(
+    words: list[str], ana: Person
+) -> None:
+    done = ana.call(*words, "--group", "Family")
+
+    assert done.exit_code == 1
+    assert "peerstack init" in done.stderr
+    assert not ana.profile.exists()
+    assert ana.call("put", "note", "title=Milk", "--group", "personal").exit_code == 0
+
+
 def test_with_json_an_error_is_json(ana: Person) -> None:
     done = ana.call("ls", "--json")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.person import Json, Person
+from tests.cli.person import Json, Person, befriend
 
 
 @pytest.fixture
@@ -110,6 +110,13 @@ def test_a_sealed_profile_is_confirmed_too(ana: Person) -> None:
     assert ana.call("recovery").exit_code == 1
 
 
+def test_a_revoked_device_is_not_advised_to_keep_its_phrase(ana: Person) -> None:
+    ana.json("init")
+    ana.json("revoke", device_of(ana), "--yes", "--force")
+
+    assert advice(ana) == ""
+
+
 # --- recover. -------------------------------------------------------------------------------------
 
 
@@ -153,6 +160,24 @@ def test_the_new_phrase_and_kit_take_one_back_the_next_time(
 
     assert again["user"] == done["user"]
     assert again["groups"] == ["Family"]
+
+
+def test_a_sync_after_it_does_not_wait_for_devices_that_are_revoked(
+    ana: Person, ben: Person, new: Person, server: str, tmp_path: Path
+) -> None:
+    befriend(ana, ben, server)
+    with ana.running("sync", "--stay") as staying:
+        staying.until_event("online")
+        ben.json("sync")
+    kit = tmp_path / "kit"
+    phrase = ana.confirm("--kit", str(kit))[0]["phrase"]
+    taken_back(new, (phrase, kit), "--revoke", device_of(ana))
+
+    with ben.running("sync", "--stay") as staying:
+        staying.until_event("online")
+        new.json("sync")
+
+    assert [each["name"] for each in new.json("groups")] == ["personal", "Family"]
 
 
 def test_it_asks_for_the_phrase_and_for_what_to_revoke(

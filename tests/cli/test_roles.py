@@ -53,7 +53,42 @@ def test_who_is_removed_is_told_keeps_what_it_has_and_comes_back_by_a_role(
     assert removed["user"] == ben.json("whoami")[0]["user"]
     assert roles(ana) == {"Ana": "admin"}
     assert [each["id"] for each in ana.json("ls", "-g", "Family")] == [note["id"]]
+    assert [each["id"] for each in ben.json("ls", "-g", "Family")] == [note["id"]]
     assert ben.call("put", "note", "title=No", "-g", "Family").exit_code == 1
+    assert "`peerstack ls --group Family`" in ben.call("groups").stderr
+
+
+def test_what_was_written_without_a_right_is_shown_in_quarantine(
+    ana: Person, ben: Person, server: str
+) -> None:
+    befriend(ana, ben, server)
+    sync(ana, ben)
+    given = ana.call("role", "Ben", "reader")
+    (note,) = ben.json("put", "note", "title=Milk")
+    sync(ana, ben)
+    shown, empty = ben.call("quarantine"), ana.call("quarantine")
+
+    assert given.stdout == f"Ben {note['signer']}  reader in 'Family'\n"
+    (line,) = shown.stdout.splitlines()
+    assert line.startswith(note["id"])
+    assert line.endswith(f'title="Milk"; by Ben {note["signer"]}')
+    assert "--readmit" in shown.stderr
+    assert empty.stdout == ""
+    assert "nothing is kept apart" in empty.stderr
+
+
+def test_whoever_syncs_is_told_that_they_were_removed(
+    ana: Person, ben: Person, server: str
+) -> None:
+    befriend(ana, ben, server)
+    sync(ana, ben)
+    ana.json("remove", "Ben", "--yes")
+    with ana.running("sync", "--stay") as staying:
+        staying.until_event("online")
+        done = ben.run("sync")
+
+    assert done.returncode == 0
+    assert "you were removed from 'Family'" in done.stderr
 
 
 def test_who_leaves_is_gone_at_the_others_after_the_next_sync(
@@ -61,8 +96,11 @@ def test_who_leaves_is_gone_at_the_others_after_the_next_sync(
 ) -> None:
     befriend(ana, ben, server)
     sync(ana, ben)
+    (note,) = ben.json("put", "note", "title=Milk", "-g", "Family")
     (left,) = ben.json("leave", "Family", "--yes")
     assert left["name"] == "Family"
+    assert ben.json("ls") == []
+    assert ben.json("ls", "-g", "Family") == [note]
     sync(ana, ben)
 
     assert roles(ana) == {"Ana": "admin"}
@@ -87,6 +125,7 @@ def test_invites_are_listed_and_ended(ana: Person) -> None:
     assert open_one["expires_ms"] is None
     assert open_one["ended"] is None
     assert ended == {**open_one, "ended": "ended"}
+    assert f"; by Ana {open_one['made_by']}" in ana.call("invites").stdout
     nothing = ana.call("invites", "--end", "ffffffff")
     assert nothing.exit_code == 1
     assert "`peerstack invites` lists them" in nothing.stderr

@@ -38,6 +38,18 @@ def test_two_devices_that_sync_at_once_both_end_level(
     assert all(event["traffic"]["received_bytes"] > 0 for event in level)
 
 
+def test_a_group_whose_name_is_not_here_yet_is_not_called_personal(
+    ana: Person, ben: Person, server: str
+) -> None:
+    befriend(ana, ben, server)
+
+    personal, joined = ben.json("groups")
+
+    assert personal["personal"]
+    assert not joined["personal"]
+    assert joined["name"] in ("Family", joined["id"])
+
+
 def test_sync_talks_to_people_too(ana: Person, ben: Person, server: str) -> None:
     befriend(ana, ben, server)
 

@@ -6,9 +6,6 @@ In the original, secret keys were sent to the server.
 from __future__ import annotations
 
 import asyncio
-import base64
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -21,32 +18,7 @@ from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.signaling.rendezvous.boxes import topic_of
 from peerstack.signaling.wire import day_of
 from tests.raw_socket import raw_device
-from tests.recording_proxy import Recording, recording_proxy
-from tests.server_process import running_server
-
-
-def spellings(secret: bytes) -> Iterator[tuple[str, bytes]]:
-    """How these bytes would look, by themselves or within more that is encoded."""
-    yield "raw", secret
-    yield "hex", secret.hex().encode()
-    yield "HEX", secret.hex().upper().encode()
-    for before in range(3):
-        # Base64 has 6 bits a character: those at either end depend on what stands there.
-        first, end = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
-        whole = bytes(before) + secret
-        yield f"base64, {before} bytes on", base64.b64encode(whole)[first:end]
-        yield f"base64url, {before} bytes on", base64.urlsafe_b64encode(whole)[first:end]
-
-
-def found(secret: bytes, everything: bytes) -> set[str]:
-    return {name for name, spelling in spellings(secret) if spelling in everything}
-
-
-@asynccontextmanager
-async def recorded_server() -> AsyncIterator[Recording]:
-    with running_server() as url:
-        async with recording_proxy(url) as recording:
-            yield recording
+from tests.recording_proxy import found, recorded_server, spellings
 
 
 @pytest.fixture
@@ -99,7 +71,7 @@ def secrets_of_link(link: str) -> dict[str, bytes]:
 async def test_no_secret_crosses_the_server_while_devices_meet_join_and_sync(
     tmp_path: Path, drawn: list[bytes]
 ) -> None:
-    async with recorded_server() as recording:
+    with recorded_server() as recording:
         async with peerstack.open(tmp_path / "ana.db", "Ana", recording.url) as ana:
             family = await ana.create_group("Family")
             link = await family.invite()
@@ -138,9 +110,12 @@ def check_that_it_would_be_found(secrets: dict[str, bytes], crossed: bytes) -> N
 async def test_the_search_finds_a_secret_that_crosses_the_server(name: str) -> None:
     secret = bytes(range(100, 132))
     spelled = dict(spellings(secret))[name]
-    async with recorded_server() as recording, raw_device(recording.url) as (socket, _):
-        await socket.say(spelled if name == "raw" else f'427["signal",{{"to":"{spelled.decode()}"')
-        await asyncio.sleep(0.2)
+    with recorded_server() as recording:
+        async with raw_device(recording.url) as (socket, _):
+            await socket.say(
+                spelled if name == "raw" else f'427["signal",{{"to":"{spelled.decode()}"'
+            )
+            await asyncio.sleep(0.2)
 
     assert name in found(secret, recording.everything)
     assert found(bytes(reversed(secret)), recording.everything) == set()
