@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from peerstack import limits
 from peerstack.engine import (
+    ending,
     enrolling,
     joining,
     link_messages,
@@ -47,6 +48,7 @@ from peerstack.engine.meeting import Meeting
 from peerstack.engine.records import RecordsArrival
 from peerstack.engine.replica import TurnReplica
 from peerstack.engine.statements import StatementsArrival
+from peerstack.engine.status import Queues
 from peerstack.engine.turn import Self, Turn
 from peerstack.engine.upkeep import Upkeep
 from peerstack.errors import Reason, RemoteError
@@ -248,9 +250,17 @@ class Engine:
         for group, channel in self.peers[link].channels.items() if link in self.peers else ():
             if channel.is_level_at(turn.roots(group)):
                 self._level_at[group] = turn.roots(group)
+        parted = link in self.peers and self._has_parted(turn, self.peers[link])
         self._forget(link)
-        self._meeting.ended(turn, link)
+        self._meeting.ended(turn, link, parted=parted)
         turn.effects.append(StatusChanged())
+
+    def _has_parted(self, turn: Turn, peer: Peer) -> bool:
+        """Whether there is no group in which the two have anything to say to each other."""
+        return bool(peer.channels) and all(
+            channel.standing is Standing.PARTED or joining.is_over(turn, group)
+            for group, channel in peer.channels.items()
+        )
 
     def _forget(self, link: Link) -> None:
         """Let go of a connection; what it sent and is being checked is still taken in."""
@@ -369,6 +379,7 @@ class Engine:
         """All that a turn's changes bring about, before it is committed."""
         self._seal(turn)
         self._rejudge_changed(turn)
+        ending.renew_secrets(turn)
         link_messages.follow(turn, self.peers)
         self._meet_anew(turn)
         self._upkeep.follow(turn)
@@ -395,6 +406,7 @@ class Engine:
                     peer.rejudge(group, self._replica(turn, link))
                 self._release_waiting(turn, group)
                 self._note_followed(turn, group)
+            self._meeting.look_again(turn)
             self._look_again(turn)
             self._seal(turn)
 
@@ -468,6 +480,16 @@ class Engine:
     def refusals(self) -> dict[str, int]:
         """What peers and servers sent since the start that was refused, by reason."""
         return {**self._meeting.refused, **self._me.refusals}
+
+    @property
+    def queues(self) -> Queues:
+        """What is under way with peers."""
+        peers = self.peers.values()
+        return Queues(
+            len(self._arrivals),
+            max((peer.unacknowledged for peer in peers), default=0),
+            max((peer.unanswered for peer in peers), default=0),
+        )
 
     def _channels(self, group: GroupId) -> list[Channel]:
         """The group's channels, but for former members', and those of strangers to it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from peerstack.engine.kept_secrets import secret_id
 from peerstack.engine.parting import remember_leave
 from peerstack.engine.sealing import all_by, seal_parts
 from peerstack.engine.turn import Turn
@@ -34,7 +35,7 @@ from peerstack.groups.statements import (
 )
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Hash
-from peerstack.record import Signed
+from peerstack.record import Signed, had_seen
 
 _ROLES = ("reader", "writer", "admin")
 
@@ -91,6 +92,26 @@ def remove(turn: Turn, group: GroupId, user: UserId) -> None:
     write_new_secret(turn, group)
 
 
+def renew_secrets(turn: Turn) -> None:
+    """Make secrets new that this device had made, and that lost to others made apart from them.
+
+    Whoever was removed may have the winner, which whoever made it did not keep from them.
+    """
+    groups, turn.changed_secrets = turn.changed_secrets, set()
+    for group in sorted(groups):
+        if turn.state(group).role(_me(turn)) is Role.ADMIN and _has_lost(turn, group):
+            write_new_secret(turn, group)
+
+
+def _has_lost(turn: Turn, group: GroupId) -> bool:
+    live = turn.tx.get(group, secret_id(group))
+    device = turn.me.user.device
+    if live is None or live.device == device or turn.is_revoked:
+        return False
+    lost = turn.tx.history(group, live.id)
+    return any(each.device == device and not had_seen(live, each) for each in lost)
+
+
 def leave(turn: Turn, group: GroupId) -> None:
     """Take oneself out of a group. What is here of it stays.
 
@@ -100,7 +121,7 @@ def leave(turn: Turn, group: GroupId) -> None:
     _check_shared(turn, state)
     _check_other_admin(turn, state, _me(turn))
     grants = state.open_grants(_me(turn))
-    near_ms = latest_near(turn, *(grant.since_ms for grant in grants))
+    near_ms = latest_near(turn, state, *(grant.since_ms for grant in grants))
     stamp = stamp_for_statement(turn, state, max(grants[0].since_ms, near_ms))
     under = grants[0].hash.hex()
     form = Close(under, under, 0, NO_HASHES.hex())
@@ -222,7 +243,7 @@ def _close(
 def _close_one(turn: Turn, group: GroupId, target: Grant, under: Grant, hashes: set[Hash]) -> None:
     state = turn.state(group)
     held = (grant.since_ms for grant in state.log.grants.values() if grant.user == target.user)
-    stamp = stamp_for_statement(turn, state, max(under.since_ms, latest_near(turn, *held)))
+    stamp = stamp_for_statement(turn, state, max(under.since_ms, latest_near(turn, state, *held)))
     root = seal_root(hashes).hex()
     form = Close(under.hash.hex(), target.hash.hex(), len(hashes), root)
     closed = sign_statement(turn, group, CLOSE_TYPE, form, stamp)
@@ -241,7 +262,7 @@ def _lowest(grants: Iterable[Grant]) -> list[Grant]:
 def _give_up(turn: Turn, group: GroupId, kept: Hash, grants: Sequence[Grant]) -> None:
     """Close own grants, under another own one that stays."""
     state = turn.state(group)
-    near_ms = latest_near(turn, *(grant.since_ms for grant in state.open_grants(_me(turn))))
+    near_ms = latest_near(turn, state, *(grant.since_ms for grant in state.open_grants(_me(turn))))
     stamp = stamp_for_statement(turn, state, max(state.log.grants[kept].since_ms, near_ms))
     closes = [Close(kept.hex(), grant.hash.hex(), 0, NO_HASHES.hex()) for grant in grants]
     add_own_statements(
@@ -261,7 +282,7 @@ def _end_invites(turn: Turn, state: GroupState, invites: Iterable[Hash]) -> bool
         if under is not None:
             # Who came in by it, at a time that is a little ahead of this clock, stays.
             used_ms = state.latest_use_ms(invite_hash) or 0
-            near_ms = latest_near(turn, state.forms[invite_hash][0].modified, used_ms)
+            near_ms = latest_near(turn, state, state.forms[invite_hash][0].modified, used_ms)
             stamp = stamp_for_statement(turn, state, max(near_ms, under.since_ms))
             close = Close(under.hash.hex(), invite_hash.hex(), 0, NO_HASHES.hex())
             closes.append(sign_statement(turn, state.group, CLOSE_TYPE, close, stamp))

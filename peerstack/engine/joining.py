@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta
 
 from peerstack import limits
 from peerstack.engine.kept_secrets import secret_of
-from peerstack.engine.parting import forget_leave
+from peerstack.engine.parting import forget_leave, untold
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
@@ -135,6 +135,13 @@ def _sign_join(turn: Turn, link: InviteLink) -> Signed:
 def _pend(turn: Turn, link: str, signed: Signed) -> PendingJoin:
     body, signature = signed.body.decode(), signed.signature.hex()
     return PendingJoin(link, body, signature, turn.now.wall_ms)
+
+
+def is_over(turn: Turn, group: GroupId) -> bool:
+    """Whether this user is in a group no more, has nobody to tell of it, and asks not to be."""
+    ended_ms = turn.state(group).ended_ms(turn.me.user.id)
+    waits = group in untold(turn) or group in pending_joins(turn)
+    return ended_ms is not None and not waits
 
 
 def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:

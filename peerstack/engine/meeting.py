@@ -74,10 +74,14 @@ class Meeting:
         """A link is up."""
         self._then(turn, self._rendezvous.connected(link, turn.now.mono_ms))
 
-    def ended(self, turn: Turn, link: Link) -> None:
-        """A link is up no more, or could not be made."""
+    def ended(self, turn: Turn, link: Link, *, parted: bool) -> None:
+        """A link is up no more, or could not be made. `parted`: there is nothing to be said."""
         self._expected.pop(link, None)
-        self._then(turn, self._rendezvous.ended(link, turn.now.mono_ms))
+        self._then(turn, self._rendezvous.ended(link, turn.now.mono_ms, parted=parted))
+
+    def look_again(self, turn: Turn) -> None:
+        """Statements have changed: whoever had nothing to say may have something now."""
+        self._then(turn, self._rendezvous.look_again(turn.now.mono_ms))
 
     def forget(self, link: Link, now: Instant) -> Sequence[Effect]:
         """A link is up no more, outside of any turn."""

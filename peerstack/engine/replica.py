@@ -10,7 +10,6 @@ from peerstack.engine.kept_secrets import note_holder
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
-from peerstack.groups.membership import Membership
 from peerstack.identity import is_identity_type
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash, Secret
@@ -143,13 +142,16 @@ class TurnReplica:
         """See `Replica`."""
         me = self._turn.me.user
         state = self._turn.state(group)
+        if state.role(me.id) is not None:
+            return self._introduced_by(state.vouching(me.id), me.id)
+        # Those whom this device had let in, or who have not heard, are to know that it is in no
+        # more: before that, they would take no join from it.
+        chain = state.parting(me.id)
         pending = pending_joins(self._turn).get(group)
-        if state.role(me.id) is None and pending is not None:
+        if pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
-            return [*self._turn.tx.identities([me.id]), join]
-        # Those whom this device had let in are to know that they are in no more either.
-        left = state.membership(me.id) in (Membership.LEFT, Membership.REMOVED)
-        return self._introduced_by(state.parting(me.id) if left else state.vouching(me.id), me.id)
+            chain.append(join)
+        return self._introduced_by(chain, me.id)
 
     def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
         """See `Replica`."""

@@ -41,6 +41,17 @@ class Connection(msgspec.Struct, frozen=True):
     groups: Sequence[Sharing]
 
 
+class Queues(NamedTuple):
+    """What a device has under way with its peers. All of it is bounded, and nothing at rest."""
+
+    checks: int
+    """Batches whose signatures are being checked, from peers that are gone too."""
+    batches: int
+    """The most batches sent to one peer that it has not acknowledged."""
+    wants: int
+    """The most questions of one peer that are still to be answered."""
+
+
 class GroupStanding(msgspec.Struct, frozen=True):
     """What this device has of one group."""
 

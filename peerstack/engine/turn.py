@@ -67,6 +67,8 @@ class Turn:
         """Groups of which the user's other devices may have to be told something."""
         self.heard_groups: set[GroupId] = set()
         """The same, of what came from elsewhere, so that other devices may tell of it as well."""
+        self.changed_secrets: set[GroupId] = set()
+        """Groups whose live secret is another than before, and not by this device."""
         self.own_groups_changed = False
         """Whether other devices of the user told of groups."""
         self.held_anything = False
@@ -200,6 +202,8 @@ class Turn:
         """
         if SECRET_TYPE in types:
             self.meet_anew()
+            if not by_me:
+                self.changed_secrets.add(group)
         if SECRET_TYPE in types or PROFILE_TYPE in types:
             (self.untold_groups if by_me else self.heard_groups).add(group)
         if OWN_GROUP_TYPE in types and group == self.me.user.id:

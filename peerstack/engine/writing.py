@@ -188,12 +188,15 @@ def stamp_for_statement(turn: Turn, state: GroupState, after_ms: int) -> int:
     return max(turn.now.wall_ms, after_ms + 1, since + 1)
 
 
-def latest_near(turn: Turn, *times_ms: int) -> int:
+def latest_near(turn: Turn, state: GroupState, *times_ms: int) -> int:
     """The latest of some times that may come from a clock that is a little ahead, or -1.
 
-    What somebody dates further ahead can be ended at once, without waiting for it.
+    What somebody dates further ahead can be ended at once, without waiting for it. This device's
+    clock may be behind: then what its user has said before tells that it is later.
     """
-    near_ms = turn.now.wall_ms + limits.FUTURE_MS
+    me = turn.me.user.id
+    mine = (signed.modified for signed, _ in state.forms.values() if signed.signer == me)
+    near_ms = max(turn.now.wall_ms, *mine, 0) + limits.FUTURE_MS
     return max((each for each in times_ms if each <= near_ms), default=-1)
 
 

@@ -195,6 +195,16 @@ class Peer:
         return self._may_serve
 
     @property
+    def unacknowledged(self) -> int:
+        """Batches that were sent, and of which the peer has not said that they are dealt with."""
+        return len(self._unacked)
+
+    @property
+    def unanswered(self) -> int:
+        """What the peer has asked for and not been sent all of."""
+        return len(self._servings)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is under way in either direction."""
         return not (self._servings or self._unacked or self._arriving) and not any(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,16 @@ class Conditions:
     in both directions, are lost."""
     dial_failure_chance: float = 0.0
     """For each pipe: that it never opens."""
+    bytes_per_s: int = 0
+    """What one side of a pipe sends in a second; 0 for as much as there is."""
     lost_signal_chance: float = 0.0
     """For each box that the server relays: that it does not arrive."""
+    repeated_signal_chance: float = 0.0
+    """For each box that the server relays: that it arrives twice."""
+    relay_ms: tuple[int, int] = (0, 0)
+    """What the server takes longer for each box that it relays: one may overtake another."""
+    false_signal_chance: float = 0.0
+    """For each box that the server relays: that it brings an altered or an old one."""
 
 
 CALM = Conditions()
@@ -38,3 +47,12 @@ STORMY = Conditions(
     lost_signal_chance=0.05,
 )
 """Pipes break all the time, and nothing arrives when it should."""
+
+HOSTILE: Final = replace(
+    STORMY,
+    bytes_per_s=50_000,
+    repeated_signal_chance=0.2,
+    relay_ms=(0, 2_000),
+    false_signal_chance=0.2,
+)
+"""Besides, lines are slow, and the server lies."""

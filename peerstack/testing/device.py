@@ -6,9 +6,8 @@ effects. It must not look into the engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 from peerstack.engine import (
@@ -24,12 +23,13 @@ from peerstack.engine import (
 )
 from peerstack.engine.link_state import Ending, OpenLink
 from peerstack.engine.profile import introduce
+from peerstack.engine.status import Queues
 from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role, RoleName
 from peerstack.identity import User, Whereabouts
 from peerstack.identity.linking import decode_untrusted_device_link, linked_user
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
-from peerstack.keys import Check, Signer
+from peerstack.keys import Signer
 from peerstack.ports import Instant
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record
@@ -37,6 +37,7 @@ from peerstack.signaling import rendezvous as meet
 from peerstack.store import LoggedChange, Snapshot, Store
 from peerstack.testing.conditions import Conditions
 from peerstack.testing.dice import Dice
+from peerstack.testing.invariants import holds
 from peerstack.testing.pipes import End, Pipes
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.rooms import URL, RoomServer
@@ -85,6 +86,13 @@ class Surroundings(Protocol):
     def note(self, text: str) -> None:
         """Write a line into the trace."""
 
+    def turned(self, device: Device) -> None:
+        """A device has committed a turn, of which nothing has left it yet."""
+
+
+Tongue = Callable[[str, bytes], Iterable[bytes]]
+"""What a device says on a pipe in place of a message, given the other end's name."""
+
 
 class Device:
     """A user at a device of theirs. Get one from `World.device`.
@@ -113,11 +121,16 @@ class Device:
         """Whether its key file cannot be written."""
         self.hangups: list[str] = []
         """Why it hung up on peers, each time that it did."""
+        self.tongue: Tongue | None = None
+        """What it says instead of what the engine wants said: it is honest no more."""
+        self.tampered = False
+        """Whether somebody put into its store what the engine would not: it is honest no more."""
         self.store = Store.open("sqlite:///:memory:", indexes)
         self._world = world
         self._boots = 0
         self._ends: dict[meet.Link, End] = {}
         self._crash_in_turns: int | None = None
+        self._loses_commit = False
         self._online = False
         self._started_ms = world.now_ms
         device_name = f"{name}'s device"
@@ -172,12 +185,18 @@ class Device:
         if was_online:
             self.go_online()
 
-    def crash_after(self, turns: int) -> None:
-        """Restart right behind the commit of the turn that is `turns` from now.
+    def crash_after(self, turns: int, *, committed: bool = True) -> None:
+        """Restart in the turn that is `turns` from now, right behind its commit or before it.
 
-        What that turn stored is kept, and all that it wanted done is not done.
+        What a committed turn stored is kept, and all that it wanted done is not done. Of another
+        one nothing is left, as a database rolls back; only turns that an event brings about count.
         """
-        self._crash_in_turns = turns
+        self._crash_in_turns, self._loses_commit = turns, not committed
+
+    def close(self) -> None:
+        """Go offline, and close its database."""
+        self.go_offline()
+        self.store.close()
 
     # --- Linking a device of the same user. -----------------------------------------------------
 
@@ -344,6 +363,10 @@ class Device:
 
     def handle(self, event: events.Event) -> None:
         """Hand the engine an event."""
+        if self._loses_commit and self._crash_in_turns == 1:
+            self._crash_in_turns, self._loses_commit = None, False
+            self.restart()
+            return
         try:
             wanted = self.engine.handle(event, self.now())
         except Exception as error:
@@ -357,7 +380,18 @@ class Device:
         entropy = SeededEntropy(f"{self._world.seed}/{self.name}/{self._boots}")
         return Engine(self.store, self.user, entropy)
 
+    @property
+    def honest(self) -> bool:
+        """Whether the shipping code alone decides what it has and says, so that all must hold."""
+        return self.tongue is None and not self.tampered
+
+    @property
+    def queues(self) -> Queues:
+        """What it has under way with peers."""
+        return self.engine.queues
+
     def _release(self, wanted: Sequence[effects.Effect]) -> None:
+        self._world.turned(self)
         if self._crash_in_turns is not None:
             self._crash_in_turns -= 1
             if self._crash_in_turns <= 0:
@@ -388,16 +422,15 @@ class Device:
     def _carry_out(self, effect: effects.Effect) -> None:
         match effect:
             case effects.Send(link=link, data=data):
-                if link in self._ends:
-                    self._world.pipes.send(self._ends[link], data)
+                self._say(link, data)
             case effects.Hangup(link=link, reason=reason):
                 self.hangups.append(reason)
                 self._world.note(f"{self.name} hangs up: {reason}")
                 self._end(link)
             case effects.Verify(ticket=ticket, checks=checks):
-                holds = tuple(map(_holds, checks))
+                found = tuple(map(holds, checks))
                 wait_ms = self._world.dice.between(self._world.conditions.verify_ms)
-                self._soon(wait_ms, events.Verified(ticket, holds))
+                self._soon(wait_ms, events.Verified(ticket, found))
             case effects.JoinRefused(group=group, reason=reason):
                 self.refused_joins.append((group, reason))
             case effects.KeepKeys() if self.fails_to_keep:
@@ -409,6 +442,14 @@ class Device:
                 pass
             case _:
                 self._meet(effect)
+
+    def _say(self, link: meet.Link, data: bytes) -> None:
+        end = self._ends.get(link)
+        if end is None or end.other is None:
+            return
+        said = [data] if self.tongue is None else self.tongue(end.other.holder.name, data)
+        for each in said:
+            self._world.pipes.send(end, each)
 
     def _meet(self, effect: meet.Effect) -> None:
         pipes = self._world.pipes
@@ -473,9 +514,3 @@ def _keeping(user: User, given: effects.KeepKeys) -> User:
     root = Signer(given.root) if given.root is not None else user.root
     kit_key = given.kit_key or user.kit_key
     return replace(user, name=given.name, root=root, kit_key=kit_key, statements=given.statements)
-
-
-@lru_cache(maxsize=65_536)
-def _holds(check: Check) -> bool:
-    # Remembered, since all devices of a process make the very same checks, some of them costly.
-    return check.holds()

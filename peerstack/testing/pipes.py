@@ -50,6 +50,8 @@ class End:
     """This side is done with it."""
     arrives_ms: int = 0
     """When the last message to this side arrives: no later one overtakes it."""
+    sent_ms: float = 0
+    """When all that this side has said is on its way."""
 
 
 class Pipes:
@@ -153,7 +155,7 @@ class Pipes:
         if self._dice.happens(self.conditions.cut_chance):
             self.cut(end)
             return
-        self._in_order(other, lambda: self._deliver(other, data))
+        self._in_order(other, lambda: self._deliver(other, data), self._line_ms(end, len(data)))
 
     def end(self, end: End) -> None:
         """One side ends the pipe: what it sent before still arrives, then the other is told."""
@@ -179,8 +181,15 @@ class Pipes:
         for end in [end for end in self._open if end.holder is holder]:
             self.cut(end)
 
-    def _in_order(self, receiver: End, action: Callable[[], None]) -> None:
-        at_ms = self._now() + self._dice.between(self.conditions.latency_ms)
+    def _line_ms(self, sender: End, size_bytes: int) -> int:
+        """How long a message takes until it is on its way, behind those before it."""
+        if self.conditions.bytes_per_s:
+            begins_ms = max(sender.sent_ms, self._now())
+            sender.sent_ms = begins_ms + size_bytes * 1000 / self.conditions.bytes_per_s
+        return max(0, round(sender.sent_ms) - self._now())
+
+    def _in_order(self, receiver: End, action: Callable[[], None], line_ms: int = 0) -> None:
+        at_ms = self._now() + line_ms + self._dice.between(self.conditions.latency_ms)
         receiver.arrives_ms = max(receiver.arrives_ms, at_ms)
         self._later(receiver.arrives_ms - self._now(), action)
 

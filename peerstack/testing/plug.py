@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from peerstack.testing.invariants import Identified
 from peerstack.testing.pipes import End, Pipes
 
 
@@ -9,6 +10,8 @@ class Plug:
     """One end of a pipe to a simulated device. Get one from `World.plug`."""
 
     end: End
+    identity: Identified | None = None
+    """Who speaks here, where a test has given it a member's keys."""
 
     def __init__(self, name: str, pipes: Pipes) -> None:
         self.name = name

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from peerstack import limits
@@ -25,6 +25,10 @@ from peerstack.signaling.wire import DAY_MS
 from peerstack.testing.conditions import Conditions
 from peerstack.testing.dice import Dice
 from peerstack_server.rooms import Refused, Rooms
+
+Relayed = BoxAnnounced | BoxSignalled
+
+_OLD_BOXES: Final = 100
 
 URL: Final = "http://rooms.example"
 """The simulated server's address, as invites carry it."""
@@ -71,6 +75,7 @@ class RoomServer:
         self._connections: dict[str, _Connection] = {}
         self._waiting: dict[Client, None] = {}
         self._watching_days = False
+        self._old_boxes: deque[bytes] = deque(maxlen=_OLD_BOXES)
 
     # --- Connections. ---------------------------------------------------------------------------
 
@@ -175,13 +180,29 @@ class RoomServer:
                 else:
                     self._tell(connection.address, AddressGone(URL, to))
 
-    def _relay(self, to: str, event: Event) -> None:
-        if not self._dice.happens(self.conditions.lost_signal_chance):
-            self._tell(to, event)
+    def _relay(self, to: str, event: Relayed) -> None:
+        if self._dice.happens(self.conditions.lost_signal_chance):
+            return
+        if self._dice.happens(self.conditions.false_signal_chance):
+            event = self._falsified(event)
+        twice = self._dice.happens(self.conditions.repeated_signal_chance)
+        for _ in range(2 if twice else 1):
+            self._tell(to, event, self._dice.between(self.conditions.relay_ms))
 
-    def _tell(self, to: str, event: Event) -> None:
+    def _falsified(self, event: Relayed) -> Relayed:
+        """Another box in its place: an old one of anybody's, or this one with a byte altered."""
+        self._old_boxes.append(event.box)
+        if self._dice.happens(0.5):
+            box = self._old_boxes[self._dice.below(len(self._old_boxes))]
+        else:
+            place = self._dice.below(len(event.box))
+            box = event.box[:place] + bytes([event.box[place] ^ 1]) + event.box[place + 1 :]
+        return replace(event, box=box)
+
+    def _tell(self, to: str, event: Event, extra_ms: int = 0) -> None:
         # One latency for all, so that what one device says to another stays in order.
-        self._later(self.conditions.latency_ms[0], lambda: self._arrive(to, event))
+        wait_ms = self.conditions.latency_ms[0] + extra_ms
+        self._later(wait_ms, lambda: self._arrive(to, event))
 
     def _arrive(self, to: str, event: Event) -> None:
         connection = self._connections.get(to)

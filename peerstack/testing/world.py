@@ -16,6 +16,7 @@ from peerstack.session.wire import decode_untrusted
 from peerstack.testing.conditions import CALM, Conditions
 from peerstack.testing.device import Device
 from peerstack.testing.dice import Dice
+from peerstack.testing.invariants import Identified, Invariants
 from peerstack.testing.pipes import End, Pipes
 from peerstack.testing.plug import Plug
 from peerstack.testing.rooms import RoomServer
@@ -77,6 +78,9 @@ class World:
         self.server: Final = RoomServer(self.later, lambda: self.now_ms, lambda: self.wall_ms)
         self.pipes: Final = Pipes(self.later, lambda: self.now_ms, self.dice)
         self.pipes.on_send = self._note_sent
+        self.invariants: Final = Invariants()
+        """What is checked of each device after each of its turns, and of each message."""
+        self._plugged: dict[str, Plug] = {}
         self._notes: list[tuple[int, str | Sent]] = []
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._planned = 0
@@ -148,7 +152,7 @@ class World:
         `dialled`: whether the caller's side counts as the one that dialled.
         """
         self._plugs += 1
-        plug = Plug(f"plug-{self._plugs}", self.pipes)
+        plug = self._plugged[f"plug-{self._plugs}"] = Plug(f"plug-{self._plugs}", self.pipes)
         # Far from the numbers that the device gives its own links.
         link = 1_000_000 + self._plugs
         if dialled:
@@ -206,6 +210,7 @@ class World:
         while self.now_ms - self._busy_ms < quiet_ms:
             assert self.now_ms < end_ms, f"no quiet within {within_ms} ms\n{self._latest()}"
             self.run(self._busy_ms + quiet_ms - self.now_ms)
+        self.invariants.at_rest(each for each in self.devices.values() if each.honest)
 
     # --- What happened. -------------------------------------------------------------------------
 
@@ -222,8 +227,22 @@ class World:
         """How many messages of each kind were sent behind the first `since` of `sent`."""
         return Counter(each.kind for each in self.sent[since:])
 
+    def turned(self, device: Device) -> None:
+        """See `peerstack.testing.device.Surroundings`."""
+        if device.honest:
+            self.invariants.after_turn(device)
+
+    def _identity(self, name: str) -> Identified | None:
+        device = self.devices.get(name)
+        if device is not None:
+            return Identified(device.user.id, device.user.device)
+        return self._plugged[name].identity if name in self._plugged else None
+
     def _note_sent(self, end: End, data: bytes) -> None:
         assert end.other is not None
+        sender = self.devices.get(end.holder.name)
+        if sender is not None and sender.honest:
+            self.invariants.sent(sender, self._identity(end.other.holder.name), data)
         self._busy_ms = self.now_ms
         sent = Sent(self.now_ms, end.holder.name, end.other.holder.name, data)
         self.sent.append(sent)

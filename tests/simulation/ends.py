@@ -82,6 +82,7 @@ def give(device: Device, *records: Signed) -> None:
     def act(turn: Turn) -> None:
         merge(turn, records[0].group, records, DeviceId(records[0].device))
 
+    device.tampered = True
     device.perform(act)
 
 

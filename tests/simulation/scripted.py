@@ -26,6 +26,7 @@ from peerstack.session.wire import (
     encode,
 )
 from peerstack.testing.device import Device
+from peerstack.testing.invariants import Identified
 from peerstack.testing.plug import Plug
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
@@ -55,6 +56,7 @@ class Scripted:
         self.world = world
         self.user = user
         self.plug: Plug = world.plug(device, dialled=dialled)
+        self.plug.identity = Identified(user.id, user.device)
         self.proven: Authenticated | None = None
         self._me = Me(user.id, user.device, user.device_key)
         self._handshake = Handshake(

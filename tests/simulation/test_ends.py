@@ -362,3 +362,44 @@ def test_what_is_left_of_a_group_can_be_erased_by_who_is_not_in_it_any_more() ->
     assert ana.get(family, note.id) == note
     with pytest.raises(NotFound):
         ben.perform(lambda turn: parting.erase(turn, family))
+
+
+def test_who_left_and_asks_to_be_let_in_again_says_first_that_it_left() -> None:
+    """The member that it asks has heard of neither, and may let it in no more: it has to say so."""
+    world = World(21)
+    family, (ana, ben, cy) = with_admins(world, "ana", "ben", "cy", admins=2)
+    link = ben.invite(family)
+    world.settle()
+    ana.go_offline()
+    ana.leave(family)
+    ben.set_role(family, ben.user.id, "writer")
+    ana.join(link)
+    ana.go_online()
+    world.settle()
+
+    assert ben.membership(family) is Membership.MEMBER
+    for device in (ben, cy):
+        assert ana.user.id not in device.members(family)
+    assert ana.membership(family) is Membership.LEFT
+    assert ana.refused_joins
+
+
+def test_who_was_removed_is_not_met_again_and_again_while_it_is_still_looked_for() -> None:
+    """An offline member keeps the others listening under the secret that the removed one has."""
+    world = World(22)
+    family, (ana, ben, cy) = with_admins(world, "ana", "ben", "cy", admins=1)
+    cy.go_offline()
+    ana.remove(family, ben.user.id)
+    world.run(60_000)
+    ben.restart()
+    world.settle()
+    assert ben.membership(family) is Membership.REMOVED
+    since = len(world.sent)
+    world.run(DAY_MS)
+    # Two messages each: twice as long apart each time, on either side.
+    assert world.traffic(since)["Hello"] <= 2 * 10
+
+    ana.set_role(family, ben.user.id, "writer")
+    world.run(60_000)
+    assert ben.membership(family) is Membership.MEMBER
+    assert_level(family, [ana, ben])

@@ -254,6 +254,7 @@ def test_a_secret_that_is_live_again_is_present_and_the_one_that_fell_is_old() -
         turn.records_changed(family)
         turn.reserved_changed(family, {SECRET_TYPE}, by_me=False)
 
+    ana.tampered = True
     ana.perform(fall)
     # That ben has the first one was known; not that he did not let go of it.
     secrets = ana.perform(lambda turn: secrets_of(turn, family))
@@ -463,3 +464,28 @@ def test_with_very_many_admins_a_device_keeps_few_places_of_two(
     assert len(met) == 2 * 5
     # They choose alike, so that who is chosen mostly chooses as well.
     assert len({secret for _, secret in met}) < len(met)
+
+
+@pytest.mark.parametrize("behind_ms", [0, 8 * 60_000])
+def test_who_was_removed_has_no_present_secret_although_that_of_the_removal_lost(
+    behind_ms: int,
+) -> None:
+    """Two admins change it apart, and the one that removed somebody has the slower clock."""
+    world = World()
+    family, (ana, cleo, ben, dora) = family_of(world, "ana", "cleo", "ben", "dora")
+    ana.set_role(family, cleo.user.id, "admin")
+    world.settle()
+    world.partition({ana}, {cleo, ben, dora})
+    ana.skew_ms = -behind_ms
+    ana.remove(family, ben.user.id)
+    world.run(1_000)
+    cleo.remove(family, dora.user.id)
+    world.run(60_000)
+    assert present_of(ben, family) == present_of(cleo, family)
+    world.heal()
+    world.settle()
+
+    present = present_of(ana, family)
+    assert present == present_of(cleo, family)
+    assert present not in {present_of(ben, family), present_of(dora, family)}
+    assert_level(family, [ana, cleo])

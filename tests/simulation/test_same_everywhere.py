@@ -155,6 +155,7 @@ class Story:
         user = self.rogue.user
         body = Body(line, self.family, "note", modified + 1, user.id, user.device, {"mine": True})
         forbidden = compose(user.device_key, body)
+        self.rogue.tampered = True
         self.rogue.perform(lambda turn: merge(turn, self.family, [forbidden], None))
 
 

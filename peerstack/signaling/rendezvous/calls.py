@@ -83,6 +83,7 @@ class Calls:
     ) -> None:
         """A peer answered this device's announcement: go and call it, or wait for its call."""
         if wanted_there and contact.attempt is None:
+            contact.look_again()
             if self._me.peer.calls(contact.peer):
                 contact.asks = True
             elif contact.up is None and self._make_room(contact, now_ms):
@@ -166,8 +167,11 @@ class Calls:
         contact.up, contact.up_since_ms = link, now_ms
         contact.attempt = None
 
-    def ended(self, link: Link, now_ms: int) -> None:
-        """A link is no more, or never was: try again after a while."""
+    def ended(self, link: Link, now_ms: int, *, parted: bool = False) -> None:
+        """A link is no more, or never was: try again after a while.
+
+        `parted`: it showed that the two have nothing to say to each other.
+        """
         contact = self._contacts.of_link(link)
         if contact is None:
             return
@@ -178,6 +182,10 @@ class Calls:
             return
         wanted = self._wants(contact, now_ms)
         contact.up = None
+        if parted:
+            contact.part(now_ms, self._entropy)
+            return
+        contact.partings = 0
         if wanted or self._contacts.has_room(contact, self._beacon.places, limits.PEERS_PER_GROUP):
             self._beacon.announce_soon(contact.secrets, now_ms)
         if now_ms - contact.up_since_ms < STABLE_MS:
@@ -185,6 +193,11 @@ class Calls:
         else:
             contact.failures = 0
             contact.rest(now_ms, self._entropy)
+
+    def look_again(self) -> None:
+        """Who may be whom has changed: whoever was left in peace may be wanted."""
+        for contact in self._contacts:
+            contact.look_again()
 
     def wake(self, now_ms: int) -> None:
         """Give up what takes too long."""

@@ -23,6 +23,10 @@ from peerstack.signaling.rendezvous.overlay import choose, neighbours
 
 RETRY_FIRST_MS: Final = 1_000
 RETRY_MOST_MS: Final = 5 * 60 * 1000
+PARTED_FIRST_MS: Final = 60 * 60 * 1000
+PARTED_MOST_MS: Final = 24 * 60 * 60 * 1000
+"""How long to leave in peace whom there is nothing to say to, unless something changes."""
+
 STABLE_MS: Final = 60_000
 """A link that lived this long was no failure."""
 
@@ -86,6 +90,8 @@ class Contact:
     asks: bool = False
     """It is for this device to call, and the peer wants it to."""
     failures: int = 0
+    partings: int = 0
+    """How often in a row a link showed that there is nothing to say to each other."""
     retry_ms: int | None = None
 
     @property
@@ -97,7 +103,11 @@ class Contact:
         """Whether to count on this peer: it can be reached and did not just fail."""
         if self.engaged:
             return True
-        failed = self.failures > 0 and self.retry_ms is not None and now_ms < self.retry_ms
+        failed = (
+            (self.failures or self.partings)
+            and self.retry_ms is not None
+            and now_ms < self.retry_ms
+        )
         return bool(self.sightings) and not failed
 
     def sighted(self, sighting: Sighting) -> None:
@@ -105,6 +115,7 @@ class Contact:
         self.sightings.pop(sighting.server, None)
         self.sightings[sighting.server] = sighting
         self.failures, self.retry_ms = 0, None
+        self.partings = 0
 
     def fail(self, now_ms: int, entropy: Entropy) -> None:
         """An attempt came to nothing."""
@@ -113,8 +124,22 @@ class Contact:
 
     def rest(self, now_ms: int, entropy: Entropy) -> None:
         """Try again after a random time, twice as long after each failure."""
-        longest = min(RETRY_MOST_MS, RETRY_FIRST_MS << min(self.failures, 16))
-        self.retry_ms = now_ms + longest // 2 + below(longest // 2, entropy)
+        longest_ms = min(RETRY_MOST_MS, RETRY_FIRST_MS << min(self.failures, 16))
+        self._rest(longest_ms, now_ms, entropy)
+
+    def part(self, now_ms: int, entropy: Entropy) -> None:
+        """There was nothing to say. Try again after a long time, in case it has not heard of it."""
+        longest_ms = min(PARTED_MOST_MS, PARTED_FIRST_MS << min(self.partings, 16))
+        self.partings += 1
+        self._rest(longest_ms, now_ms, entropy)
+
+    def _rest(self, longest_ms: int, now_ms: int, entropy: Entropy) -> None:
+        self.retry_ms = now_ms + longest_ms // 2 + below(longest_ms // 2, entropy)
+
+    def look_again(self) -> None:
+        """There may be something to say after all."""
+        if self.partings:
+            self.partings, self.retry_ms = 0, None
 
     def end_rest(self, now_ms: int) -> None:
         """Forget a time that is past."""

@@ -130,9 +130,18 @@ class Rendezvous:
         self._calls.connected(link, now_ms)
         return self._calls.settle(now_ms)
 
-    def ended(self, link: Link, now_ms: int) -> list[Effect]:
-        """A link could not be made, or is up no more, whoever ended it and why."""
-        self._calls.ended(link, now_ms)
+    def ended(self, link: Link, now_ms: int, *, parted: bool = False) -> list[Effect]:
+        """A link could not be made, or is up no more, whoever ended it and why.
+
+        `parted`: the two have nothing to say to each other; they meet again after hours, unless
+        `look_again` is called, or one of them announces itself by another connection.
+        """
+        self._calls.ended(link, now_ms, parted=parted)
+        return self._calls.settle(now_ms)
+
+    def look_again(self, now_ms: int) -> list[Effect]:
+        """Who is in which group has changed, so whoever parted may have something to say."""
+        self._calls.look_again()
         return self._calls.settle(now_ms)
 
     # --- Timers. --------------------------------------------------------------------------------

@@ -1,0 +1,90 @@
+"""What must hold of lives: whoever knows the same judges the same, and in the end all who belong
+together have the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from peerstack.groups.rules import judge_record
+from peerstack.ids import GroupId
+from peerstack.record import Signed
+from peerstack.testing.device import Device
+from peerstack.testing.invariants import Broken, records_in
+from peerstack.testing.world import World
+from tests.proving.lives import Lives
+from tests.simulation.people import live
+
+_ALL = 1_000_000
+
+
+def check_agreement(lives: Lives) -> None:
+    """Honest devices with the same statements agree on all roles and every record's verdict."""
+    for group, pool in versions_by_group(lives).items():
+        told = [(statements(each, group), each) for each in lives.devices if each.honest]
+        for (one_has, one), (other_has, other) in combinations(told, 2):
+            if one_has != other_has:
+                continue
+            if one.members(group) != other.members(group):
+                raise Broken(f"{one} and {other} know the same, and differ in members of {group}")
+            if verdicts(one, group, pool) != verdicts(other, group, pool):
+                raise Broken(f"{one} and {other} know the same, and judge otherwise in {group}")
+
+
+def check_level(lives: Lives) -> None:
+    """The devices of members have the same statements and records, and say so."""
+    for group in lives.groups:
+        inside = [device for device in lives.devices if is_inside(device, group)]
+        for one, other in combinations(inside, 2):
+            if statements(one, group) != statements(other, group):
+                raise Broken(f"{one} and {other} have other statements of {group}")
+            if live(one, group) != live(other, group):
+                raise Broken(f"{one} and {other} have other records of {group}")
+        for device in inside if len(inside) > 1 else ():
+            if not device.is_level(group):
+                why = device.engine.why_not_level(group)
+                raise Broken(f"{device} does not know that {group} is level: {why}")
+
+
+def is_inside(device: Device, group: GroupId) -> bool:
+    """Whether a device is honest, and its user's, and its user a member, as far as it knows."""
+    if not device.honest or device.perform(lambda turn: turn.is_revoked):
+        return False
+    return device.role(group) is not None
+
+
+def statements(device: Device, group: GroupId) -> Sequence[bytes]:
+    """The hashes of all admitted statements."""
+    return device.read(lambda kept: kept.statement_hashes(group))
+
+
+def versions_by_group(lives: Lives) -> dict[GroupId, list[Signed]]:
+    """Every version that anybody has or said, of whatever worth, by the group that it names."""
+    found: dict[GroupId, dict[bytes, Signed]] = {group: {} for group in lives.groups}
+    for signed in (*_said(lives.world), *_kept(lives)):
+        if signed.group in found:
+            found[signed.group][signed.hash] = signed
+    return {group: [by[key] for key in sorted(by)] for group, by in found.items()}
+
+
+def _said(world: World) -> Iterator[Signed]:
+    for sent in world.sent:
+        yield from records_in(sent.data)
+
+
+def _kept(lives: Lives) -> Iterator[Signed]:
+    for device in lives.devices:
+        for group in lives.groups:
+            with device.store.snapshot() as snapshot:
+                yield from snapshot.read_slice(group, b"", None, _ALL)
+
+
+def verdicts(device: Device, group: GroupId, pool: Sequence[Signed]) -> list[object]:
+    """Everybody's role at every time that matters, and what becomes of each version, and why."""
+    state = device.perform(lambda turn: turn.state(group))
+    times = sorted({signed.modified for signed in pool})
+    latest_ms = max(times, default=0)
+    roles: list[object] = [
+        state.role_at(user, time_ms) for user in sorted(state.identities) for time_ms in times
+    ]
+    return roles + [judge_record(state, signed, latest_ms) for signed in pool]
