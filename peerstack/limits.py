@@ -134,6 +134,9 @@ HISTORY_MS: Final = 30 * 24 * 60 * 60 * 1000
 HISTORY_PER_SIGNER: Final = 20
 """Of one record, conflicts first; at least `CONFLICTS_PER_SIGNER`, so that it ends no conflict."""
 
+WAITING_MS: Final = 7 * 24 * 60 * 60 * 1000
+"""How long a statement or a record waits for what it needs; what is let go may come again."""
+
 HELD_RECORDS_PER_GROUP: Final = 10_000
 QUARANTINED_PER_GROUP: Final = 10_000
 """Where a group's quarantine holds as many, nothing that arrives is put there; what was live is."""

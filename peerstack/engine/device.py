@@ -62,7 +62,7 @@ from peerstack.session.peer import Peer
 from peerstack.session.replica import Roots, SecretKind, Standing
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
-from peerstack.store import Store
+from peerstack.store import Sender, Store
 
 T = TypeVar("T")
 Arrival = RecordsArrival | StatementsArrival
@@ -315,7 +315,7 @@ class Engine:
         arrival: Arrival | None
         if kind is Kind.STATEMENTS:
             parting.note_told(turn, group, items)
-            arrival = statements.receive(turn, group, items)
+            arrival = statements.receive(turn, group, items, self._sender(link, group))
             if arrival is None:
                 # A join that was here already, from a connection that broke or by another device.
                 self._let_in(turn, group, link)
@@ -329,6 +329,13 @@ class Engine:
         authenticated = self.peers[link].authenticated
         assert authenticated is not None
         return authenticated.device
+
+    def _sender(self, link: Link, group: GroupId) -> Sender:
+        peer = self.peers[link]
+        assert peer.authenticated is not None
+        if peer.channels[group].standing is Standing.MEMBER:
+            return Sender(peer.authenticated.device, True)
+        return Sender(peer.authenticated.key.hex(), False)
 
     def _check(self, turn: Turn, link: Link | None, number: int, arrival: Arrival | None) -> None:
         """Have checks made; with none to make, the batch is dealt with."""
@@ -416,9 +423,9 @@ class Engine:
             self._followed[group] = row.statements_root
 
     def _look_again(self, turn: Turn) -> None:
-        groups, turn.waiting_statements = turn.waiting_statements, set()
-        for group in sorted(groups):
-            self._check(turn, None, 0, statements.waiting(turn, group))
+        come, turn.awaited_elsewhere = turn.awaited_elsewhere, {}
+        for group, awaited in sorted(come.items()):
+            self._check(turn, None, 0, statements.waiting(turn, group, awaited))
 
     def _seal(self, turn: Turn) -> None:
         """Seal the ends that this device has heard of; some wait until the group is level."""

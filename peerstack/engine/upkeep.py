@@ -78,5 +78,6 @@ class Upkeep:
             swept = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS)
             for group in swept.groups:
                 turn.records_changed(group)
-            more = swept.eldest == _SWEEP_ROWS
+            waited = turn.tx.sweep_pending(turn.now.wall_ms, _SWEEP_ROWS)
+            more = _SWEEP_ROWS in (swept.eldest, waited)
             self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)

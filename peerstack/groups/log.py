@@ -163,7 +163,7 @@ class StatementLog:
             # A personal group's root grant is its user's inception, which is no group statement.
             if wanted_hash in self.forms and wanted_hash not in found:
                 found[wanted_hash], form = self.forms[wanted_hash]
-                wanted.extend(_references(form))
+                wanted.extend(references(form))
         return list(found.values())
 
 
@@ -214,7 +214,7 @@ def _grant_of(signed: Signed, form: GroupForm | None, forms: Mapping[Hash, Entry
     return None
 
 
-def _references(form: GroupForm | None) -> tuple[Hash, ...]:
+def references(form: GroupForm | None) -> tuple[Hash, ...]:
     """The statements without which one makes no sense."""
     texts: tuple[str, ...] = ()
     match form:

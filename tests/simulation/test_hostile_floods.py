@@ -6,10 +6,15 @@ import pytest
 
 from peerstack import limits
 from peerstack.groups.statements import Role
+from peerstack.ids import IdFactory
+from peerstack.session.wire import Kind
+from peerstack.testing.ports import SeededEntropy
 from tests.groups import endings
-from tests.people import person
+from tests.people import Person, person
 from tests.simulation.hostile import Scene
 from tests.simulation.people import assert_level
+from tests.simulation.scripted import Scripted, secret_of, stranger
+from tests.store.watching import trace
 
 ROOM = 3
 
@@ -93,3 +98,52 @@ def test_a_quarantine_that_is_full_of_one_members_records_keeps_out_nothing_that
 
     assert all(each.get(scene.group, again.id) == again for each in scene.honest)
     scene.nothing_counts()
+
+
+@pytest.mark.parametrize("proven", [False, True], ids=["stranger", "member"])
+def test_what_waits_in_vain_makes_room_for_what_waits_for_good_reason(
+    scene: Scene, *, proven: bool
+) -> None:
+    """Strangers who know a secret come under keys that cost nothing, one for each of them."""
+    at_ms = scene.world.wall_ms
+    promised = scene.mallory.invites(scene.right_of(scene.ana), at_ms)
+    early = person("gil").joins(promised, at_ms + 1)
+    scene.tell(scene.cy, [early])
+    for n in range(2 * ROOM):
+        puppet = scene.eve.user if proven else stranger(scene.world, f"puppet {n}")
+        mine = [Person(puppet, IdFactory(SeededEntropy(f"{n}"))).joins(promised, at_ms + 9 + n)]
+        secret = secret_of(scene.eve, scene.group)
+        script = Scripted(scene.world, scene.cy, puppet, seed=f"puppet {n}").shake_hands()
+        script.name_groups(scene.group, secret)
+        script.gives(*mine, kind=Kind.STATEMENTS)
+        assert script.acknowledged == [0]
+        script.plug.end_it()
+
+    honest = person("flo").joins(promised, at_ms + 2)
+    scene.tell(scene.cy, [honest])
+
+    waiting = scene.cy.read(lambda snapshot: snapshot.pending_statements(scene.group))
+    assert honest in waiting
+    assert len(waiting) == ROOM
+
+
+def test_what_waits_is_let_go_of_after_a_week(scene: Scene) -> None:
+    at_ms = scene.world.wall_ms
+    promised = scene.mallory.invites(scene.right_of(scene.ana), at_ms)
+    scene.tell(scene.cy, [person("gil").joins(promised, at_ms + 1)])
+    counts = scene.cy.read(lambda snapshot: snapshot.counts(scene.group))
+    assert counts.pending_statements == 1
+    scene.world.run(limits.WAITING_MS + 2 * 60 * 60 * 1000)
+    counts = scene.cy.read(lambda snapshot: snapshot.counts(scene.group))
+    assert counts.pending_statements == 0
+
+
+def test_what_cannot_be_checked_has_nothing_else_looked_at_that_waits(scene: Scene) -> None:
+    at_ms = scene.world.wall_ms
+    promised = scene.mallory.invites(scene.right_of(scene.ana), at_ms)
+    ran = trace(scene.cy.store._writer)
+    for n in range(3):
+        scene.tell(scene.cy, [person(f"nobody {n}").joins(promised, at_ms + 1 + n)])
+    assert any("INSERT INTO statements" in sql for sql in ran)
+    read = [sql for sql in ran if "statements.body" in sql]
+    assert not [sql for sql in read if "pending = 1" in sql and "waits_for" not in sql]

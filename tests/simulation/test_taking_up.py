@@ -17,6 +17,7 @@ from peerstack.errors import StoreFull
 from peerstack.groups.statements import CLOSE_TYPE, INVITE_TYPE, JOIN_TYPE
 from peerstack.ids import GroupId
 from peerstack.record import Signed
+from peerstack.store import Sender
 from peerstack.testing.device import Device
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
@@ -169,8 +170,11 @@ def of_type(device: Device, group: GroupId, kind: str) -> list[Signed]:
     return device.perform(lambda turn: [s for s in turn.tx.statements(group) if s.type == kind])
 
 
+MEMBER = Sender("01J8Z0000000000000000000AB", True)
+
+
 def receive(device: Device, group: GroupId, items: Sequence[Signed]) -> StatementsArrival | None:
-    return device.perform(lambda turn: statements.receive(turn, group, items))
+    return device.perform(lambda turn: statements.receive(turn, group, items, MEMBER))
 
 
 def check(device: Device, arrival: StatementsArrival | None) -> None:

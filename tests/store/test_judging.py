@@ -13,6 +13,7 @@ from tests.store.samples import (
     NOW,
     OTHER_GROUP,
     fresh,
+    keep_waiting,
     over,
     put,
     record,
@@ -145,12 +146,12 @@ def test_a_transaction_knows_which_statements_count_since_it_began(store: Store)
     here, new, pending, settled = (statement(number) for number in range(4))
     with store.transaction() as transaction:
         transaction.add_statements([here])
-        transaction.add_statements([settled], pending=True)
+        keep_waiting(transaction, settled)
         root = transaction.group(GROUP)
     assert root is not None
     with store.transaction() as transaction:
         transaction.add_statements([here, new, settled])
-        transaction.add_statements([pending], pending=True)
+        keep_waiting(transaction, pending)
 
         assert transaction.counting_now == {new.hash, settled.hash}
         assert transaction.roots_before == {GROUP: root.statements_root}
@@ -161,7 +162,7 @@ def test_a_statement_that_counts_already_changes_no_root(store: Store) -> None:
         transaction.add_statements([statement(1)])
     with store.transaction() as transaction:
         transaction.add_statements([statement(1)])
-        transaction.add_statements([statement(2)], pending=True)
+        keep_waiting(transaction, statement(2))
 
         assert transaction.roots_before == {}
         assert transaction.counting_now == set()

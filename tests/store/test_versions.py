@@ -13,6 +13,7 @@ from tests.store.samples import (
     NOW,
     OTHER_GROUP,
     fresh,
+    keep_waiting,
     over,
     put,
     record,
@@ -241,7 +242,7 @@ def test_counts_say_what_is_known_of_a_group(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.hold([record(3), record(4)], NOW, until_ms=NOW)
         transaction.remember(GROUP, [(record(5).hash, ANA, "no-role")], NOW)
-        transaction.add_statements([statement(1)], pending=True)
+        keep_waiting(transaction, statement(1))
         transaction.keep_history([record(1, {"n": 9})], NOW)
 
         assert transaction.counts(GROUP) == Counts(
