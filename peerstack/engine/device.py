@@ -16,6 +16,7 @@ from peerstack.engine import (
     ending,
     enrolling,
     joining,
+    judging,
     link_messages,
     linking,
     own_groups,
@@ -111,9 +112,10 @@ class Engine:
         """Go on with whatever waits in the store, whoever has begun it."""
         turn.meet_anew()
         turn.untold_groups.update(turn.groups())
-        self._upkeep.take_up(turn)
         for group in turn.groups():
             turn.identities_changed(group)
+            judging.queue_waiting(turn, group)
+        self._upkeep.take_up(turn)
 
     @property
     def me(self) -> Self:
@@ -286,18 +288,21 @@ class Engine:
         if self._look_at_ms is not None and self._look_at_ms <= turn.now.mono_ms:
             self._look_at_ms = None
             self._take_up(turn)
-        self._upkeep.wake(turn)
+        released = self._upkeep.wake(turn)
+        if released is not None:
+            self._check(turn, None, 0, released)
 
     def _store_changed(self, turn: Turn) -> None:
         """Another process wrote: tell the app, and show peers where that is news to them."""
         turn.effects.extend([Changed(), GroupsChanged()])
         turn.meet_anew()
-        self._upkeep.take_up(turn)
         for group in turn.groups():
             self._refresh_at.setdefault(group, turn.now.mono_ms)
             row = turn.row(group)
             if row is not None and self._followed.get(group) != row.statements_root:
                 turn.identities_changed(group)
+                judging.queue_waiting(turn, group)
+        self._upkeep.take_up(turn)
 
     # --- What peers send, on its way in. --------------------------------------------------------
 
@@ -411,7 +416,6 @@ class Engine:
                 self._unsealed.add(group)
                 for link, peer in self.peers.items():
                     peer.rejudge(group, self._replica(turn, link))
-                self._release_waiting(turn, group)
                 self._note_followed(turn, group)
             self._meeting.look_again(turn)
             self._look_again(turn)
@@ -432,10 +436,6 @@ class Engine:
         for group in sorted(self._unsealed):
             if sealing.write_seals(turn, group, partial(self.is_level, turn, group)):
                 self._unsealed.discard(group)
-
-    def _release_waiting(self, turn: Turn, group: GroupId) -> None:
-        for arrival in records.release_waiting(turn, group):
-            self._check(turn, None, 0, arrival)
 
     def _meet_anew(self, turn: Turn) -> None:
         """Follow up on groups and secrets, for as long as that brings about anything more."""

@@ -120,6 +120,8 @@ versions: Final = Table(
     # about the end of a right that this is outside of (its hash in hex), or the reason's name.
     Column("until_ms", BigInteger),
     Column("waits_for", Text),
+    # The member's device that a held version came from.
+    Column("sender", Text),
     Column("signature", LargeBinary, nullable=False),
     Column("body", Text, nullable=False),
     Index("ix_versions_line", "group_id", "id"),

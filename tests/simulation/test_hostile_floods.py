@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
 import pytest
 
 from peerstack import limits
+from peerstack.engine import Turn
+from peerstack.engine.effects import Verify
+from peerstack.engine.writing import add_own_statements
 from peerstack.groups.statements import Role
-from peerstack.ids import IdFactory
+from peerstack.ids import DeviceId, IdFactory
+from peerstack.record import Signed
 from peerstack.session.wire import Kind
+from peerstack.store import UNCHECKED
 from peerstack.testing.ports import SeededEntropy
 from tests.groups import endings
 from tests.people import Person, person
-from tests.simulation.hostile import Scene
+from tests.simulation.hostile import Scene, keys_of, tell
 from tests.simulation.people import assert_level
 from tests.simulation.scripted import Scripted, secret_of, stranger
 from tests.store.watching import trace
@@ -147,3 +156,68 @@ def test_what_cannot_be_checked_has_nothing_else_looked_at_that_waits(scene: Sce
     assert any("INSERT INTO statements" in sql for sql in ran)
     read = [sql for sql in ran if "statements.body" in sql]
     assert not [sql for sql in read if "pending = 1" in sql and "waits_for" not in sql]
+
+
+@pytest.mark.parametrize("flood", ["unknown signers", "far future"])
+def test_what_one_member_has_held_in_vain_makes_room_for_what_others_send(
+    scene: Scene, flood: str
+) -> None:
+    at_ms, soon_ms = scene.world.wall_ms, scene.world.wall_ms + limits.FUTURE_MS + 60_000
+    early = keys_of(scene.dora).writes(scene.group, soon_ms)
+    secret = secret_of(scene.eve, scene.group)
+    tell(scene.world, scene.cy, scene.dora.user, scene.group, secret, [early])
+    junk = [
+        person(f"nobody {n}").writes(scene.group, at_ms)
+        if flood == "unknown signers"
+        else scene.mallory.writes(scene.group, at_ms + 10**12 + n)
+        for n in range(2 * ROOM)
+    ]
+    scene.tell(scene.cy, junk)
+    scene.tell(scene.cy, junk)
+
+    scene.world.run(3 * 60_000)
+
+    assert early.id in scene.cy.records(scene.group)
+
+
+def test_what_no_statement_and_no_time_will_release_is_let_go_of_after_a_week(scene: Scene) -> None:
+    scene.tell(scene.cy, [scene.mallory.writes(scene.group, scene.world.wall_ms + 10**12)])
+    assert scene.cy.read(lambda snapshot: snapshot.counts(scene.group)).held == 1
+    scene.world.run(limits.WAITING_MS + 2 * 60 * 60 * 1000)
+    assert scene.cy.read(lambda snapshot: snapshot.counts(scene.group)).held == 0
+
+
+def hold_unchecked(held: Sequence[Signed], sender: DeviceId, turn: Turn) -> None:
+    turn.tx.hold(held, sender, turn.now.wall_ms, waits_for=UNCHECKED)
+
+
+def test_what_is_held_is_taken_up_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No turn reads more of it than one slice, and all of it comes in the end."""
+    monkeypatch.setattr(limits, "SLICE_RECORDS", 10)
+    scene = Scene.begin()
+    scene.off_the_net()
+    scene.world.run(60_000)
+    scene.cy.go_offline()
+    scene.world.settle()
+    flo = scene.world.device("flo")
+    flo.join(scene.ana.invite(scene.group))
+    scene.world.settle()
+    notes = flo.put_many(scene.group, "note", [{"n": n} for n in range(35)])
+    signed = [flo.read(lambda s, id=note.id: s.get(scene.group, id)) for note in notes]
+    held = [each for each in signed if each is not None]
+    scene.cy.perform(partial(hold_unchecked, held, scene.eve.user.device))
+    sizes: list[int] = []
+    perform = scene.cy.engine.perform
+
+    def counted(action: Any, now: Any) -> Any:
+        result, effects = perform(action, now)
+        sizes.extend(len(each.checks) for each in effects if isinstance(each, Verify))
+        return result, effects
+
+    monkeypatch.setattr(scene.cy.engine, "perform", counted)
+    said = scene.ana.perform(lambda turn: turn.statements(scene.group))
+    scene.cy.perform(lambda turn: add_own_statements(turn, scene.group, said))
+    scene.world.run(1_000)
+
+    assert all(scene.cy.get(scene.group, note.id) == note for note in notes)
+    assert sizes == [10, 10, 10, 5]

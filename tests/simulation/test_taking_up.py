@@ -52,7 +52,7 @@ def end_is_sealed(device: Device, group: GroupId, ended: Device) -> bool:
 
 def give_held(device: Device, signed: Signed, until_ms: int) -> None:
     def act(turn: Turn) -> None:
-        turn.tx.hold([signed], turn.now.wall_ms, until_ms=until_ms)
+        turn.tx.hold([signed], signed.device, turn.now.wall_ms, until_ms=until_ms)
         turn.held_anything = True
 
     device.perform(act)
@@ -152,7 +152,9 @@ def test_what_another_process_added_releases_what_waited_for_it() -> None:
     note = cleo.put(family, "note", {"title": "Hello"})
     signed = cleo.read(lambda snapshot: snapshot.get(family, note.id))
     assert signed is not None
-    ben.perform(lambda turn: turn.tx.hold([signed], turn.now.wall_ms, waits_for="statement"))
+    ben.perform(
+        lambda turn: turn.tx.hold([signed], signed.device, turn.now.wall_ms, waits_for="statement")
+    )
     theirs = ana.perform(lambda turn: turn.statements(family))
 
     # It ends before it could have anything checked.

@@ -24,7 +24,7 @@ def ulid(number: int) -> str:
 
 GROUP = as_group(ulid(1))
 OTHER_GROUP = as_group(ulid(2))
-ANA, BEN = as_user(ulid(11)), as_user(ulid(12))
+ANA, BEN, CY = as_user(ulid(11)), as_user(ulid(12)), as_user(ulid(13))
 PHONE, LAPTOP = DeviceId(ulid(21)), DeviceId(ulid(22))
 
 

@@ -98,6 +98,7 @@ def _make_versions() -> None:
         sa.Column("since_ms", sa.BigInteger, nullable=False),
         sa.Column("until_ms", sa.BigInteger),
         sa.Column("waits_for", sa.Text),
+        sa.Column("sender", sa.Text),
         sa.Column("signature", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
