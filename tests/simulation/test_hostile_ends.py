@@ -9,6 +9,7 @@ from peerstack.engine import Turn
 from peerstack.engine.joining import join as ask_to_be_let_in
 from peerstack.engine.joining import pending_joins
 from peerstack.engine.writing import add_own_statements, sign_statement
+from peerstack.errors import NotFound
 from peerstack.groups.membership import Membership
 from peerstack.groups.seals import NO_HASHES
 from peerstack.groups.statements import (
@@ -25,7 +26,9 @@ from peerstack.record import Body, Signed, compose, decode_untrusted
 from peerstack.session.wire import Kind
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
+from tests.groups import endings
 from tests.simulation.ends import give, hand_over
+from tests.simulation.hostile import Scene
 from tests.simulation.people import family_of
 from tests.simulation.scripted import NOTE, Scripted, secret_of, written_by
 
@@ -166,3 +169,24 @@ def test_who_has_a_right_from_the_far_future_on_can_be_removed() -> None:
     for device in (ana, cy):
         assert device.members(family).keys() == {ana.user.id, cy.user.id}
         assert device.membership(family) is Membership.MEMBER
+
+
+def test_who_left_by_a_thief_beyond_all_time_is_let_in_again_by_an_admin() -> None:
+    scene = Scene.begin()
+    scene.off_the_net()
+    leave = endings.leaves(scene.mallory, scene.right_of(scene.ben), limits.STATEMENT_MS_MAX)
+    scene.tell(scene.ana, [leave])
+    scene.world.settle()
+    assert scene.ben.user.id not in scene.cy.members(scene.group)
+    with pytest.raises(NotFound):
+        scene.ana.set_role(scene.group, scene.ben.user.id, "writer")
+
+    scene.ana.remove(scene.group, scene.ben.user.id)
+    scene.ana.set_role(scene.group, scene.ben.user.id, "writer")
+    scene.ben.go_online()
+    scene.world.settle()
+
+    assert scene.ben.role(scene.group) is Role.WRITER
+    note = scene.ben.put(scene.group, "note", {"by": "ben again"})
+    scene.world.settle()
+    assert all(each.get(scene.group, note.id) == note for each in scene.honest)

@@ -203,8 +203,8 @@ def test_what_is_held_is_taken_up_in_slices(monkeypatch: pytest.MonkeyPatch) -> 
     flo.join(scene.ana.invite(scene.group))
     scene.world.settle()
     notes = flo.put_many(scene.group, "note", [{"n": n} for n in range(35)])
-    signed = [flo.read(lambda s, id=note.id: s.get(scene.group, id)) for note in notes]
-    held = [each for each in signed if each is not None]
+    ids = [note.id for note in notes]
+    held = list(flo.read(lambda snapshot: snapshot.live(scene.group, ids)).values())
     scene.cy.perform(partial(hold_unchecked, held, scene.eve.user.device))
     sizes: list[int] = []
     perform = scene.cy.engine.perform
