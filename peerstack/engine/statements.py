@@ -8,12 +8,13 @@ what waits costs nothing, however much of it there is.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason, RemoteError
-from peerstack.groups.membership import GroupState
+from peerstack.groups.membership import Draft, GroupState
 from peerstack.groups.rules import (
     Admitted,
     Held,
@@ -229,36 +230,28 @@ def _add_standing(
 ) -> Sequence[Signed]:
     """Add group statements that stand; put those back that something is missing for."""
     own = [item for item in good if not is_identity_type(item.type)]
-    state = _state(turn, arrival.group, own)
+    draft = Draft(_state(turn, arrival.group, own))
     standing: list[Signed] = []
-    while own:
-        admitted, own = _judge(turn, state, own)
-        standing.extend(admitted)
-        state = state.extended(admitted)
-        if not admitted:
-            break
-    arrival.waiting.extend(own)
+    held = defaultdict[str, list[Signed]](list)
+    # Most name what is earlier; what does not is judged once more when what it names stands.
+    ready = deque(sorted(own, key=lambda each: each.order))
+    while ready:
+        item = ready.popleft()
+        match judge_statement(draft, item):
+            case Admitted():
+                standing.append(item)
+                draft.add(item)
+                for each in _awaited(draft, [item]):
+                    ready.extend(held.pop(each, ()))
+            case Held():
+                held[waits_for(draft, item)].append(item)
+            case Refused(reason=reason):
+                _refuse(turn, item, reason)
+    arrival.waiting.extend(item for items in held.values() for item in items)
     if standing:
         turn.tx.add_statements(standing)
         turn.statements_changed(arrival.group)
     return standing
-
-
-def _judge(
-    turn: Turn, state: GroupState, items: Sequence[Signed]
-) -> tuple[list[Signed], list[Signed]]:
-    """Those of some statements that stand, and those that are held."""
-    admitted: list[Signed] = []
-    held: list[Signed] = []
-    for item in items:
-        match judge_statement(state, item):
-            case Admitted():
-                admitted.append(item)
-            case Held():
-                held.append(item)
-            case Refused(reason=reason):
-                _refuse(turn, item, reason)
-    return admitted, held
 
 
 def _reason_of(failed: Check) -> Reason:

@@ -102,7 +102,7 @@ class StatementLog:
             known = parsed.get(signed.hash)
             form = known[1] if known else group_form_untrusted(signed)
             forms[signed.hash] = (signed, form)
-            grant = _grant_of(signed, form, forms)
+            grant = grant_of(signed, form, forms)
             if grant is not None:
                 grants[signed.hash] = grant
         return type(self)(self.group, self.identities, grants, forms, self.identities_read)
@@ -178,7 +178,8 @@ def _personal_grants(identity: Identity | None) -> dict[Hash, Grant]:
     }
 
 
-def _grant_of(signed: Signed, form: GroupForm | None, forms: Mapping[Hash, Entry]) -> Grant | None:
+def grant_of(signed: Signed, form: GroupForm | None, forms: Mapping[Hash, Entry]) -> Grant | None:
+    """The grant that a statement makes, if it makes one; `forms` has all that it names."""
     match form:
         case Founding():
             at_ms = signed.modified

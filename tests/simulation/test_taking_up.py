@@ -21,6 +21,8 @@ from peerstack.store import Sender
 from peerstack.testing.device import Device
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
+from tests.groups.test_large_groups import calls_of
+from tests.people import T0, person
 from tests.simulation.linking import link
 from tests.simulation.people import family_of
 from tests.simulation.scripted import NOTE, written_by
@@ -264,3 +266,33 @@ def test_a_statement_that_could_be_admitted_at_a_crash_is_admitted_after_it() ->
     world.run(1_000)
 
     assert join in of_type(ben, family, JOIN_TYPE)
+
+
+def chained(links: int) -> tuple[GroupId, list[Signed], list[Signed]]:
+    """A grant under a grant under a grant..., from the last to the first; and who is in it."""
+    ana = person("ana")
+    founding = ana.founds(T0 + 100)
+    said = [founding]
+    for n in range(links):
+        said.append(ana.grants(said[-1], ana.id, "admin", founding, T0 + 200 + n))
+    return founding.group, list(ana.user.statements), said[::-1]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_each_statement_of_a_chain_is_judged_no_more_than_twice(*, newest_first: bool) -> None:
+    """In whatever order it comes: what it costs grows with its length alone."""
+
+    def calls(links: int) -> int:
+        world = World()
+        ben = world.device("ben")
+        group, identity, said = chained(links)
+        ben.perform(lambda turn: turn.add_group(group, 0))
+        check(ben, receive(ben, group, [*identity, said[-1]]))
+        arrival = receive(ben, group, said[:-1] if newest_first else said[-2::-1])
+        assert arrival is not None
+        holds = [True] * len(arrival.checks)
+        made = calls_of(lambda: ben.perform(lambda turn: statements.verified(turn, arrival, holds)))
+        assert len(of_type(ben, group, "$grant")) == links
+        return made
+
+    assert calls(200) < 2.5 * calls(100)
