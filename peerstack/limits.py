@@ -52,7 +52,10 @@ WANTS_OPEN: Final = 1_024
 
 HANDSHAKE_MS: Final = 15_000
 ANSWER_MS: Final = 60_000
-"""A peer that owes an answer for longer is hung up on."""
+"""A peer that owes an answer and says nothing for as long is hung up on."""
+
+OWED_MS: Final = 5 * 60_000
+"""The same where it says other things: on a slow line, those may stand before the answer."""
 
 LINK_MS: Final = 15 * 60 * 1000
 """How long the link to a new device of one's own lasts, where nobody ends it before."""
