@@ -133,14 +133,19 @@ class Engine:
 
         Raises what `action` raises (nothing is then stored) and `StoreError`.
         """
-        with self._store.transaction() as tx:
-            turn = self._turn = Turn(self._me, tx, now)
-            try:
+        put_back = self._me.links.snapshot()
+        try:
+            with self._store.transaction() as tx:
+                turn = self._turn = Turn(self._me, tx, now)
                 result = action(turn)
                 self._follow_up(turn)
                 effects = [*turn.effects, *self._outgoing(now)]
-            finally:
-                self._turn = None
+        except BaseException:
+            # What was noted of links in memory is not so: nothing of it is stored.
+            put_back()
+            raise
+        finally:
+            self._turn = None
         return result, effects
 
     def abandon_peers(self, now: Instant) -> list[Effect]:
