@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from peerstack import limits
 from peerstack.engine import (
@@ -55,6 +55,7 @@ from peerstack.engine.upkeep import Upkeep
 from peerstack.errors import Reason, RemoteError
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.keys import PublicKey
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed
 from peerstack.session.channel import Channel, State
@@ -68,11 +69,25 @@ from peerstack.store import Sender, Store
 T = TypeVar("T")
 Arrival = RecordsArrival | StatementsArrival
 
+_CHECKED_AT_ONCE: Final = 3 * limits.WINDOW_BATCHES
+"""Batches of one device; of one connection, it may send as many."""
+
 _REFRESH_MS: Final = 50
 """How long after a change others are shown where this device stands: a burst is shown once."""
 
 _RETRY_MS: Final = 10_000
 """When the device goes on with what waits after a turn that failed."""
+
+
+class _UnderWay(NamedTuple):
+    """A batch that is being checked."""
+
+    link: Link | None
+    """The connection that it came by, if that is still there."""
+    number: int
+    arrival: Arrival
+    key: PublicKey | None
+    """Of the device that sent it, though it be gone; None for what waited here."""
 
 
 class Engine:
@@ -84,7 +99,7 @@ class Engine:
         self._me = Self(user, entropy, IdFactory(entropy))
         self._meeting = Meeting(user, entropy)
         self._turn: Turn | None = None
-        self._arrivals: dict[Ticket, tuple[Link | None, int, Arrival]] = {}
+        self._arrivals: dict[Ticket, _UnderWay] = {}
         self._next_ticket = 0
         self._refresh_at: dict[GroupId, int] = {}
         self._tell_at: dict[GroupId, int] = {}
@@ -273,9 +288,9 @@ class Engine:
         """Let go of a connection; what it sent and is being checked is still taken in."""
         link_messages.gone(self._me.links, link)
         if self.peers.pop(link, None) is not None:
-            for ticket, (source, number, arrival) in self._arrivals.items():
-                if source == link:
-                    self._arrivals[ticket] = (None, number, arrival)
+            for ticket, under_way in self._arrivals.items():
+                if under_way.link == link:
+                    self._arrivals[ticket] = under_way._replace(link=None)
 
     def _woke(self, turn: Turn) -> None:
         for link, peer in list(self.peers.items()):
@@ -322,6 +337,7 @@ class Engine:
         self, link: Link, group: GroupId, kind: Kind, items: Sequence[Signed], number: int
     ) -> None:
         turn = self._present_turn()
+        self._check_room_untrusted(link)
         arrival: Arrival | None
         if kind is Kind.STATEMENTS:
             parting.note_told(turn, group, items)
@@ -333,12 +349,27 @@ class Engine:
             level = self.peers[link].channels[group].statements_level
             origin = self._origin(link)
             arrival = records.receive(turn, group, items, origin, statements_level=level)
-        self._check(turn, link, number, arrival)
+        self._check(turn, link, number, arrival, self._key_of(link))
+
+    def _check_room_untrusted(self, link: Link) -> None:
+        """Raise `RemoteError` where too much is being checked that the same key has sent.
+
+        On any connection: by coming again, nobody has more of it checked at once.
+        """
+        key = self._key_of(link)
+        under_way = sum(each.key == key for each in self._arrivals.values())
+        if under_way >= _CHECKED_AT_ONCE:
+            raise RemoteError(Reason.TOO_MANY, "batches at once, on all its connections")
 
     def _origin(self, link: Link) -> DeviceId:
         authenticated = self.peers[link].authenticated
         assert authenticated is not None
         return authenticated.device
+
+    def _key_of(self, link: Link) -> PublicKey:
+        authenticated = self.peers[link].authenticated
+        assert authenticated is not None
+        return authenticated.key
 
     def _sender(self, link: Link, group: GroupId) -> Sender:
         peer = self.peers[link]
@@ -347,25 +378,32 @@ class Engine:
             return Sender(peer.authenticated.device, True)
         return Sender(peer.authenticated.key.hex(), False)
 
-    def _check(self, turn: Turn, link: Link | None, number: int, arrival: Arrival | None) -> None:
+    def _check(
+        self,
+        turn: Turn,
+        link: Link | None,
+        number: int,
+        arrival: Arrival | None,
+        key: PublicKey | None = None,
+    ) -> None:
         """Have checks made; with none to make, the batch is dealt with."""
         if arrival is None or not arrival.checks:
             self._settle(turn, link, number)
             return
         ticket = Ticket(self._next_ticket)
         self._next_ticket += 1
-        self._arrivals[ticket] = (link, number, arrival)
+        self._arrivals[ticket] = _UnderWay(link, number, arrival, key)
         turn.effects.append(Verify(ticket, arrival.checks))
 
     def _verified(self, turn: Turn, event: Verified) -> None:
-        link, number, arrival = self._arrivals.pop(event.ticket)
+        link, number, arrival, key = self._arrivals.pop(event.ticket)
         if isinstance(arrival, RecordsArrival):
             records.admit(turn, arrival, event.holds)
             self._settle(turn, link, number)
             return
         following = statements.verified(turn, arrival, event.holds)
         if following is not None:
-            self._check(turn, link, number, following)
+            self._check(turn, link, number, following, key)
             return
         self._let_in(turn, arrival.group, link)
         self._settle(turn, link, number)

@@ -42,6 +42,10 @@ class StatementsArrival:
     sender: Sender
     waiting: list[Signed]
     checking: list[tuple[Signed, Sequence[Check]]] = field(default_factory=list)
+    to_derive: dict[Hash, Sequence[Check]] = field(default_factory=dict)
+    """The ids to be derived of what is being checked, if all else about it holds: that is slow."""
+    proven: list[Signed] = field(default_factory=list)
+    """What holds already, while ids are derived of the rest of this round."""
     began: int = 0
     """`Self.statements_added` when this round began."""
 
@@ -102,7 +106,10 @@ def verified(
             good.append(item)
         else:
             _refuse(turn, item, _reason_of(failed))
-    arrival.checking = []
+    if _has_to_derive(arrival, good):
+        return arrival
+    good += arrival.proven
+    arrival.checking, arrival.proven = [], []
     # What came meanwhile on another way may be what some of these wait for.
     came_meanwhile = turn.me.statements_added != arrival.began
     identities = _add_identities(turn, arrival, good)
@@ -112,6 +119,16 @@ def verified(
         return _next_round(turn, arrival)
     _leave_waiting(turn, arrival)
     return None
+
+
+def _has_to_derive(arrival: StatementsArrival, good: Sequence[Signed]) -> bool:
+    """Whether ids are still to be derived of what holds otherwise; then these are checked next."""
+    to_derive, arrival.to_derive = arrival.to_derive, {}
+    slow = [(item, to_derive[item.hash]) for item in good if item.hash in to_derive]
+    if slow:
+        arrival.checking = slow
+        arrival.proven = [item for item in good if item.hash not in to_derive]
+    return bool(slow)
 
 
 def _take_up(turn: Turn, arrival: StatementsArrival, added: Sequence[Signed]) -> None:
@@ -150,11 +167,19 @@ def _next_round(turn: Turn, arrival: StatementsArrival) -> StatementsArrival | N
         if checks is None:
             arrival.waiting.append(item)
         else:
-            arrival.checking.append((item, checks))
+            _begin(arrival, item, checks)
     if arrival.checking:
         return arrival
     _leave_waiting(turn, arrival)
     return None
+
+
+def _begin(arrival: StatementsArrival, item: Signed, checks: Sequence[Check]) -> None:
+    slow = [check for check in checks if isinstance(check, DerivedIdCheck)]
+    if slow:
+        arrival.to_derive[item.hash] = slow
+    quick = [check for check in checks if not isinstance(check, DerivedIdCheck)]
+    arrival.checking.append((item, quick))
 
 
 def _state(turn: Turn, group: GroupId, items: Sequence[Signed]) -> GroupState:

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from peerstack import limits
-from peerstack.engine import Turn
+from peerstack.engine import Turn, statements
 from peerstack.engine.effects import Verify
+from peerstack.engine.statements import StatementsArrival
 from peerstack.engine.writing import add_own_statements
 from peerstack.groups.statements import Role
 from peerstack.ids import DeviceId, IdFactory
+from peerstack.keys import DerivedIdCheck, SignatureCheck
 from peerstack.record import Signed
 from peerstack.session.wire import Kind
-from peerstack.store import UNCHECKED
+from peerstack.store import UNCHECKED, Sender
+from peerstack.testing.conditions import Conditions
 from peerstack.testing.ports import SeededEntropy
 from tests.groups import endings
 from tests.people import Person, person
@@ -221,3 +225,57 @@ def test_what_is_held_is_taken_up_in_slices(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert all(scene.cy.get(scene.group, note.id) == note for note in notes)
     assert sizes == [10, 10, 10, 5]
+
+
+def test_who_comes_again_and_again_has_no_more_checked_at_once() -> None:
+    """What it sent before it went is still being checked, and counts."""
+    scene = Scene.begin()
+    scene.off_the_net()
+    scene.world.run(60_000)
+    scene.world.conditions = Conditions(verify_ms=(100_000, 100_000))
+    secret, number = secret_of(scene.eve, scene.group), 0
+    for _ in range(4):
+        script = Scripted(scene.world, scene.ana, scene.eve.user, seed="eve").shake_hands()
+        script.name_groups(scene.group, secret)
+        for _ in range(20):
+            number += 1
+            note = keys_of(scene.eve).writes(scene.group, scene.world.wall_ms, {"n": number})
+            script.gives(note, number=number)
+        if not script.is_cut_off:
+            script.plug.end_it()
+    assert scene.ana.engine.queues.checks == 3 * limits.WINDOW_BATCHES
+    assert script.is_cut_off
+    assert scene.ana.hangups[-1].startswith("too-many")
+
+
+def follow(
+    arrival: StatementsArrival, holds: Sequence[bool], turn: Turn
+) -> StatementsArrival | None:
+    return statements.verified(turn, arrival, holds)
+
+
+def test_no_id_is_derived_for_what_is_not_signed_by_the_key_that_it_names(scene: Scene) -> None:
+    somebody = person("somebody else").user.statements
+    forged = [msgspec.structs.replace(each, signature=b"\1" + bytes(64)) for each in somebody]
+    join = person("somebody else").joins(
+        scene.mallory.invites(scene.right_of(scene.ana), scene.world.wall_ms),
+        scene.world.wall_ms + 1,
+    )
+    signer = Sender("11" * 32, False)
+
+    def arrive(turn: Turn) -> StatementsArrival | None:
+        return statements.receive(turn, scene.group, [*forged, join], signer)
+
+    arrival = scene.ana.perform(arrive)
+    assert arrival is not None
+    assert all(isinstance(each, SignatureCheck) for each in arrival.checks)
+    holds = [each.holds() for each in arrival.checks]
+    assert scene.ana.perform(partial(follow, arrival, holds)) is None
+
+    true = [*somebody, join]
+    arrival = scene.ana.perform(lambda turn: statements.receive(turn, scene.group, true, signer))
+    assert arrival is not None
+    holds = [each.holds() for each in arrival.checks]
+    following = scene.ana.perform(partial(follow, arrival, holds))
+    assert following is not None
+    assert all(isinstance(each, DerivedIdCheck) for each in following.checks)
