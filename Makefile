@@ -38,7 +38,7 @@ test: test-python ## Every test (so far, none needs more than Python)
 test-python: $(READY) ## The tests that need nothing but Python
 	$(PYTEST) -n 2
 
-fuzz: $(FUZZER) ## Look for inputs that break something; bounded: make fuzz SECONDS=60 TARGETS="link kit"
+fuzz: $(FUZZER) ## Look for inputs that break something (SECONDS=60 each, TARGETS="link kit")
 	$(BIN)/python -m tests.fuzz.campaign --seconds $(SECONDS) $(TARGETS)
 
 bench: $(READY) ## Measure what the performance claims rest on

@@ -7,6 +7,7 @@ What follows the name goes to libFuzzer: files to be run once, folders of inputs
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import atheris
 
@@ -19,7 +20,9 @@ def main() -> None:
 
     target = TARGETS[sys.argv[1]]
     bounds = [f"-max_len={target.bytes_max}", "-timeout=20", "-rss_limit_mb=1024"]
-    atheris.Setup([sys.argv[0], *bounds, *sys.argv[2:]], target.run)
+    # Long inputs from the start: many are sequences of steps.
+    hints = ["-len_control=0", f"-dict={Path(__file__).with_name('words.dict')}"]
+    atheris.Setup([sys.argv[0], *bounds, *hints, *sys.argv[2:]], target.run)
     atheris.Fuzz()
 
 

@@ -24,7 +24,8 @@ def run(data: bytes) -> None:
     awaited = reader.pick(_ANSWERS)
     read = _Packet(encoded_packet=reader.rest().decode("utf-8", "replace"))
     assert read.packet_type in _KNOWN
-    assert not getattr(read, "attachment_count", 0)
+    assert not read.attachment_count
+    assert read.packet_type == packet.EVENT or not read.namespace
     try:
         if read.packet_type == packet.EVENT:
             name, *arguments = read.data
