@@ -43,7 +43,7 @@ class Outcome:
     """What is to be shown of it; empty where there is none."""
 
     def __str__(self) -> str:
-        verdict = "A FINDING" if self.finding else "nothing found"
+        verdict = "FAILED" if self.finding else "nothing found"
         return f"{self.name:<16} {self.runs:>11,} runs {self.coverage:>6,} edges   {verdict}"
 
 
@@ -62,7 +62,7 @@ def main() -> int:
     found = [each for each in outcomes if each.finding]
     for each in found:
         print(f"\n=== {each.name} ===\n{each.finding}")
-    print(f"\n{len(found)} of {len(outcomes)} targets have a finding")
+    print(f"\n{len(found)} of {len(outcomes)} targets failed")
     return 1 if found else 0
 
 

@@ -226,6 +226,7 @@ def _boxes() -> Iterator[bytes]:
         yield b"\1\2" + _packed(body)
     yield b"\1\1" + _packed([_packed(announcement), bytes(64)])
     yield b"\0\1" + _packed([0, b"t" * 32, b"box"])
+    yield b"\0\1" + _packed([1, description, bytes(64)])
     yield b"\0\2\0" + description
     yield b"\0\2\xff" + description
     yield b"\0\0" + bytes(80)
@@ -290,8 +291,26 @@ def _frames() -> Iterator[bytes]:
     yield b"".join(bytes([n % 3, 0]) + chunk(frames[n % 5].encode()) for n in range(15))
 
 
+def _handshakes() -> Iterator[bytes]:
+    """All genuine; the proof changed in its signature, and in its time; the hello changed."""
+    for dialled in range(2):
+        for rest in (b"\2\1", b"\1\1\x10\1", b"\1\1\x48\1"):
+            yield bytes([dialled]) + b"\2\0" + rest
+        yield bytes([dialled]) + b"\1\0\x08\1" + b"\2\1"
+
+
+def _crowds() -> Iterator[bytes]:
+    """Five devices on all networks, and all of them in one topic."""
+    come = b"".join(bytes([1, device, device]) for device in range(5))
+    enter = b"".join(bytes([2, device, 1, 0]) for device in range(5))
+    yield come + enter + bytes([4, 0, 0, 0, 9])
+    yield come + b"".join(bytes([2, 0, 4, 0, 1, 2, 3]) for _ in range(2))
+
+
 _REAL: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "wire-message": _messages,
+    "handshake": _handshakes,
+    "rooms": _crowds,
     "session": _sessions,
     "body": _bodies,
     "statement": _statements,

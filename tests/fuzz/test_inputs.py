@@ -11,6 +11,7 @@ from types import FrameType
 import pytest
 
 from tests.architecture.project import project_modules
+from tests.fuzz import campaign
 from tests.fuzz.registry import CORPUS, FINDINGS, TARGETS, inputs
 
 INPUTS = [(target.name, path) for target in TARGETS.values() for path in inputs(target)]
@@ -71,3 +72,12 @@ def test_no_input_of_the_repository_is_longer_than_its_target_takes(name: str) -
 def test_every_folder_of_inputs_has_its_target() -> None:
     folders = {path.name for top in (CORPUS, FINDINGS) if top.is_dir() for path in top.iterdir()}
     assert folders <= TARGETS.keys()
+
+
+def test_without_the_fuzzer_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "atheris", None)
+    monkeypatch.setattr(sys, "argv", ["campaign"])
+    assert campaign.main() == 2
+    assert "needs atheris" in capsys.readouterr().err

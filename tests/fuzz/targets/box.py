@@ -51,6 +51,7 @@ def _announced(depth: int, content: bytes) -> None:
     if depth:
         content = seal(derive(SECRET, Label.BOX, TOPIC), content, SeededEntropy("box"))
     found = open_announcement_untrusted(SECRET, TOPIC, content)
+    assert depth == 2, "nothing here is signed"
     assert found.sender.key == SIGNER.public, "signed by a key that nobody here has"
     check_box_key_untrusted(found.box_key, SeededEntropy("key"))
 
@@ -65,8 +66,10 @@ def _signalled(depth: int, content: bytes) -> None:
     match open_signal_untrusted(BOX_KEY, content):
         case Greeting(topic=topic, box=box):
             open_announcement_untrusted(SECRET, topic, box)
+            raise AssertionError("nobody here sealed an announcement")
         case Offer() | Answer() as signal:
             found = read_description_untrusted(signal)
+            assert depth == 2, "nothing here is signed"
             assert found.sender.key == SIGNER.public, "signed by a key that nobody here has"
 
 

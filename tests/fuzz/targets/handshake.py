@@ -6,6 +6,7 @@ from peerstack.errors import RemoteError
 from peerstack.identity import User
 from peerstack.ports import Instant
 from peerstack.session.handshake import Handshake, Me
+from peerstack.session.wire import Proof, decode_untrusted
 from peerstack.testing.ports import SeededEntropy
 from tests.fuzz.reader import Reader
 from tests.fuzz.target import Target
@@ -35,8 +36,15 @@ def run(data: bytes) -> None:
             assert accepted[0] == hello
             assert (proven.user, proven.device) == (_BO.id, _BO.device)
             assert proven.key == _BO.device_key.public
+            assert _signature(message) == _signature(proof)
             return
         assert len(accepted) == 1, "a second message proves, or ends it"
+
+
+def _signature(message: bytes) -> bytes:
+    read = decode_untrusted(message)
+    assert isinstance(read, Proof)
+    return read.signature
 
 
 def _side(user: User, seed: str, *, dialled: bool) -> Handshake:
