@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from functools import cache
 
 from peerstack.engine import Turn
+from peerstack.groups.invites import decode_untrusted_link, invite_signer
 from peerstack.groups.statements import Role
 from peerstack.identity import User
-from peerstack.ids import GroupId
+from peerstack.ids import GroupId, IdFactory
 from peerstack.keys import Secret
 from peerstack.reconcile import EVERYTHING, Sum
 from peerstack.record import Signed
+from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
 from tests.fuzz.victim import Saved, Victim
+from tests.people import Person
 from tests.simulation.people import assert_level, family_of
-from tests.simulation.scripted import secret_of
+from tests.simulation.scripted import secret_of, stranger
 
 _ALL = 100_000
 
@@ -29,6 +32,8 @@ class Family:
     group: GroupId
     secret: Secret
     statements: tuple[Signed, ...]
+    """Those of the group, and of Dora, who has its link and asks to join."""
+    bens_grant: Signed
     records: tuple[Signed, ...]
     traffic: tuple[bytes, ...]
     """What the devices of the three really said to each other."""
@@ -40,7 +45,7 @@ def family() -> Family:
     world = World("fuzz")
     group, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
     notes = [ana.put(group, "note", {"title": f"Note {n}"}) for n in range(8)]
-    ana.invite(group, "reader")
+    link = decode_untrusted_link(ana.invite(group, "reader"))
     cleo.put(group, "note", {"title": "Bread"})
     world.settle()
     world.partition({ana}, {ben})
@@ -54,9 +59,22 @@ def family() -> Family:
     assert_level(group, [ana, ben])
     statements = tuple(ana.perform(lambda turn: turn.statements(group)))
     records = tuple(ana.read(lambda store: store.read_slice(group, b"", None, _ALL)))
+    joined = next(each for each in statements if (each.type, each.signer) == ("$join", ben.user.id))
+    granted = next(each for each in statements if each.value.get("join") == joined.hash.hex())
+    invite = next(each for each in statements if each.hash == link.invite_hash)
+    dora = Person(stranger(world, "dora"), IdFactory(SeededEntropy("dora's ids")))
+    proof = dora.proves(invite, world.wall_ms, invite_signer(Secret(link.seed)))
+    join = dora.joins(invite, world.wall_ms, proof)
     said = (sent.data for sent in world.sent)
     return Family(
-        Saved.of(ana), ben.user, group, secret_of(ben, group), statements, records, tuple(said)
+        Saved.of(ana),
+        ben.user,
+        group,
+        secret_of(ben, group),
+        (*statements, *dora.user.statements, join),
+        granted,
+        records,
+        tuple(said),
     )
 
 

@@ -1,8 +1,8 @@
 """Makes the corpus: real messages, links, kits and files, in the form that the targets read.
 
-Run `python -m tests.fuzz.make_corpus` from the top of the checkout. The same code makes the same
-files: all of it comes from seeds and from `tests/vectors.json`. An input that is too long for its
-target, or that enters no code that another does not enter too, is left out.
+Run `python -m tests.fuzz.make_corpus [TARGET]...` from the top of the checkout. The same code
+makes the same files: all of it comes from seeds and from `tests/vectors.json`. An input that is too
+long for its target, or that enters no code that another does not enter too, is left out.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _DRAWN: Final = 150
 
 
 def main() -> None:
-    """Write the corpus anew."""
-    for target in TARGETS.values():
+    """Write the corpus anew: of the targets that are named, or of all."""
+    for target in map(TARGETS.__getitem__, sys.argv[1:] or TARGETS):
         folder = CORPUS / target.name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

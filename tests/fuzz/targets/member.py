@@ -54,6 +54,7 @@ ROLES: Final = ("reader", "writer", "admin")
 COUNTS: Final = (0, 1, 9, 300, limits.INTEGER_MAX)
 NO_HASHES: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 _STEPS: Final = 48
+_CONNECTIONS: Final = 6
 
 
 class _Member:
@@ -73,13 +74,15 @@ class _Member:
 
     def step(self) -> None:
         reader = self.reader
+        if self.to.is_cut_off and self.connections < _CONNECTIONS:
+            self.meet()
         match reader.number() % 12:
             case 0:
                 self.victim.pass_time(reader.number(2))
             case 1:
                 value = {"n": reader.number()}
                 self.victim.perform(lambda turn: put(turn, self.known.group, "note", value, None))
-            case 2 if self.connections < 4:
+            case 2 if self.connections < _CONNECTIONS:
                 self.victim.handle(events.PeerGone(self.to.link, "gone"))
                 self.meet()
             case _:
@@ -96,7 +99,7 @@ class _Member:
             case 2 | 3:
                 ranges = [self.range(kind) for _ in range(reader.number() % 6)]
                 ranges.sort(key=lambda each: (each.upper is None, each.upper or b""))
-                lower = self.key(kind) if reader.flag() else b""
+                lower = b"" if reader.number() % 4 else self.key(kind)
                 return Ranges(0, kind, RangesMessage(lower, tuple(ranges), reader.flag()))
             case 4 | 5:
                 keys = tuple(self.key(kind) for _ in range(reader.number() % 8))
@@ -108,6 +111,11 @@ class _Member:
                 return Want(0, kind, keys, gaps, excluded)
             case 6 | 7 | 8 | 9 | 10:
                 items = [self.made() for _ in range(1 + reader.number() % 4)]
+                if reader.number() % 16:
+                    # What is in the wrong set ends the connection.
+                    about, first = items[0].is_statement, Kind(1 + kind % 2)
+                    kind = Kind.STATEMENTS if about else first
+                    items = [each for each in items if each.is_statement == about]
                 bodies = tuple(each.body for each in items)
                 signatures = tuple(self.signature(each) for each in items)
                 return Batch(0, kind, reader.number(), bodies, signatures)
@@ -184,9 +192,17 @@ class _Member:
         known = self.known
         return self.reader.pick((*known.records, *known.statements, *self.own))
 
-    def named(self) -> str:
-        """The hash of something, as statements name it."""
-        return self.item().hash.hex()
+    def named(self, *types: str) -> str:
+        """The hash of something, as statements name it: of one of these types, most of the time."""
+        every = (*self.known.statements, *self.own)
+        fitting = [each for each in every if each.type in types]
+        chosen = self.reader.pick(fitting) if fitting and self.reader.number() % 4 else self.item()
+        return chosen.hash.hex()
+
+    def right(self) -> str:
+        """The hash of the member's own grant, most of the time."""
+        own = self.known.bens_grant
+        return own.hash.hex() if self.reader.number() % 4 else self.named("$admit", "$group")
 
     def made(self) -> Signed:
         """A record or statement: one that there is, or a new one, signed by this member."""
@@ -257,35 +273,41 @@ class _Member:
 
     def time(self, over: Signed) -> int:
         now_ms = self.victim.now().wall_ms
-        times = (over.modified + 1, now_ms, over.modified, now_ms + 2 * limits.FUTURE_MS, 0)
-        return self.reader.pick((*times, limits.STATEMENT_MS_MAX, limits.TIME_MS_MAX))
+        usual = (*[now_ms] * 6, over.modified + 1, over.modified, now_ms + 2 * limits.FUTURE_MS)
+        return self.reader.pick((*usual, 0, limits.STATEMENT_MS_MAX, limits.TIME_MS_MAX))
 
     def value(self, type_name: str) -> dict[str, Any]:
         reader = self.reader
-        name = self.named
+        name, right = self.named, self.right
         match type_name:
             case "$invite":
                 key = reader.exactly(32).hex()
                 uses = {"uses": 1 + reader.number()} if reader.flag() else {}
                 role = reader.pick(ROLES)
-                return {"under": name(), "key": key, "topic": key, "role": role} | uses
+                return {"under": right(), "key": key, "topic": key, "role": role} | uses
             case "$join":
                 return (
-                    {"invite": name(), "proof": reader.exactly(64).hex()} if reader.flag() else {}
+                    {"invite": name("$invite"), "proof": reader.exactly(64).hex()}
+                    if reader.flag()
+                    else {}
                 )
             case "$admit":
-                return {"under": name(), "join": name()}
+                return {"under": right(), "join": name("$join")}
             case "$grant":
                 user, role = self.item().signer, reader.pick(ROLES)
-                return {"under": name(), "user": user, "role": role, "consent": name()}
+                consent = name("$join", "$group")
+                return {"under": right(), "user": user, "role": role, "consent": consent}
             case "$close":
-                count, root = reader.pick(COUNTS), NO_HASHES if reader.flag() else name()
-                return {"under": name(), "target": name(), "count": count, "root": root}
+                count, root = reader.pick(COUNTS), NO_HASHES if reader.number() % 4 else name()
+                target = name("$admit", "$invite", "$group", "$grant")
+                under = target if reader.flag() else right()
+                return {"under": under, "target": target, "count": count, "root": root}
             case "$seal":
                 named = [name() for _ in range(reader.number() % 4)]
                 count = len(named) if reader.flag() else reader.pick(COUNTS)
                 part = reader.number() % 3
-                seal = {"under": name(), "ends": name(), "count": count, "root": NO_HASHES}
+                ends = name("$close", "$revoke")
+                seal = {"under": right(), "ends": ends, "count": count, "root": NO_HASHES}
                 return seal | {"part": part, "hashes": named}
             case "$group":
                 return {"nonce": reader.exactly(16).hex()}
