@@ -1,8 +1,8 @@
 """Breaks the code on purpose, one place at a time, and asks whether the proving ground notices.
 
-`python -m tests.proving.mutants`. A mutant that lives on shows that nothing would find such a fault.
-What a rule decides, the stories' invariants decide by the same rule; so faults in rules are for the
-naive model of them, under `tests/groups`.
+`python -m tests.proving.mutants`. A mutant that lives on shows that nothing would find such a
+fault. What a rule decides, the stories' invariants decide by the same rule; so faults in rules are
+for the naive model of them, under `tests/groups`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
         "what was held is not released in time",
         "peerstack/store/versions.py",
         "def next_due_ms(self) -> int | None:",
-        "def next_due_ms(self) -> int | None:\n        return None\n\n    def _(self) -> int | None:",
+        "def next_due_ms(self) -> None:\n        return\n\n    def _(self) -> int | None:",
     ),
     Mutant(
         "news is not compared with what others have",
