@@ -23,7 +23,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test test-python sim mutants fuzz bench demo demo-headless lock format clean
+.PHONY: help setup check test test-python sim mutants load fuzz bench demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ sim: $(READY) ## Tell random stories in a simulated world, on all cores (SEEDS=2
 
 mutants: $(READY) ## Break the code in many ways, and see that the stories notice
 	$(BIN)/python -m tests.proving.mutants
+
+load: $(READY) ## Many devices, groups and records at once, and peers that take too much
+	$(BIN)/python -m tests.proving.load
 
 fuzz: $(FUZZER) ## Look for inputs that break something (SECONDS=60 each, TARGETS="link kit")
 	$(BIN)/python -m tests.fuzz.campaign --seconds $(SECONDS) $(TARGETS)
