@@ -20,7 +20,7 @@ from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Check
 from peerstack.record import Signed
 from peerstack.record import decode_untrusted as decode_untrusted_body
-from peerstack.session.wire import Batch, Groups, Kind, Level, Message, decode_untrusted
+from peerstack.session.wire import Batch, Groups, Kind, Message, decode_untrusted
 from peerstack.store import Snapshot, Store
 
 _BATCHES: Final = 3 * limits.WINDOW_BATCHES
@@ -127,7 +127,7 @@ class Invariants:
     def sent(
         self, sender: Watched, receiver: Identified | None, binding: bytes, data: bytes
     ) -> None:
-        """A device sends nothing to whom it is not for, and says nothing that it has not stored.
+        """A device sends nothing to whom it is not for, and gives nothing away to who listens.
 
         `binding`: what the pipe has and no other.
         """
@@ -135,8 +135,6 @@ class Invariants:
         self._check_receiver(sender, receiver, data)
         if isinstance(message, Groups):
             self._check_blinded(sender, binding, message)
-        if isinstance(message, Level):
-            self._check_stored(sender, message)
 
     def _check_blinded(self, sender: Watched, binding: bytes, named: Groups) -> None:
         """On two pipes, no group has the same name: who listens cannot tell that it is one."""
@@ -144,14 +142,6 @@ class Invariants:
             self.checked["blinded"] += 1
             if self._tags.setdefault(tag, binding) != binding:
                 raise Broken(f"{sender.name} names a group as on another pipe")
-
-    def _check_stored(self, sender: Watched, level: Level) -> None:
-        """What a device says that it has is committed."""
-        self.checked["stored"] += 1
-        with sender.store.snapshot() as snapshot:
-            roots = {row.root for row in snapshot.groups()}
-        if level.records.count and level.records not in roots:
-            raise Broken(f"{sender.name} shows {level.records}, and has {roots}")
 
     def _check_receiver(self, sender: Watched, receiver: Identified | None, data: bytes) -> None:
         """No record of a group goes to a device that is not a member's, as its sender knows it."""
