@@ -67,8 +67,9 @@ class JudgingReads(Rows):
         By hash.
         """
         sql = (
+            # By the signer's index, and not by that of what everybody has held.
             f"SELECT {SIGNED} FROM versions WHERE group_id = ? AND signer = ? "  # noqa: S608
-            "AND hash > ? AND state = ? AND waits_for IS NOT NULL ORDER BY hash LIMIT ?"
+            "AND hash > ? AND +state = ? AND waits_for IS NOT NULL ORDER BY hash LIMIT ?"
         )
         rows = fetch(self._connection, sql, (group, signer, after, VersionState.HELD, limit))
         return [signed_of(row) for row in rows]
