@@ -37,7 +37,7 @@ _SIGNED = signed_columns(_table)
 _DROPPED = tuple(_table.c[name] for name in ("group_id", "id", "hash", "signer", "seq", "state"))
 _NEWEST_FIRST = (_table.c.modified.desc(), _table.c.hash.desc())
 _KEEP = (
-    f"INSERT INTO versions ({SIGNED}, seq, state, since_ms, until_ms, waits_for) "  # noqa: S608
+    f"INSERT INTO versions ({SIGNED}, seq, state, since_ms, until_ms, waits_for) "  # noqa: S608 -- columns
     f"VALUES ({marks(15)}) ON CONFLICT (hash) DO UPDATE SET state = excluded.state, "
     "seq = excluded.seq, since_ms = excluded.since_ms, until_ms = excluded.until_ms, "
     "waits_for = excluded.waits_for"
@@ -114,7 +114,7 @@ class VersionReads(Rows):
         found = set[Hash]()
         for chunk in chunks(sorted(set(ids))):
             sql = (
-                f"SELECT hash FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "  # noqa: S608
+                f"SELECT hash FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "  # noqa: S608 -- places
                 "AND state = ?"
             )
             rows = fetch(self._connection, sql, (group, *chunk, _UNSEEN))
