@@ -6,15 +6,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LIBRARIES := $(VENV)/.libraries
+FUZZER := $(VENV)/.fuzzer
 PYTEST := $(BIN)/python -m pytest
 
-COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+# How long `make fuzz` gives each target, and which targets: all of them if none is named.
+SECONDS ?= 60
+TARGETS ?=
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--custom-compile-command "make lock" --all-extras $(UPGRADE)
+	--custom-compile-command "make lock" $(UPGRADE)
+RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit test test-python bench demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python fuzz bench demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +42,9 @@ test: test-python ## Every test (so far, none needs more than Python)
 test-python: $(READY) ## The tests that need nothing but Python
 	$(PYTEST) -n 2
 
+fuzz: $(FUZZER) ## Look for inputs that break something (SECONDS=60 each, TARGETS="link kit")
+	$(BIN)/python -m tests.fuzz.campaign --seconds $(SECONDS) $(TARGETS)
+
 bench: $(READY) ## Measure what the performance claims rest on
 	$(BIN)/python -m benchmarks
 
@@ -49,11 +58,12 @@ format: $(READY) ## Lay out the code and fix what can be fixed without thought
 	$(BIN)/ruff format .
 
 lock: $(LIBRARIES) ## Work out requirements*.lock again from pyproject.toml
-	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) $(RUNTIME) --output-file requirements.lock
+	$(COMPILE) $(RUNTIME) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --group fuzz --output-file requirements-fuzz.lock
 
 clean: ## Remove everything that make, the tests and the tools made
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock makes the environment anew, so nothing stays in it that the lock does not name.
@@ -61,6 +71,12 @@ $(LIBRARIES): requirements-dev.lock
 	@PYTHON="$(PYTHON)" .ci/ensure-python
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# Where there is no build of it, its lock installs nothing, and `make fuzz` says so.
+$(FUZZER): $(READY) requirements-fuzz.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes --only-binary :all: -r requirements-fuzz.lock
 	@touch $@
 
 $(READY): $(LIBRARIES) pyproject.toml

@@ -18,6 +18,7 @@ from peerstack.errors import InvalidLink, InvalidValue
 from peerstack.keys import KEY_BYTES, sha256
 
 _CHECK_BYTES: Final = 4
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError)
 
 Bytes32 = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 Servers = Annotated[
@@ -71,5 +72,5 @@ class LinkText(Generic[LinkForm]):
             )
         try:
             return msgspec.msgpack.decode(content, type=self.form)
-        except msgspec.MsgspecError as error:
+        except _UNREADABLE as error:
             raise InvalidLink(f"this {self.kind} needs another version of peerstack") from error

@@ -265,6 +265,7 @@ class _Connection:
         )
         socket.on("*", self._on_message)
         socket.on("disconnect", self._on_disconnect)
+        socket.on("connect_error", self._on_rejected)
         return socket
 
     async def _live(self) -> str:
@@ -294,6 +295,12 @@ class _Connection:
 
     def _on_disconnect(self, _reason: str = "") -> None:
         self._end(f"the signaling server {self._url} ended the connection; trying again")
+
+    def _on_rejected(self, *_said: object) -> None:
+        # Before the welcome, `connect` raises what is said. Behind it, the library would go on
+        # listening on a connection on which it lets nothing be sent any more.
+        if self._welcomed.is_set():
+            self._on_disconnect()
 
     def _on_message(self, name: str, *arguments: object) -> None:
         if self._ended.done():

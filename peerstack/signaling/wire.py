@@ -243,7 +243,7 @@ _TO_SERVER: Final = re.compile(
     r'[13]\Z|4[01]\Z|40\{|42([0-9]{1,10})\["(?:join|leave|announce|signal|ice)"[,\]]'
 )
 _TO_DEVICE: Final = re.compile(
-    r'0\{|1\Z|4|3[0-9]{1,10}\[|2\["(?:welcome|day|announce|signal|closing|problem)"[,\]]'
+    r'0\{|1\Z|4\{|3[0-9]{1,10}\[|2\["(?:welcome|day|announce|signal|closing|problem)"[,\]]'
 )
 
 

@@ -14,6 +14,7 @@ from tests.architecture.import_rules import uses_of
 from tests.architecture.project import PACKAGES, PROJECT, PYPROJECT, ROOT, project_modules
 
 RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
+FUZZING = "requirements-fuzz.lock"
 
 Pins = dict[str, list[Requirement]]
 
@@ -61,7 +62,7 @@ def test_what_is_tested_is_what_is_shipped() -> None:
     assert not differing, "the two locks disagree: run `make lock`"
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT])
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING])
 def test_every_pin_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=[a-z0-9])", text)[1:]
@@ -70,7 +71,7 @@ def test_every_pin_has_hashes(lock: str) -> None:
     assert len(blocks) == sum(map(len, pins(lock).values()))
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT])
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING])
 def test_a_lock_names_no_host_and_no_folder(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
 

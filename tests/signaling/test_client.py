@@ -189,6 +189,9 @@ LIES = [
     "4",
     '4599999-["signal",{"_placeholder":true,"num":0}]',
     "40/other,{}",
+    "44",
+    "44/other,{}",
+    "446-",
     WELCOME,
     "47",
     "43[1]",
@@ -237,6 +240,15 @@ async def test_a_server_of_nothing_but_lies_is_left() -> None:
 
     async with lying_server(script) as url, online(url) as ana:
         assert "check the URL" in (await ana.next(Disconnected)).reason
+
+
+async def test_a_rejection_behind_the_welcome_ends_the_connection() -> None:
+    async def script(ws: web.WebSocketResponse) -> None:
+        for frame in (WELCOME, '44{"message":"no more"}'):
+            await ws.send_str(frame)
+
+    async with lying_server(script) as url, online(url) as ana:
+        assert "ended the connection" in (await ana.next(Disconnected)).reason
 
 
 async def test_an_oversize_message_ends_the_connection() -> None:

@@ -109,7 +109,10 @@ def test_an_oversize_description_is_refused_unread() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["peer.local", "example.org", "224.0.0.251", "0.0.0.0", "::", "fe80::1%eth0"],  # noqa: S104 -- refused
+    [
+        *("peer.local", "example.org", "224.0.0.251", "0.0.0.0", "::", "fe80::1%eth0"),  # noqa: S104 -- refused
+        *("::ffff:224.0.0.251", "::ffff:0.0.0.0"),
+    ],
 )
 def test_a_candidate_without_a_plain_address_is_left_out(address: str) -> None:
     read = sdp.decode_untrusted(TEXT.replace("192.0.2.7", address), sdp.Role.OFFER)
