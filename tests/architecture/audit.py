@@ -19,8 +19,8 @@ import msgspec
 
 from tests.architecture.project import ROOT
 
-LOCK: Final = "requirements-dev.lock"
-"""All that is shipped stands in it too, at the same versions (`test_lock`)."""
+LOCKS: Final = ("requirements-dev.lock", "requirements-fuzz.lock")
+"""All that is shipped stands in the first too, at the same versions (`test_lock`)."""
 
 PIP_AUDIT: Final = (
     *(sys.executable, "-m", "pip_audit", "--disable-pip", "--require-hashes"),
@@ -32,7 +32,7 @@ LINE: Final = "!" * 78
 
 
 class Unreadable(Exception):
-    """The lock cannot be read, so nobody was asked anything."""
+    """A lock cannot be read, so nobody was asked anything."""
 
 
 class Known(msgspec.Struct):
@@ -74,7 +74,7 @@ class Audit:
     def lines(self) -> list[str]:
         """What to tell whoever asked."""
         return [*self._faults(), *self._gaps()] or [
-            f"audit: no fault is known in any of the {len(self.pins)} libraries of {LOCK}"
+            f"audit: no fault is known in any of the {len(self.pins)} libraries of the locks"
         ]
 
     def _faults(self) -> list[str]:
@@ -92,20 +92,21 @@ class Audit:
         which = f"{len(skipped)} of {len(self.pins)}" if skipped else "all"
         return [
             LINE,
-            f"!! NOT AUDITED: {which} libraries of {LOCK}",
-            f"!! {skipped[0] if skipped else self.unreached or 'the lock names none'}",
+            f"!! NOT AUDITED: {which} libraries of the locks",
+            f"!! {skipped[0] if skipped else self.unreached or 'the locks name none'}",
             "!! Whether faults are known in them is open. Where PyPI's own JSON can be read, do:",
             "!!     make audit",
             LINE,
         ]
 
 
-def ask(lock: Path, *options: str) -> Audit:
-    """Ask `pip-audit` about a lock. Raises `Unreadable` where that cannot be read.
+def ask(locks: Sequence[Path], *options: str) -> Audit:
+    """Ask `pip-audit` about locks. Raises `Unreadable` where one cannot be read.
 
     Markers are read as they are here: what only another platform installs is not asked about.
     """
-    command = [*PIP_AUDIT, "--requirement", str(lock), *options]
+    named = [word for lock in locks for word in ("--requirement", str(lock))]
+    command = [*PIP_AUDIT, *named, *options]
     read = _run(command, "--dry-run")
     if read.returncode != 0:
         raise Unreadable(_last_line(read))
@@ -127,16 +128,16 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
     return (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]
 
 
-def main(lock: Path = ROOT / LOCK, *options: str) -> int:
-    """The exit code: 1 where a fault is known, or the lock cannot be read."""
+def main(locks: Sequence[Path], *options: str) -> int:
+    """Tell what came of asking. The exit code: 1 where a fault is known, or a lock unreadable."""
     try:
-        audit = ask(lock, *options)
+        audit = ask(locks, *options)
     except Unreadable as unreadable:
-        print(f"audit: {lock.name} cannot be read: {unreadable}")
+        print(f"audit: a lock cannot be read: {unreadable}")
         return 1
     print("\n".join(audit.lines()))
     return int(audit.has_faults)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main([ROOT / name for name in LOCKS]))
