@@ -5,6 +5,8 @@ Whoever makes one of these better changes the test, and what is said there.
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from peerstack.engine.ending import end_invite
 from peerstack.engine.revoking import revoke_device
 from peerstack.engine.secrets import shared_secrets
@@ -17,8 +19,8 @@ from peerstack.session.wire import Groups, Hello, Proof, decode_untrusted
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
 from tests.simulation.linking import link
-from tests.simulation.people import family_of
-from tests.simulation.scripted import Scripted, stranger
+from tests.simulation.people import conflicts_at, family_of
+from tests.simulation.scripted import Scripted, member_at, stranger, written_by
 from tests.simulation.test_old_secrets import HOUR_MS, Watch, present_of
 
 
@@ -139,6 +141,22 @@ def test_a_writer_changes_and_deletes_what_others_wrote_and_history_keeps_it() -
     kept = ana.history(family, note.id)
     assert note.hash in {each.hash for each in kept}
     assert {each.signer for each in kept} == {ana.user.id, ben.user.id}
+
+
+def test_who_claims_to_have_seen_what_it_replaced_hides_that_it_had_not() -> None:
+    world = World()
+    family, ana, ben, script = member_at(world)
+    notes = [ana.put(family, "note", {"title": "Milk"}) for _ in range(2)]
+    claims: list[dict[str, int] | UnsetType] = [{ana.user.device: world.wall_ms}, UNSET]
+
+    for number, (note, seen) in enumerate(zip(notes, claims, strict=True)):
+        value = {"title": "by ben"}
+        version = written_by(ben.user, family, note.id, world.wall_ms + 1, value, seen)
+        script.gives(version, number=number)
+
+    assert [conflicts_at(ana, family, note.id) for note in notes] == [set(), {notes[1].hash}]
+    for note in notes:
+        assert [each.hash for each in ana.history(family, note.id)] == [note.hash]
 
 
 def test_an_admin_ends_the_rights_of_all_who_are_no_admins_and_their_data_stays_with_them() -> None:
