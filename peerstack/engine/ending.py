@@ -45,8 +45,9 @@ _ROLES = ("reader", "writer", "admin")
 def set_role(turn: Turn, group: GroupId, user: UserId, role: RoleName) -> None:
     """Give a member another role, or one back to who was removed.
 
-    Raises `InvalidValue`, `NotFound` for who never agreed to be in the group (or left), and
-    `NotAllowed` without the authority.
+    Of the open invites that they know, those that give more than the role are ended: by them they
+    would come back under another name. Raises `InvalidValue`, `NotFound` for who never agreed to be
+    in the group (or left), and `NotAllowed` without the authority.
     """
     if role not in _ROLES:
         raise InvalidValue(f"role {role!r} is none of reader, writer and admin")
@@ -67,6 +68,7 @@ def set_role(turn: Turn, group: GroupId, user: UserId, role: RoleName) -> None:
     if user == _me(turn):
         _give_up(turn, group, given, higher)
     elif higher:
+        _end_invites(turn, state, _invites_known_by(state, user, higher, wanted))
         _close(turn, group, higher, closing)
 
 
@@ -85,12 +87,7 @@ def remove(turn: Turn, group: GroupId, user: UserId) -> None:
     if not grants:
         raise NotFound(f"{user} is no member of {_label(turn, group)}")
     authority = {grant.hash: _authority(turn, state, grant) for grant in grants}
-    known = [
-        signed.hash
-        for signed, _ in state.invites()
-        if signed.signer == user or signed.hash in {grant.invite for grant in grants}
-    ]
-    _end_invites(turn, state, known)
+    _end_invites(turn, state, _invites_known_by(state, user, grants))
     _close(turn, group, grants, authority)
     write_new_secret(turn, group)
 
@@ -291,6 +288,22 @@ def _give_up(turn: Turn, group: GroupId, kept: Hash, grants: Sequence[Grant]) ->
     add_own_statements(
         turn, group, [sign_statement(turn, group, CLOSE_TYPE, each, stamp) for each in closes]
     )
+
+
+def _invites_known_by(
+    state: GroupState, user: UserId, grants: Collection[Grant], above: Role | None = None
+) -> list[Hash]:
+    """The invites that a member made, or came by as these grants of theirs say.
+
+    With `above`, only those that give more than that role.
+    """
+    came_by = {grant.invite for grant in grants}
+    return [
+        signed.hash
+        for signed, form in state.invites()
+        if (signed.signer == user or signed.hash in came_by)
+        and (above is None or Role.named(form.role) > above)
+    ]
 
 
 def _end_invites(turn: Turn, state: GroupState, invites: Iterable[Hash]) -> bool:

@@ -36,7 +36,7 @@ class JudgingReads(Rows):
     def live_by(self, group: GroupId, signer: UserId, after: str, limit: int) -> list[Signed]:
         """A signer's live versions, in the order of their ids, from behind the id `after`."""
         sql = (
-            f"SELECT {SIGNED} FROM records WHERE group_id = ? AND signer = ? "  # noqa: S608
+            f"SELECT {SIGNED} FROM records WHERE group_id = ? AND signer = ? "  # noqa: S608 -- columns
             "AND id > ? ORDER BY id LIMIT ?"
         )
         rows = fetch(self._connection, sql, (group, signer, after, limit))
@@ -68,7 +68,7 @@ class JudgingReads(Rows):
         """
         sql = (
             # By the signer's index, and not by that of what everybody has held.
-            f"SELECT {SIGNED} FROM versions WHERE group_id = ? AND signer = ? "  # noqa: S608
+            f"SELECT {SIGNED} FROM versions WHERE group_id = ? AND signer = ? "  # noqa: S608 -- columns
             "AND hash > ? AND +state = ? AND waits_for IS NOT NULL ORDER BY hash LIMIT ?"
         )
         rows = fetch(self._connection, sql, (group, signer, after, VersionState.HELD, limit))

@@ -125,7 +125,7 @@ class VersionReads(Rows):
         found = set[Hash]()
         for chunk in chunks(sorted(set(ids))):
             sql = (
-                f"SELECT hash FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "  # noqa: S608
+                f"SELECT hash FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "  # noqa: S608 -- places
                 "AND state = ?"
             )
             rows = fetch(self._connection, sql, (group, *chunk, _UNSEEN))
