@@ -256,6 +256,8 @@ def test_a_statement_that_could_be_admitted_at_a_crash_is_admitted_after_it() ->
     check(ben, receive(ben, family, [join]))
     arrival = receive(ben, work, [*cleo.user.statements, elsewhere])
     assert arrival is not None
+    arrival = ben.perform(partial(all_hold, arrival))
+    assert arrival is not None, "ids are derived last"
     # What the last turn wanted checked never is.
     for device in (ana, cleo):
         device.go_offline()
