@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from peerstack.engine import revoking
+from peerstack.engine.merging import merge
 from peerstack.errors import LocalError
 from peerstack.groups.statements import Role, RoleName
-from peerstack.ids import GroupId
+from peerstack.ids import GroupId, RecordId
+from peerstack.record import Body, compose
 from peerstack.testing.conditions import CALM, HOSTILE, STORMY
 from peerstack.testing.device import Device
 from peerstack.testing.liar import Liar
@@ -105,6 +107,17 @@ class Lives:
     def write(self, roll: Roll) -> None:
         group = self._group(roll)
         self._at(roll, group, Role.WRITER).put(group, "note", {"n": roll(1_000)})
+
+    def write_anyway(self, roll: Roll) -> None:
+        """By a program that does not care about roles: its record is offered to everybody."""
+        device, group = self._device(roll), self._group(roll)
+        if sum(not each.honest for each in self.devices) < LIARS:
+            user, now_ms = device.user, device.now().wall_ms
+            record_id = RecordId(f"{roll(1_000):026}")
+            body = Body(record_id, group, "note", now_ms, user.id, user.device, {"n": 1})
+            signed = compose(user.device_key, body)
+            device.tampered = True
+            device.perform(lambda turn: merge(turn, group, [signed], None))
 
     def write_much(self, roll: Roll) -> None:
         group, count = self._group(roll), 1 + roll(300)
