@@ -48,8 +48,8 @@ MUTANTS: Final[Sequence[Mutant]] = (
     Mutant(
         "what nobody had the right to write is admitted",
         "peerstack/engine/records.py",
-        "match judge_record(state, item, turn.now.wall_ms):",
-        "match Admitted():",
+        "verdict = judge_record(state, item, turn.now.wall_ms)",
+        "verdict = Admitted()",
     ),
     Mutant(
         "signatures are not checked",
