@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.turn import Turn
 from peerstack.engine.whereabouts import restore
 from peerstack.engine.writing import write_new_secret
 from peerstack.errors import LinkPending, StoreDamaged
 from peerstack.identity import Whereabouts
+from peerstack.store import BrokenVersion
 
 _USER = "user"
 _SERVERS = "servers"
@@ -31,6 +34,19 @@ def introduce(turn: Turn, restores: Whereabouts | None = None) -> None:
         restore(turn, restores)
     if secret_of(turn, user.id) is None:
         write_new_secret(turn, user.id)
+
+
+def mend(turn: Turn) -> Sequence[BrokenVersion]:
+    """Take what is broken in the store out of use, so that it comes back from others.
+
+    Who this user is comes back from the key file. Raises `StoreDamaged` where that is of no help.
+    """
+    found = turn.tx.mend()
+    turn.tx.add_statements(turn.me.user.statements)
+    for group in turn.groups():
+        turn.statements_changed(group)
+        turn.records_changed(group)
+    return found
 
 
 def claim(turn: Turn) -> bool:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from peerstack.engine import Engine, Turn
+from peerstack.engine import Engine, Turn, profile
 from peerstack.engine.effects import Effect, StatusChanged, Verify
 from peerstack.engine.events import Event, StoreChanged, Verified, Woke
 from peerstack.engine.status import Connection, connections
-from peerstack.errors import LocalError, NodeClosed, StoreError
+from peerstack.errors import LocalError, NodeClosed, StoreDamaged, StoreError
 from peerstack.keys import Check
 from peerstack.node.ports import SystemClock
 from peerstack.ports import Instant
@@ -55,6 +55,7 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._seen_version = store.data_version()
+        self._may_mend = True
         self._closed = False
 
     def start(self) -> None:
@@ -87,6 +88,10 @@ class Shell:
         """Have something short done on the engine's thread; what it raises is lost."""
         if not self._closed:
             self._thread.submit(work)
+
+    def mend(self) -> None:
+        """Take what is broken in the database out of use, behind all that was handed in before."""
+        self.hand_in(self._mend)
 
     def post(self, event: Event) -> None:
         """Hand an event to the engine, behind all that was handed to it before."""
@@ -125,6 +130,8 @@ class Shell:
             if not isinstance(error, LocalError):
                 # What peers were about to be told is not stored.
                 self._release(self._engine.abandon_peers(self._clock.now()))
+            if isinstance(error, StoreDamaged):
+                self._mend()
             self.loop.call_soon_threadsafe(_fail, answer, error)
             return
         self.failure = None
@@ -142,10 +149,29 @@ class Shell:
         except StoreError as error:
             self.failure = error
             effects = self._engine.abandon_peers(self._clock.now())
+            if isinstance(error, StoreDamaged):
+                self._mend()
         except Exception:
             _log.exception("an event could not be handled; hanging up on all peers")
             effects = self._engine.abandon_peers(self._clock.now())
         self._release(effects)
+
+    def _mend(self) -> None:
+        """Take what is broken out of use, so that it comes back from others.
+
+        Looks at all that is stored, so not again where that was of no help.
+        """
+        if not self._may_mend:
+            return
+        try:
+            found, effects = self._engine.perform(profile.mend, self._clock.now())
+        except StoreError as error:
+            self._may_mend = False
+            self.failure = error
+        else:
+            self._may_mend = bool(found)
+            self.failure = None
+            self._release(effects)
 
     def _start_engine(self) -> None:
         self._guard(lambda: self._engine.start(self._clock.now()))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -22,6 +23,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=300, help="how often to kill (default 300)")
     parser.add_argument("--seed", default="", help="draws who is killed when (default: a new one)")
     wanted = parser.parse_args()
+    # A shell has what it starts in the background ignore SIGINT, by which `sync --stay` is ended.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = wanted.seed or str(SystemRandom().randrange(1_000_000))
     print(f"{wanted.rounds} rounds; SEED={seed} draws the same moments again", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="peerstack-crashes-"))
