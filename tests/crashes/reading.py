@@ -43,7 +43,9 @@ async def read(node: peerstack.Node) -> Read:
     (family,) = await node.groups()
     await family.members()
     found = await family.find("note")
-    values = {each.id: [v.value for v in await family.history(each.id)] for each in found}
+    values: Values = {
+        str(each.id): [v.value for v in await family.history(each.id)] for each in found
+    }
     return Read(values, " ".join(node.status().problems))
 
 

@@ -122,6 +122,19 @@ def flip_text(path: Path, text: bytes) -> None:
     path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
 
 
+@pytest.mark.parametrize("left", ["empty", "gone"])
+async def test_a_database_that_is_empty_or_gone_is_missed(profile: Profile, left: str) -> None:
+    profile.path.unlink()
+    if left == "empty":
+        profile.path.touch()
+
+    with pytest.raises(peerstack.StoreDamaged) as missed:
+        await read_all(profile.path)
+
+    check_says_how_to_restore(profile, str(missed.value))
+    assert profile.path.exists() == (left == "empty")
+
+
 async def test_a_flipped_bit_in_a_body_is_noticed_when_it_is_read(profile: Profile) -> None:
     flip_text(profile.path, b"to be kept")
 
