@@ -58,8 +58,8 @@ def claim(turn: Turn) -> bool:
     owner = turn.tx.profile_get(_USER)
     if owner is not None and owner != user:
         raise StoreDamaged(
-            f"this database is of user {owner}, and the key file beside it of {user}; "
-            "put back the two files that belong together"
+            f"the database {turn.tx.database_name} is of user {owner}, and the key file beside it "
+            f"of {user}; put back the two files that belong together"
         )
     if owner is None:
         turn.add_group(user, turn.now.wall_ms)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from peerstack.errors import InvalidValue, StoreDamaged
+from peerstack.errors import InvalidValue, StoreDamaged, StoreFull
 from peerstack.identity import User
 from peerstack.node import keyfile
 from peerstack.node.keyfile import RESTORE_KEYS, KeyFile, Keys
@@ -40,8 +40,14 @@ def open_files(
     `new_keys` is called where there is no profile yet. Raises `ProfileInUse`, `ProfileLocked`,
     `InvalidValue` or `StoreError`, and leaves nothing open.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = NetworkLock(path) if network else None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = NetworkLock(path) if network else None
+    except OSError as error:
+        raise StoreFull(
+            f"the profile {path} cannot be opened: {error.strerror}; make room, or see that your "
+            "user may write to its folder, and that the disk is not mounted read-only"
+        ) from error
     try:
         key_file = key_file_of(path, passphrase)
         keys = _open_keys(path, key_file, new_keys)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -31,6 +31,9 @@ RESTORE_KEYS: Final = (
     "data from another device of yours (`peerstack link`), or with recovery phrase and kit "
     "(`peerstack recover`)"
 )
+
+_OWNER: Final = 0o600
+_OTHERS: Final = 0o077
 
 Mark = tuple[int, int, int]
 
@@ -171,7 +174,14 @@ class KeyFile:
         with self._readable():
             file = self._content()
             opened = msgspec.json.decode(self._opened(file), type=_Secrets)
+            self._take_from_others()
             return _keys(opened), file.sealed
+
+    def _take_from_others(self) -> None:
+        """Let nobody but the owner read it, though a copy or a restored backup may have been so."""
+        if self.path.stat().st_mode & _OTHERS:
+            with suppress(OSError):
+                self.path.chmod(_OWNER)
 
     def _content(self) -> _Content:
         file = msgspec.json.decode(self.path.read_bytes(), type=_Content)

@@ -29,6 +29,10 @@ _VERIFIERS: Final = 2
 _LOOK_S: Final = 0.2
 """How often to see whether another process has written."""
 
+_FAILED_FOR_MS: Final = 15_000
+"""How long a failure is told of at least: longer than the engine waits before it tries again, since
+on a full disk small writes go well meanwhile, and reads always do."""
+
 _SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while another waits for it. libsodium and OpenSSL let
 go of it in every call, and at Python's 5 ms each such call could cost its thread 5 ms."""
@@ -43,7 +47,8 @@ class Shell:
         """`on_effect` is called on the event loop with each effect but `Verify`."""
         self.loop = asyncio.get_running_loop()
         self.failure: StoreError | None = None
-        """Why the database could not be written, while that lasts."""
+        """Why the database failed, while that lasts."""
+        self._failed_ms = 0
         self.connections: tuple[Connection, ...] = ()
         """The connections to other devices, as the latest turn left them."""
         self._engine = engine
@@ -126,7 +131,8 @@ class Shell:
         try:
             result, effects = self._engine.perform(action, self._clock.now())
         except Exception as error:
-            self.failure = error if isinstance(error, StoreError) else self.failure
+            if isinstance(error, StoreError):
+                self._failed(error)
             if not isinstance(error, LocalError):
                 # What peers were about to be told is not stored.
                 self._release(self._engine.abandon_peers(self._clock.now()))
@@ -134,7 +140,7 @@ class Shell:
                 self._mend()
             self.loop.call_soon_threadsafe(_fail, answer, error)
             return
-        self.failure = None
+        self._went_well()
         self._release(effects)
         self.loop.call_soon_threadsafe(_answer, answer, result)
 
@@ -145,9 +151,9 @@ class Shell:
         """Do something that nobody waits for; where it fails, say so in the status and hang up."""
         try:
             effects = work()
-            self.failure = None
+            self._went_well()
         except StoreError as error:
-            self.failure = error
+            self._failed(error)
             effects = self._engine.abandon_peers(self._clock.now())
             if isinstance(error, StoreDamaged):
                 self._mend()
@@ -155,6 +161,13 @@ class Shell:
             _log.exception("an event could not be handled; hanging up on all peers")
             effects = self._engine.abandon_peers(self._clock.now())
         self._release(effects)
+
+    def _failed(self, error: StoreError) -> None:
+        self.failure, self._failed_ms = error, self._clock.now().mono_ms
+
+    def _went_well(self) -> None:
+        if self._clock.now().mono_ms - self._failed_ms >= _FAILED_FOR_MS:
+            self.failure = None
 
     def _mend(self) -> None:
         """Take what is broken out of use, so that it comes back from others.
@@ -167,7 +180,7 @@ class Shell:
             found, effects = self._engine.perform(profile.mend, self._clock.now())
         except StoreError as error:
             self._may_mend = False
-            self.failure = error
+            self._failed(error)
         else:
             self._may_mend = bool(found)
             self.failure = None
