@@ -36,8 +36,7 @@ def test_after_jumps_of_the_clock_nothing_is_missing_and_all_become_level(seed: 
         jumper.skew_ms = random.randrange(-FARTHEST, FARTHEST)
         if random.random() < 0.4:
             jumper.restart()
-        for device in devices:
-            written.append((device, write(device, family, random, number)))
+        written += [(device, write(device, family, random, number)) for device in devices]
         world.run(random.randrange(60_000))
     for device in devices:
         device.skew_ms = 0
