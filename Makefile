@@ -9,6 +9,9 @@ LIBRARIES := $(VENV)/.libraries
 FUZZER := $(VENV)/.fuzzer
 PYTEST := $(BIN)/python -m pytest
 
+# How many stories `make sim` tells, and from which seed on.
+SEEDS ?= 2000
+FIRST ?= 0
 # How long `make fuzz` gives each target, and which targets: all of them if none is named.
 SECONDS ?= 60
 TARGETS ?=
@@ -24,7 +27,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test test-python fuzz crashes bench demo demo-headless lock format clean
+.PHONY: help setup check test test-python sim mutants load fuzz crashes bench demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +44,15 @@ test: test-python ## Every test (so far, none needs more than Python)
 
 test-python: $(READY) ## The tests that need nothing but Python
 	$(PYTEST) -n 2
+
+sim: $(READY) ## Tell random stories in a simulated world, on all cores (SEEDS=2000 FIRST=0)
+	$(BIN)/python -m tests.proving --seeds $(SEEDS) --first $(FIRST)
+
+mutants: $(READY) ## Break the code in many ways, and see that the stories notice
+	$(BIN)/python -m tests.proving.mutants
+
+load: $(READY) ## Many devices, groups and records at once, and peers that take too much
+	$(BIN)/python -m tests.proving.load
 
 fuzz: $(FUZZER) ## Look for inputs that break something (SECONDS=60 each, TARGETS="link kit")
 	$(BIN)/python -m tests.fuzz.campaign --seconds $(SECONDS) $(TARGETS)
@@ -66,7 +78,7 @@ lock: $(LIBRARIES) ## Work out requirements*.lock again from pyproject.toml
 	$(COMPILE) --group fuzz --output-file requirements-fuzz.lock
 
 clean: ## Remove everything that make, the tests and the tools made
-	rm -rf $(VENV) build dist .fuzz .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .fuzz .hypothesis .proving .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock makes the environment anew, so nothing stays in it that the lock does not name.

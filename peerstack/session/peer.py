@@ -159,7 +159,9 @@ class Peer:
     def push(self, group: GroupId, items: Sequence[Signed]) -> None:
         """Send news at once, where the peer may have it; with a full window, levels will tell."""
         channel = self.channels.get(group)
-        if channel is None or channel.state is State.UNPROVEN or not items:
+        if channel is None or channel.standing is not Standing.MEMBER or not items:
+            return
+        if channel.state is State.UNPROVEN:
             return
         batches = list(batches_of(items))
         if len(self._unacked) + len(batches) <= 2 * limits.WINDOW_BATCHES:

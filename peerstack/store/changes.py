@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, or_, select
+from sqlalchemy import Connection, Row, and_, or_, select
 
 from peerstack.ids import GroupId
 from peerstack.record import Signed
@@ -79,7 +79,8 @@ class ChangeReads(Rows):
 
     def last_seq(self) -> int:
         """The `seq` of the latest change; 0 if there is none."""
-        return int(self._all(select(func.coalesce(func.max(_log.c.seq), 0)))[0][0])
+        ((last,),) = fetch(self._connection, "SELECT coalesce(max(seq), 0) FROM changes")
+        return int(last)
 
 
 def log_changes(connection: Connection, changes: Sequence[Change]) -> list[int]:

@@ -193,11 +193,6 @@ class Device:
         """
         self._crash_in_turns, self._loses_commit = turns, not committed
 
-    def close(self) -> None:
-        """Go offline, and close its database."""
-        self.go_offline()
-        self.store.close()
-
     # --- Linking a device of the same user. -----------------------------------------------------
 
     def link_device(self, *, full: bool = True) -> str:
@@ -379,6 +374,11 @@ class Device:
         self._started_ms = self._world.now_ms
         entropy = SeededEntropy(f"{self._world.seed}/{self.name}/{self._boots}")
         return Engine(self.store, self.user, entropy)
+
+    @property
+    def boots(self) -> int:
+        """How often it has begun, restarts and crashes included."""
+        return self._boots
 
     @property
     def honest(self) -> bool:

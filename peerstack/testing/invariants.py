@@ -20,7 +20,7 @@ from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Check
 from peerstack.record import Signed
 from peerstack.record import decode_untrusted as decode_untrusted_body
-from peerstack.session.wire import Batch, Kind, Message, decode_untrusted
+from peerstack.session.wire import Batch, Groups, Kind, Message, decode_untrusted
 from peerstack.store import Snapshot, Store
 
 _BATCHES: Final = 3 * limits.WINDOW_BATCHES
@@ -62,6 +62,7 @@ class Invariants:
         self.checked: Final = Counter[str]()
         """How often each check was made: one that never was shows nothing."""
         self._seen: dict[str, int] = {}
+        self._tags: dict[bytes, bytes] = {}
         self._states: dict[tuple[str, GroupId], tuple[bytes, GroupState]] = {}
 
     # --- After each turn of a device. -----------------------------------------------------------
@@ -123,7 +124,26 @@ class Invariants:
 
     # --- What crosses a pipe. -------------------------------------------------------------------
 
-    def sent(self, sender: Watched, receiver: Identified | None, data: bytes) -> None:
+    def sent(
+        self, sender: Watched, receiver: Identified | None, binding: bytes, data: bytes
+    ) -> None:
+        """A device sends nothing to whom it is not for, and gives nothing away to who listens.
+
+        `binding`: what the pipe has and no other.
+        """
+        message = decoded(data)
+        self._check_receiver(sender, receiver, data)
+        if isinstance(message, Groups):
+            self._check_blinded(sender, binding, message)
+
+    def _check_blinded(self, sender: Watched, binding: bytes, named: Groups) -> None:
+        """On two pipes, no group has the same name: who listens cannot tell that it is one."""
+        for tag in named.tags:
+            self.checked["blinded"] += 1
+            if self._tags.setdefault(tag, binding) != binding:
+                raise Broken(f"{sender.name} names a group as on another pipe")
+
+    def _check_receiver(self, sender: Watched, receiver: Identified | None, data: bytes) -> None:
         """No record of a group goes to a device that is not a member's, as its sender knows it."""
         for group in {signed.group for signed in records_in(data)}:
             self.checked["sent"] += 1
@@ -176,7 +196,7 @@ class Invariants:
 
 def records_in(data: bytes) -> Iterator[Signed]:
     """The records, live or lost, that a message brings; statements are none."""
-    message = _decoded(data)
+    message = decoded(data)
     if isinstance(message, Batch) and message.kind is not Kind.STATEMENTS:
         for body, signature in zip(message.bodies, message.signatures, strict=False):
             try:
@@ -185,7 +205,8 @@ def records_in(data: bytes) -> Iterator[Signed]:
                 continue
 
 
-def _decoded(data: bytes) -> Message | None:
+def decoded(data: bytes) -> Message | None:
+    """The message in some bytes; None where there is none."""
     try:
         return decode_untrusted(data)
     except RemoteError:

@@ -29,10 +29,10 @@ from peerstack.session.wire import (
     Message,
     Served,
     Want,
-    decode_untrusted,
     encode,
 )
 from peerstack.testing.dice import Dice
+from peerstack.testing.invariants import decoded
 
 _FLOOD: Final = 100
 _DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -99,7 +99,7 @@ class Liar:
 
     def _alters(self, data: bytes) -> Sequence[bytes]:
         """The same message, but for one thing that it says."""
-        message = _decoded(data)
+        message = decoded(data)
         alter = _ALTERATIONS.get(type(message))
         return [data] if alter is None else [_packed(alter(self, message))]
 
@@ -121,7 +121,7 @@ class Liar:
 
     def _forges(self, data: bytes) -> Sequence[bytes]:
         """Instead of a record, one that is not the author's; or the author's own, ill-dated."""
-        message = _decoded(data)
+        message = decoded(data)
         if not isinstance(message, Batch) or message.kind is Kind.STATEMENTS:
             return [data]
         forged = self._forgery(message)
@@ -204,13 +204,6 @@ _ALTERATIONS: Final[Mapping[type, Callable[[Liar, Any], Message]]] = {
     Want: Liar._alter_want,
     Ack: Liar._alter_ack,
 }
-
-
-def _decoded(data: bytes) -> Message | None:
-    try:
-        return decode_untrusted(data)
-    except RemoteError:
-        return None
 
 
 def _packed(message: Message) -> bytes:

@@ -242,7 +242,8 @@ class World:
         assert end.other is not None
         sender = self.devices.get(end.holder.name)
         if sender is not None and sender.honest:
-            self.invariants.sent(sender, self._identity(end.other.holder.name), data)
+            receiver = self._identity(end.other.holder.name)
+            self.invariants.sent(sender, receiver, end.binding, data)
         self._busy_ms = self.now_ms
         sent = Sent(self.now_ms, end.holder.name, end.other.holder.name, data)
         self.sent.append(sent)

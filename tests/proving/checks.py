@@ -6,14 +6,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from peerstack import limits
 from peerstack.groups.rules import judge_record
 from peerstack.ids import GroupId
 from peerstack.record import Signed
 from peerstack.testing.device import Device
 from peerstack.testing.invariants import Broken, records_in
 from peerstack.testing.world import World
-from tests.proving.lives import Lives
+from tests.proving.lives import Before, Lives, versions_at
 from tests.simulation.people import live
+
+TIMES_OVER = limits.PEERS_PER_GROUP
+"""A device asks each peer that it is connected with for all that it lacks, all at once."""
+
+SLACK_BYTES = 10_000
+"""What may be sent to who has it already: what is news there is not known to all at once."""
+
+TALK_BYTES = 8_000
+"""Of one side of a link, but for records: handshake, statements, comparisons."""
 
 _ALL = 1_000_000
 
@@ -88,3 +98,23 @@ def verdicts(device: Device, group: GroupId, pool: Sequence[Signed]) -> list[obj
         state.role_at(user, time_ms) for user in sorted(state.identities) for time_ms in times
     ]
     return roles + [judge_record(state, signed, latest_ms) for signed in pool]
+
+
+def check_cost(lives: Lives, before: Before) -> None:
+    """Bringing all level took what had to be brought, a few times at most, and some talk."""
+    honest = {device.name for device in lives.devices if device.honest}
+    sent = [each for each in lives.world.sent[before.sent :] if each.sender in honest]
+    records = [signed for each in sent for signed in records_in(each.data)]
+    brought = sum(len(signed.body) + len(signed.signature) for signed in records)
+    lacked = sum(
+        size
+        for device in lives.devices
+        for key, size in versions_at(device).items()
+        if key not in before.versions.get(device.name, {})
+    )
+    if brought > TIMES_OVER * lacked + SLACK_BYTES:
+        raise Broken(f"{brought} bytes of records were sent to bring {lacked}")
+    talk = sum(len(each.data) for each in sent)
+    links = sum(each.kind == "Hello" for each in sent)
+    if talk > brought + (links + 1) * TALK_BYTES:
+        raise Broken(f"{talk} bytes on {links // 2} links, to bring {brought} of records")

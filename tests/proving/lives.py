@@ -20,7 +20,6 @@ from peerstack.testing.conditions import CALM, HOSTILE, STORMY
 from peerstack.testing.device import Device
 from peerstack.testing.liar import Liar
 from peerstack.testing.world import World
-from tests.simulation.linking import show_digits
 from tests.simulation.papers import Papers, papers_of, recover
 
 NAMES: Final = ("ana", "ben", "cy", "di", "eva", "fay")
@@ -52,6 +51,15 @@ class Story(NamedTuple):
     people: int
     seed: str
     steps: Sequence[Step]
+
+
+class Before(NamedTuple):
+    """How things stood before all was well."""
+
+    sent: int
+    """How many messages had been sent."""
+    versions: dict[str, dict[bytes, int]]
+    """What each device had, by its name."""
 
 
 @dataclass
@@ -113,6 +121,17 @@ class Lives:
         if notes:
             device.update(group, notes[roll(len(notes))].id, {"n": roll(1_000)})
 
+    def edit_at_once(self, roll: Roll) -> None:
+        """At two devices, in the same millisecond."""
+        group = self._group(roll)
+        one, other = (self._at(roll, group, Role.WRITER) for _ in range(2))
+        theirs = {note.id for note in other.find(group, "note")}
+        shared = [note for note in one.find(group, "note") if note.id in theirs]
+        if shared:
+            note = shared[roll(len(shared))].id
+            for device in (one, other):
+                device.update(group, note, {"n": roll(1_000)})
+
     def delete(self, roll: Roll) -> None:
         group = self._group(roll)
         device = self._at(roll, group, Role.WRITER)
@@ -144,10 +163,18 @@ class Lives:
         device.go_online()
         self.world.conditions = CALM
         self.world.heal()
-        new = show_digits(self.world, device, self._new_name(device))
+        boots, text = device.boots, device.link_device()
+        new = self.world.device(self._new_name(device), link=text)
+        # A link is kept in memory alone: where its device crashes, that is the end of it.
+        self.world.run_until(
+            lambda: device.boots > boots or bool(device.digits and new.digits), LINK_WITHIN_MS
+        )
+        if device.boots > boots:
+            new.go_offline()
+            return
         device.confirm_link()
         self.devices.append(new)
-        self.world.run_until(lambda: new.is_linked, LINK_WITHIN_MS)
+        self.world.run_until(lambda: new.is_linked or device.boots > boots, LINK_WITHIN_MS)
 
     def revoke(self, roll: Roll) -> None:
         device, other = self._device(roll), self._device(roll)
@@ -266,25 +293,33 @@ def story_of(seed: int) -> Story:
     return Story(people, str(seed), [*beginning, *steps] if chance.random() < 0.8 else steps)
 
 
-def tell(story: Story) -> Lives:
-    """Live a story through. Raises `AssertionError` where something that must hold does not."""
-    world = World(story.seed)
-    lives = Lives(world, [world.device(name) for name in NAMES[: story.people]])
+def live_in(world: World, story: Story) -> Lives:
+    """The people of a story, each at a device."""
+    return Lives(world, [world.device(name) for name in NAMES[: story.people]])
+
+
+def tell(lives: Lives, story: Story) -> None:
+    """Live a story through. Raises what does not hold meanwhile."""
+    world = lives.world
     for step in story.steps:
         numbers = iter(step.numbers)
         try:
-            getattr(lives, step.what)(lambda below, numbers=numbers: next(numbers) % below)
+            getattr(lives, step.what)(lambda below, numbers=numbers: next(numbers, 0) % below)
             lives.done[step.what] += 1
             world.note(f"{step.what} {step.numbers}")
         except LocalError as error:
             world.note(f"{step.what} {step.numbers}: {error}")
         world.run(1_000)
-    return lives
 
 
-def heal(lives: Lives) -> None:
-    """The network is good, all clocks are right, and everybody who is honest is there."""
+def heal(lives: Lives) -> Before:
+    """Let all be well: the network is good, clocks are right, and everybody honest is there.
+
+    Returns what everybody had before.
+    """
     world = lives.world
+    world.note("all is well")
+    before = Before(len(world.sent), {each.name: versions_at(each) for each in lives.devices})
     world.conditions = CALM
     world.heal()
     for device in lives.devices:
@@ -295,3 +330,16 @@ def heal(lives: Lives) -> None:
             device.go_offline()
     world.run(2 * BACKDATED_MS)
     world.settle()
+    return before
+
+
+def versions_at(device: Device) -> dict[bytes, int]:
+    """The hashes of all versions that a device has, live or lost, and their sizes in bytes."""
+    found: dict[bytes, int] = {}
+    with device.store.snapshot() as snapshot:
+        for row in snapshot.groups():
+            live = snapshot.read_slice(row.id, b"", None, 1_000_000)
+            lost = snapshot.lost(row.id, [each.id for each in live]).values()
+            for signed in (*live, *(each for line in lost for each in line)):
+                found[signed.hash] = len(signed.body) + len(signed.signature)
+    return found

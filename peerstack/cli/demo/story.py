@@ -132,7 +132,8 @@ class _Story:
             await ana.until(_is("online"))
             self._say("Ben joins: Ana's device lets him in, over an encrypted direct connection.")
             await self._ben.do("init", "--name", "Ben")
-            (joined,) = await self._ben.do("join", link, "--yes")
+            # Where it takes long, the command says why first.
+            *_, joined = await self._ben.do("join", link, "--yes")
             self._detail(f"Ben is {joined['role']} in {joined['name']!r}")
             self._say("They sync: compare what each holds, and send only what is missing.")
             async with self._ben.running("sync", "--stay") as ben:

@@ -1,0 +1,34 @@
+"""Random lives, drawn and cut down by Hypothesis: whoever knows the same judges the same."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.proving.lives import NAMES, NUMBERS, WHAT, Step, Story
+from tests.proving.proof import prove
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        st.sampled_from(WHAT),
+        st.lists(st.integers(0, 999), min_size=NUMBERS, max_size=NUMBERS),
+    ),
+    min_size=5,
+    max_size=30,
+)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),  # What fails is cut down by `python -m tests.proving`.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.integers(2, len(NAMES)), STEPS, st.integers(0, 2**16))
+def test_whoever_knows_the_same_judges_the_same_and_members_end_level(
+    people: int, steps: list[Step], seed: int
+) -> None:
+    outcome = prove(Story(people, str(seed), steps))
+    assert outcome.failure is None, f"{outcome.failure}\n{outcome.trace}"
