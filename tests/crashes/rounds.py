@@ -12,10 +12,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from random import Random
 from typing import IO, Final
@@ -25,8 +25,11 @@ from tests.crashes.inspection import Database
 from tests.server_process import ROOT, running_server
 
 CHECK_EVERY: Final = 25
-LONGEST_S: Final = 3.0
-"""A process is killed within this time of the round's beginning: so also while it starts."""
+LONGEST_S: Final = 2.0
+"""A process is killed within this time of its first write, or of the round's beginning."""
+
+_WRITES_S: Final = 60
+"""How long a busy machine may take to start a process and have it write."""
 
 _LEVEL_S: Final = "100"
 
@@ -59,6 +62,7 @@ class Running:
             env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'server'}"},
         )
         assert self._process.stdout is not None
+        self._wrote = threading.Event()
         self._listening = threading.Thread(target=self._listen, args=(self._process.stdout,))
         self._listening.start()
 
@@ -68,6 +72,11 @@ class Running:
             if line.endswith("\n"):
                 record_id, digest = line.split()
                 self._device.acknowledged.add((record_id, digest))
+                self._wrote.set()
+
+    def wait_for_write(self) -> None:
+        """Return once it has acknowledged a write."""
+        assert self._wrote.wait(_WRITES_S), f"{self._device.name} does not write"
 
     def kill(self) -> None:
         """End it as `kill -9` does. Raises `AssertionError` where it complained, or had ended."""
@@ -84,19 +93,32 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """When a device is killed."""
+
+    device: Device
+    writing: bool
+    """Whether the time counts from its first write; else it may not have started yet."""
+    after_s: float
+
+    def __str__(self) -> str:
+        since = "its first write" if self.writing else "the start"
+        return f"{self.device.name} {self.after_s:.2f} s after {since}"
+
+
+@dataclass(frozen=True)
 class Round:
     """What one round did."""
 
     number: int
-    killed: Mapping[str, float]
-    """Who was killed, and how many seconds after the round began."""
+    killed: Sequence[Moment]
     acknowledged: int
     """Versions, by both devices since the beginning."""
     checked: bool
     """Whether both were brought level after it, and all was found to be there."""
 
     def __str__(self) -> str:
-        killed = ", ".join(f"{name} after {delay:.2f} s" for name, delay in self.killed.items())
+        killed = ", ".join(map(str, self.killed))
         found = "; level, and nothing is missing" if self.checked else ""
         return f"killed {killed}; {self.acknowledged:,} acknowledged{found}"
 
@@ -132,19 +154,25 @@ class Rounds:
             finally:
                 self._kill_all()
 
-    def _kill_some(self, group: str) -> dict[str, float]:
+    def _kill_some(self, group: str) -> Sequence[Moment]:
         """Let both write, and kill one of them or both, each at a moment of its own."""
         victims = self._random.choice([self.devices[:1], self.devices[1:], self.devices])
-        moments = {device.name: self._random.random() * LONGEST_S for device in victims}
+        moments = [self._moment(device) for device in victims]
         for device in self.devices:
             seed = str(self._random.random())
             if device.name not in self._running:
                 self._running[device.name] = Running(device, group, seed)
-        begun = time.monotonic()
-        for name, moment in sorted(moments.items(), key=itemgetter(1)):
-            time.sleep(max(0, begun + moment - time.monotonic()))
-            self._running.pop(name).kill()
+        # Who is killed while it starts is killed first: the other takes its time.
+        for moment in sorted(moments, key=attrgetter("writing", "after_s")):
+            running = self._running.pop(moment.device.name)
+            if moment.writing:
+                running.wait_for_write()
+            time.sleep(moment.after_s)
+            running.kill()
         return moments
+
+    def _moment(self, device: Device) -> Moment:
+        return Moment(device, self._random.random() < 0.7, self._random.random() * LONGEST_S)
 
     def _kill_all(self) -> None:
         while self._running:
