@@ -27,18 +27,22 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check test test-python sim mutants load fuzz crashes bench demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python sim mutants load fuzz crashes bench demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv: the locked libraries and this checkout (the others do it too)
 
-check: $(READY) ## Lint, formatting, types, and who may import whom
+check: $(READY) ## Lint, formatting, types, who may import whom, and known faults of libraries
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(PYTEST) -q tests/architecture/test_layers.py
+	$(MAKE) --no-print-directory audit
+
+audit: $(READY) ## Ask whether a fault is known in a library that the locks pin
+	@$(BIN)/python -m tests.architecture.audit
 
 test: test-python ## Every test (so far, none needs more than Python)
 

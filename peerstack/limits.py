@@ -52,7 +52,10 @@ WANTS_OPEN: Final = 1_024
 
 HANDSHAKE_MS: Final = 15_000
 ANSWER_MS: Final = 60_000
-"""A peer that owes an answer for longer is hung up on."""
+"""A peer that owes an answer and says nothing for as long is hung up on."""
+
+OWED_MS: Final = 5 * 60_000
+"""The same where it says other things: on a slow line, those may stand before the answer."""
 
 LINK_MS: Final = 15 * 60 * 1000
 """How long the link to a new device of one's own lasts, where nobody ends it before."""
@@ -133,6 +136,9 @@ PUT_MANY_RECORDS: Final = 10_000
 HISTORY_MS: Final = 30 * 24 * 60 * 60 * 1000
 HISTORY_PER_SIGNER: Final = 20
 """Of one record, conflicts first; at least `CONFLICTS_PER_SIGNER`, so that it ends no conflict."""
+
+WAITING_MS: Final = 7 * 24 * 60 * 60 * 1000
+"""How long a statement or a record waits for what it needs; what is let go may come again."""
 
 HELD_RECORDS_PER_GROUP: Final = 10_000
 QUARANTINED_PER_GROUP: Final = 10_000

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from peerstack import limits
 from peerstack.engine import (
     ending,
     enrolling,
     joining,
+    judging,
     link_messages,
     linking,
     own_groups,
@@ -54,6 +55,7 @@ from peerstack.engine.upkeep import Upkeep
 from peerstack.errors import Reason, RemoteError
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.keys import PublicKey
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed
 from peerstack.session.channel import Channel, State
@@ -62,16 +64,30 @@ from peerstack.session.peer import Peer
 from peerstack.session.replica import Roots, SecretKind, Standing
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
-from peerstack.store import Store
+from peerstack.store import Sender, Store
 
 T = TypeVar("T")
 Arrival = RecordsArrival | StatementsArrival
+
+_CHECKED_AT_ONCE: Final = 3 * limits.WINDOW_BATCHES
+"""Batches of one device; of one connection, it may send as many."""
 
 _REFRESH_MS: Final = 50
 """How long after a change others are shown where this device stands: a burst is shown once."""
 
 _RETRY_MS: Final = 10_000
 """When the device goes on with what waits after a turn that failed."""
+
+
+class _UnderWay(NamedTuple):
+    """A batch that is being checked."""
+
+    link: Link | None
+    """The connection that it came by, if that is still there."""
+    number: int
+    arrival: Arrival
+    key: PublicKey | None
+    """Of the device that sent it, though it be gone; None for what waited here."""
 
 
 class Engine:
@@ -83,7 +99,7 @@ class Engine:
         self._me = Self(user, entropy, IdFactory(entropy))
         self._meeting = Meeting(user, entropy)
         self._turn: Turn | None = None
-        self._arrivals: dict[Ticket, tuple[Link | None, int, Arrival]] = {}
+        self._arrivals: dict[Ticket, _UnderWay] = {}
         self._next_ticket = 0
         self._refresh_at: dict[GroupId, int] = {}
         self._tell_at: dict[GroupId, int] = {}
@@ -111,9 +127,10 @@ class Engine:
         """Go on with whatever waits in the store, whoever has begun it."""
         turn.meet_anew()
         turn.untold_groups.update(turn.groups())
-        self._upkeep.take_up(turn)
         for group in turn.groups():
             turn.identities_changed(group)
+            judging.queue_waiting(turn, group)
+        self._upkeep.take_up(turn)
 
     @property
     def me(self) -> Self:
@@ -131,14 +148,19 @@ class Engine:
 
         Raises what `action` raises (nothing is then stored) and `StoreError`.
         """
-        with self._store.transaction() as tx:
-            turn = self._turn = Turn(self._me, tx, now)
-            try:
+        put_back = self._me.links.snapshot()
+        try:
+            with self._store.transaction() as tx:
+                turn = self._turn = Turn(self._me, tx, now)
                 result = action(turn)
                 self._follow_up(turn)
                 effects = [*turn.effects, *self._outgoing(now)]
-            finally:
-                self._turn = None
+        except BaseException:
+            # What was noted of links in memory is not so: nothing of it is stored.
+            put_back()
+            raise
+        finally:
+            self._turn = None
         return result, effects
 
     def abandon_peers(self, now: Instant) -> list[Effect]:
@@ -266,9 +288,9 @@ class Engine:
         """Let go of a connection; what it sent and is being checked is still taken in."""
         link_messages.gone(self._me.links, link)
         if self.peers.pop(link, None) is not None:
-            for ticket, (source, number, arrival) in self._arrivals.items():
-                if source == link:
-                    self._arrivals[ticket] = (None, number, arrival)
+            for ticket, under_way in self._arrivals.items():
+                if under_way.link == link:
+                    self._arrivals[ticket] = under_way._replace(link=None)
 
     def _woke(self, turn: Turn) -> None:
         for link, peer in list(self.peers.items()):
@@ -286,18 +308,21 @@ class Engine:
         if self._look_at_ms is not None and self._look_at_ms <= turn.now.mono_ms:
             self._look_at_ms = None
             self._take_up(turn)
-        self._upkeep.wake(turn)
+        released = self._upkeep.wake(turn)
+        if released is not None:
+            self._check(turn, None, 0, released)
 
     def _store_changed(self, turn: Turn) -> None:
         """Another process wrote: tell the app, and show peers where that is news to them."""
         turn.effects.extend([Changed(), GroupsChanged()])
         turn.meet_anew()
-        self._upkeep.take_up(turn)
         for group in turn.groups():
             self._refresh_at.setdefault(group, turn.now.mono_ms)
             row = turn.row(group)
             if row is not None and self._followed.get(group) != row.statements_root:
                 turn.identities_changed(group)
+                judging.queue_waiting(turn, group)
+        self._upkeep.take_up(turn)
 
     # --- What peers send, on its way in. --------------------------------------------------------
 
@@ -312,10 +337,11 @@ class Engine:
         self, link: Link, group: GroupId, kind: Kind, items: Sequence[Signed], number: int
     ) -> None:
         turn = self._present_turn()
+        self._check_room_untrusted(link)
         arrival: Arrival | None
         if kind is Kind.STATEMENTS:
             parting.note_told(turn, group, items)
-            arrival = statements.receive(turn, group, items)
+            arrival = statements.receive(turn, group, items, self._sender(link, group))
             if arrival is None:
                 # A join that was here already, from a connection that broke or by another device.
                 self._let_in(turn, group, link)
@@ -323,32 +349,61 @@ class Engine:
             level = self.peers[link].channels[group].statements_level
             origin = self._origin(link)
             arrival = records.receive(turn, group, items, origin, statements_level=level)
-        self._check(turn, link, number, arrival)
+        self._check(turn, link, number, arrival, self._key_of(link))
+
+    def _check_room_untrusted(self, link: Link) -> None:
+        """Raise `RemoteError` where too much is being checked that the same key has sent.
+
+        On any connection: by coming again, nobody has more of it checked at once.
+        """
+        key = self._key_of(link)
+        under_way = sum(each.key == key for each in self._arrivals.values())
+        if under_way >= _CHECKED_AT_ONCE:
+            raise RemoteError(Reason.TOO_MANY, "batches at once, on all its connections")
 
     def _origin(self, link: Link) -> DeviceId:
         authenticated = self.peers[link].authenticated
         assert authenticated is not None
         return authenticated.device
 
-    def _check(self, turn: Turn, link: Link | None, number: int, arrival: Arrival | None) -> None:
+    def _key_of(self, link: Link) -> PublicKey:
+        authenticated = self.peers[link].authenticated
+        assert authenticated is not None
+        return authenticated.key
+
+    def _sender(self, link: Link, group: GroupId) -> Sender:
+        peer = self.peers[link]
+        assert peer.authenticated is not None
+        if peer.channels[group].standing is Standing.MEMBER:
+            return Sender(peer.authenticated.device, True)
+        return Sender(peer.authenticated.key.hex(), False)
+
+    def _check(
+        self,
+        turn: Turn,
+        link: Link | None,
+        number: int,
+        arrival: Arrival | None,
+        key: PublicKey | None = None,
+    ) -> None:
         """Have checks made; with none to make, the batch is dealt with."""
         if arrival is None or not arrival.checks:
             self._settle(turn, link, number)
             return
         ticket = Ticket(self._next_ticket)
         self._next_ticket += 1
-        self._arrivals[ticket] = (link, number, arrival)
+        self._arrivals[ticket] = _UnderWay(link, number, arrival, key)
         turn.effects.append(Verify(ticket, arrival.checks))
 
     def _verified(self, turn: Turn, event: Verified) -> None:
-        link, number, arrival = self._arrivals.pop(event.ticket)
+        link, number, arrival, key = self._arrivals.pop(event.ticket)
         if isinstance(arrival, RecordsArrival):
             records.admit(turn, arrival, event.holds)
             self._settle(turn, link, number)
             return
         following = statements.verified(turn, arrival, event.holds)
         if following is not None:
-            self._check(turn, link, number, following)
+            self._check(turn, link, number, following, key)
             return
         self._let_in(turn, arrival.group, link)
         self._settle(turn, link, number)
@@ -404,7 +459,6 @@ class Engine:
                 self._unsealed.add(group)
                 for link, peer in self.peers.items():
                     peer.rejudge(group, self._replica(turn, link))
-                self._release_waiting(turn, group)
                 self._note_followed(turn, group)
             self._meeting.look_again(turn)
             self._look_again(turn)
@@ -416,19 +470,15 @@ class Engine:
             self._followed[group] = row.statements_root
 
     def _look_again(self, turn: Turn) -> None:
-        groups, turn.waiting_statements = turn.waiting_statements, set()
-        for group in sorted(groups):
-            self._check(turn, None, 0, statements.waiting(turn, group))
+        come, turn.awaited_elsewhere = turn.awaited_elsewhere, {}
+        for group, awaited in sorted(come.items()):
+            self._check(turn, None, 0, statements.waiting(turn, group, awaited))
 
     def _seal(self, turn: Turn) -> None:
         """Seal the ends that this device has heard of; some wait until the group is level."""
         for group in sorted(self._unsealed):
             if sealing.write_seals(turn, group, partial(self.is_level, turn, group)):
                 self._unsealed.discard(group)
-
-    def _release_waiting(self, turn: Turn, group: GroupId) -> None:
-        for arrival in records.release_waiting(turn, group):
-            self._check(turn, None, 0, arrival)
 
     def _meet_anew(self, turn: Turn) -> None:
         """Follow up on groups and secrets, for as long as that brings about anything more."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from peerstack import limits
 from peerstack.engine.kept_secrets import secret_id
 from peerstack.engine.parting import remember_leave
 from peerstack.engine.sealing import all_by, seal_parts
@@ -21,6 +22,7 @@ from peerstack.engine.writing import (
     write_new_secret,
 )
 from peerstack.errors import InvalidValue, NotAllowed, NotFound
+from peerstack.groups.effect import is_leave
 from peerstack.groups.log import Grant
 from peerstack.groups.membership import GroupState, Membership
 from peerstack.groups.rules import role_needed
@@ -43,8 +45,9 @@ _ROLES = ("reader", "writer", "admin")
 def set_role(turn: Turn, group: GroupId, user: UserId, role: RoleName) -> None:
     """Give a member another role, or one back to who was removed.
 
-    Raises `InvalidValue`, `NotFound` for who never agreed to be in the group (or left), and
-    `NotAllowed` without the authority.
+    Of the open invites that they know, those that give more than the role are ended: by them they
+    would come back under another name. Raises `InvalidValue`, `NotFound` for who never agreed to be
+    in the group (or left), and `NotAllowed` without the authority.
     """
     if role not in _ROLES:
         raise InvalidValue(f"role {role!r} is none of reader, writer and admin")
@@ -65,31 +68,47 @@ def set_role(turn: Turn, group: GroupId, user: UserId, role: RoleName) -> None:
     if user == _me(turn):
         _give_up(turn, group, given, higher)
     elif higher:
+        _end_invites(turn, state, _invites_known_by(state, user, higher, wanted))
         _close(turn, group, higher, closing)
 
 
 def remove(turn: Turn, group: GroupId, user: UserId) -> None:
     """End every right that a member has, seal what they wrote, and let devices meet anew.
 
-    The open invites that they know are ended too. Raises `NotFound` for who is no member,
-    `NotAllowed` without the authority, and `InvalidValue` for oneself.
+    The open invites that they know are ended too. Of who left at a time that is still to come, it
+    takes that back: they can be let in again. Raises `NotFound` for who is no member, `NotAllowed`
+    without the authority, and `InvalidValue` for oneself.
     """
     state = turn.own_state(group)
     _check_shared(turn, state)
     if user == _me(turn):
         raise InvalidValue("to take yourself out of a group, leave it")
-    grants = state.open_grants(user)
+    grants = state.open_grants(user) or _left_ahead(turn, state, user)
     if not grants:
         raise NotFound(f"{user} is no member of {_label(turn, group)}")
     authority = {grant.hash: _authority(turn, state, grant) for grant in grants}
-    known = [
-        signed.hash
-        for signed, _ in state.invites()
-        if signed.signer == user or signed.hash in {grant.invite for grant in grants}
-    ]
-    _end_invites(turn, state, known)
+    _end_invites(turn, state, _invites_known_by(state, user, grants))
     _close(turn, group, grants, authority)
     write_new_secret(turn, group)
+
+
+def _left_ahead(turn: Turn, state: GroupState, user: UserId) -> list[Grant]:
+    """The grants of who has left, but at a time to come, which no time to come back is behind."""
+    now_ms = turn.now.wall_ms + limits.FUTURE_MS
+    return [
+        each.grant
+        for each in state.standing_of(user)
+        if each.end is not None and each.end.at_ms > now_ms
+    ]
+
+
+def _leaves_ahead(turn: Turn, state: GroupState, user: UserId) -> set[Hash]:
+    now_ms = turn.now.wall_ms + limits.FUTURE_MS
+    return {
+        signed.hash
+        for signed, close in state.log.closes()
+        if signed.signer == user and is_leave(close) and signed.modified > now_ms
+    }
 
 
 def renew_secrets(turn: Turn) -> None:
@@ -231,7 +250,8 @@ def _close(
     A close ends what gives as much for the same consent, so one a consent will mostly do.
     """
     user = grants[0].user
-    hashes = all_by(turn, turn.state(group), user)
+    state = turn.state(group)
+    hashes = all_by(turn, state, user) - _leaves_ahead(turn, state, user)
     for target in _lowest(grants):
         _close_one(turn, group, target, authority[target.hash], hashes)
     # Those that lie beyond the authority by which the lowest was ended.
@@ -268,6 +288,22 @@ def _give_up(turn: Turn, group: GroupId, kept: Hash, grants: Sequence[Grant]) ->
     add_own_statements(
         turn, group, [sign_statement(turn, group, CLOSE_TYPE, each, stamp) for each in closes]
     )
+
+
+def _invites_known_by(
+    state: GroupState, user: UserId, grants: Collection[Grant], above: Role | None = None
+) -> list[Hash]:
+    """The invites that a member made, or came by as these grants of theirs say.
+
+    With `above`, only those that give more than that role.
+    """
+    came_by = {grant.invite for grant in grants}
+    return [
+        signed.hash
+        for signed, form in state.invites()
+        if (signed.signer == user or signed.hash in came_by)
+        and (above is None or Role.named(form.role) > above)
+    ]
 
 
 def _end_invites(turn: Turn, state: GroupState, invites: Iterable[Hash]) -> bool:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta
 
 from peerstack import limits
 from peerstack.engine.kept_secrets import secret_of
-from peerstack.engine.parting import forget_leave, untold
+from peerstack.engine.parting import ended_by_now, forget_leave, untold
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
     add_own_statements,
@@ -210,9 +210,13 @@ def meeting_invites(turn: Turn, state: GroupState) -> Iterator[MeetingInvite]:
             state.invite_closed_ms(signed.hash) or 0,
             0 if form.expires is UNSET else form.expires,
         ]
-        if not has_ended or turn.now.wall_ms - max(ends) < limits.NEWCOMER_MS:
+        if not has_ended or _ended_lately(turn, signed.hash, max(ends)):
             topic = Secret(bytes.fromhex(form.topic))
             yield MeetingInvite(has_ended, turn.now.wall_ms - signed.modified, topic)
+
+
+def _ended_lately(turn: Turn, invite: Hash, said_ms: int) -> bool:
+    return turn.now.wall_ms - ended_by_now(turn, invite.hex(), said_ms) < limits.NEWCOMER_MS
 
 
 def _ended(turn: Turn, state: GroupState, invite_hash: Hash, form: Invite) -> Reason | None:

@@ -2,20 +2,21 @@
 
 Who is to be judged stands in the store, from the turn on in which the statements changed: so any
 process of the profile goes on with it, after a restart too. What it costs grows with the versions
-of those signers, not with the group.
+of those signers, not with the group. What is held of them is taken up last.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 
 from peerstack import limits
 from peerstack.engine.effects import Changed
 from peerstack.engine.merging import merge, settle_conflicts
+from peerstack.engine.records import RecordsArrival, taken_up
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
 from peerstack.groups.membership import GroupState
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 _LIVE: Final = "live"
 _KEPT: Final = "kept"
+_HELD: Final = "held"
 _MOVE_COST: Final = 5
 """Of the versions that a slice judges, it moves no more than one in so many, since that is slow."""
 
@@ -52,27 +54,46 @@ def queue(turn: Turn, group: GroupId, users: Iterable[UserId]) -> None:
     turn.tx.queue_judging(group, users)
 
 
-def judge_slice(turn: Turn) -> bool:
-    """Judge the next versions of whoever waits longest; whether there is more to be judged."""
+def queue_waiting(turn: Turn, group: GroupId) -> None:
+    """Queue whose records may have waited for what is here, in case nobody has finished it."""
+    here = turn.tx.waiting_signers(group) & turn.state(group).identities.keys()
+    turn.tx.queue_at(group, here, f"{_HELD}:")
+
+
+class Judged(NamedTuple):
+    """What one slice has come to."""
+
+    released: RecordsArrival | None
+    """Records that need be held no longer, once they are checked."""
+    more: bool
+    """Whether there is more to be judged."""
+
+
+def judge_slice(turn: Turn) -> Judged:
+    """Judge the next versions of whoever waits longest."""
     waiting = turn.tx.next_judging()
     if waiting is None:
-        return False
-    cursor = _judge_from(turn, waiting)
+        return Judged(None, False)
+    stage, _, place = waiting.cursor.partition(":")
+    released = None
+    if stage == _HELD:
+        cursor, released = _release(turn, waiting, place)
+    else:
+        cursor = _judge_from(turn, waiting, stage, place)
     if cursor is None:
         turn.tx.end_judging(waiting)
     else:
         turn.tx.note_judging(msgspec.structs.replace(waiting, cursor=cursor))
-    return turn.tx.next_judging() is not None
+    return Judged(released, turn.tx.next_judging() is not None)
 
 
-def _judge_from(turn: Turn, waiting: Judging) -> str | None:
-    """Judge a slice of one signer's versions: live ones first, then the others.
+def _judge_from(turn: Turn, waiting: Judging, stage: str, place: str) -> str | None:
+    """Judge a slice of one signer's versions: live ones first, then the others, then held ones.
 
-    Returns from where to go on; None behind the last one. What becomes live or is replaced
+    Returns from where to go on; None where there is nothing. What becomes live or is replaced
     meanwhile is judged by the same statements, so nothing is missed by going on from there.
     """
     group, signer = waiting.group, waiting.signer
-    stage, _, place = waiting.cursor.partition(":")
     state, room = turn.state(group), limits.SLICE_RECORDS
     if stage != _KEPT:
         live = turn.tx.live_by(group, signer, place, room)
@@ -84,7 +105,15 @@ def _judge_from(turn: Turn, waiting: Judging) -> str | None:
     done = _judge_kept(turn, state, kept)
     if done < len(kept) or done == room:
         return f"{_KEPT}:{kept[done - 1].record.hash.hex()}"
-    return None
+    return f"{_HELD}:" if turn.tx.held_by(group, signer, b"", 1) else None
+
+
+def _release(turn: Turn, waiting: Judging, place: str) -> tuple[str | None, RecordsArrival | None]:
+    """Take up a slice of what is held of one signer; from where to go on, if anywhere."""
+    group, room = waiting.group, limits.SLICE_RECORDS
+    held = turn.tx.held_by(group, waiting.signer, bytes.fromhex(place), room)
+    cursor = f"{_HELD}:{held[-1].hash.hex()}" if len(held) == room else None
+    return cursor, taken_up(turn, turn.state(group), held)
 
 
 def _judge_live(turn: Turn, state: GroupState, live: Sequence[Signed]) -> int:

@@ -42,6 +42,7 @@ def gone(state: LinkState, connection: Link) -> None:
 
 def follow(turn: Turn, peers: Mapping[Link, Peer]) -> None:
     """All that a turn brings about for linking, before it is committed."""
+    linking.follow(turn)
     state = turn.me.links
     if state.moved:
         state.moved = False

@@ -7,7 +7,9 @@ device and `enrolling` for the new one.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, field, fields
 
 from peerstack.identity.linking import DeviceLink
 from peerstack.ids import DeviceId
@@ -25,6 +27,7 @@ class Ending(enum.StrEnum):
     EXPIRED = "expired"
     ATTEMPTS = "too many attempts"
     CLOSED = "closed"
+    OUTDATED = "your root key has changed since it was made"
     BUSY = "busy"
     """Only on a new device: the link leads another one in."""
 
@@ -111,3 +114,25 @@ class LinkState:
     outbox: list[tuple[Link, LinkMessage]] = field(default_factory=list)
     moved: bool = False
     """Whether devices may meet by other secrets now."""
+
+    def snapshot(self) -> Callable[[], None]:
+        """How it stands now: what is returned puts it back, where a turn was not stored."""
+        parts = [part for part in (self, self.open, self.pending) if part is not None]
+        before = [
+            (part, name, _copied(getattr(part, name))) for part in parts for name in _names(part)
+        ]
+
+        def restore() -> None:
+            for part, name, value in before:
+                setattr(part, name, value)
+
+        return restore
+
+
+def _names(part: OpenLink | PendingLink | LinkState) -> Iterator[str]:
+    return (each.name for each in fields(part))
+
+
+def _copied(value: object) -> object:
+    """A collection as it is now; what else there is is replaced, and not changed."""
+    return copy(value) if isinstance(value, set | dict | list) else value

@@ -88,18 +88,27 @@ def confirm(turn: Turn, opened: OpenLink, shown: Candidate) -> DeviceId:
             "compare those"
         )
     identity = _own_identity(turn)
-    made_ms = opened.link.made_ms
-    if _head_ms(turn, identity) >= made_ms:
-        end(turn, opened, Ending.CLOSED)
-        raise LinkEnded("your root key has changed since the link was made; make another link")
+    if _is_outdated(turn, opened):
+        raise _has_ended(Ending.OUTDATED)
     certificate = turn.me.user.sign_certificate(
-        identity, shown.key, shown.side.name, made_ms, turn.me.entropy
+        identity, shown.key, shown.side.name, opened.link.made_ms, turn.me.entropy
     )
     add_own_identity(turn, [certificate])
     _remember_owed(turn, shown.device, opened)
     opened.ending, opened.linked, opened.candidate = Ending.USED, shown.device, None
     turn.meet_anew()
     return shown.device
+
+
+def follow(turn: Turn) -> None:
+    """End a link that a rotation has overtaken: no certificate at its time could be made now."""
+    opened = turn.me.links.open
+    if opened is not None and opened.ending is None and _is_outdated(turn, opened):
+        end(turn, opened, Ending.OUTDATED)
+
+
+def _is_outdated(turn: Turn, opened: OpenLink) -> bool:
+    return _head_ms(turn, _own_identity(turn)) >= opened.link.made_ms
 
 
 def end(turn: Turn, opened: OpenLink, ending: Ending) -> None:
@@ -117,7 +126,11 @@ def is_complete(turn: Turn, device: DeviceId) -> bool:
 def check_open(opened: OpenLink) -> None:
     """Raise `LinkEnded` for a link that has."""
     if opened.ending is not None:
-        raise LinkEnded(f"the link has ended ({opened.ending.value}); make another one")
+        raise _has_ended(opened.ending)
+
+
+def _has_ended(ending: Ending) -> LinkEnded:
+    return LinkEnded(f"the link has ended ({ending.value}); make another one")
 
 
 # --- What a new device says. ----------------------------------------------------------------------
@@ -276,21 +289,22 @@ def meeting_secrets(turn: Turn) -> Iterator[SharedSecret]:
         yield _shared(turn, opened)
     waiting = owed(turn)
     for device, still in waiting.items():
-        if still.until_ms > turn.now.wall_ms and _is_active(turn, device):
+        if _is_active(turn, device):
             topic = Secret(bytes.fromhex(still.topic))
             yield SharedSecret(turn.me.user.id, topic, SecretKind.INVITE)
 
 
 def owed(turn: Turn) -> dict[DeviceId, Owed]:
-    """The certified devices that are still to be given something."""
-    stored = turn.tx.profile_get(_OWED) or {}
-    return msgspec.convert(stored, dict[DeviceId, Owed])
+    """The certified devices that are still to be given something, and whose time is not over."""
+    stored = msgspec.convert(turn.tx.profile_get(_OWED) or {}, dict[DeviceId, Owed])
+    now_ms = turn.now.wall_ms
+    return {device: still for device, still in stored.items() if still.until_ms > now_ms}
 
 
 def _remember_owed(turn: Turn, device: DeviceId, opened: OpenLink) -> None:
-    now_ms = turn.now.wall_ms
-    still_owed = {each: o for each, o in owed(turn).items() if o.until_ms > now_ms}
-    still_owed[device] = Owed(opened.link.topic.hex(), opened.full, now_ms + limits.NEWCOMER_MS)
+    still_owed = owed(turn)
+    until_ms = turn.now.wall_ms + limits.NEWCOMER_MS
+    still_owed[device] = Owed(opened.link.topic.hex(), opened.full, until_ms)
     _store_owed(turn, still_owed)
 
 

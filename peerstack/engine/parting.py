@@ -17,6 +17,7 @@ from peerstack.ids import GroupId
 from peerstack.record import Signed
 
 _UNTOLD: Final = "leaves to be told"
+_AHEAD: Final = "ends dated ahead"
 
 
 def untold(turn: Turn) -> dict[GroupId, str]:
@@ -29,9 +30,25 @@ def removed_lately(turn: Turn) -> Iterator[GroupId]:
     for group in turn.groups():
         state, me = turn.state(group), turn.me.user.id
         ended_ms = state.ended_ms(me)
-        lately = ended_ms is not None and turn.now.wall_ms - ended_ms < limits.NEWCOMER_MS
-        if lately and state.membership(me) is Membership.REMOVED:
+        if ended_ms is None or state.membership(me) is not Membership.REMOVED:
+            continue
+        if turn.now.wall_ms - ended_by_now(turn, group, ended_ms) < limits.NEWCOMER_MS:
             yield group
+
+
+def ended_by_now(turn: Turn, what: str, said_ms: int) -> int:
+    """When something ended (Unix milliseconds), as it says; or when this device heard of it.
+
+    That is where it says a time to come: whoever signs it may say any, and nothing is waited for
+    that long. `what` names it, for good.
+    """
+    now_ms = turn.now.wall_ms
+    if said_ms <= now_ms:
+        return said_ms
+    heard: dict[str, int] = turn.tx.profile_get(_AHEAD) or {}
+    if what not in heard:
+        turn.tx.profile_set(_AHEAD, heard | {what: now_ms})
+    return heard.get(what, now_ms)
 
 
 def erase(turn: Turn, group: GroupId) -> None:

@@ -6,14 +6,14 @@ stores it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from peerstack import limits
 from peerstack.engine.merging import merge
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason, RemoteError
+from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import (
     MISSING,
     Admitted,
@@ -35,8 +35,8 @@ class RecordsArrival:
     """Records whose signatures are being checked, and the keys that they are checked with."""
 
     group: GroupId
-    origin: DeviceId | None
-    """The device that passed them on; None for what was held here."""
+    origin: DeviceId
+    """The device that passed them on; this one, where they were held here."""
     items: Sequence[Signed]
     keys: Sequence[bytes]
 
@@ -52,7 +52,7 @@ def receive(
     turn: Turn,
     group: GroupId,
     items: Sequence[Signed],
-    origin: DeviceId | None,
+    origin: DeviceId,
     *,
     statements_level: bool,
 ) -> RecordsArrival | None:
@@ -75,14 +75,14 @@ def receive(
             strangers.append(item)
         else:
             ready.append((item, device.key))
-    _put_aside(turn, group, strangers, statements_level=statements_level)
+    _put_aside(turn, strangers, origin, statements_level=statements_level)
     if not ready:
         return None
     return RecordsArrival(group, origin, [item for item, _ in ready], [key for _, key in ready])
 
 
 def _put_aside(
-    turn: Turn, group: GroupId, strangers: Sequence[Signed], *, statements_level: bool
+    turn: Turn, strangers: Sequence[Signed], origin: DeviceId, *, statements_level: bool
 ) -> None:
     if not strangers:
         return
@@ -90,45 +90,51 @@ def _put_aside(
         # Not remembered by hash: its signature could not be checked, so it may come again.
         turn.refused(Reason.UNKNOWN_SIGNER, len(strangers))
         return
-    rest = turn.tx.hold(strangers, turn.now.wall_ms, waits_for=UNCHECKED)
-    turn.refused(Reason.TOO_MANY, len(rest))
+    dropped = turn.tx.hold(strangers, origin, turn.now.wall_ms, waits_for=UNCHECKED)
+    turn.refused(Reason.TOO_MANY, dropped)
 
 
 def admit(turn: Turn, arrival: RecordsArrival, holds: Sequence[bool]) -> None:
     """Judge what was checked, by the statements of this moment, and merge what is admitted."""
-    # What holds takes the place of a copy that may not; what does not is no word about another.
-    checked = zip(arrival.items, holds, strict=True)
-    turn.tx.release([item.hash for item, held in checked if held or arrival.origin is None])
     state = turn.state(arrival.group)
+    mine = arrival.origin == turn.me.user.device
+    over: list[Hash] = []
     admitted: list[Signed] = []
     refused: list[tuple[Hash, UserId, str]] = []
     outside: list[tuple[Signed, str]] = []
     for item, key, signed_by_key in zip(arrival.items, arrival.keys, holds, strict=True):
         device = state.certified(item.signer, item.device)
         if not signed_by_key or device is None or device.key != key:
-            # A bad signature marks nothing: the true version has another hash, or comes again.
+            # A bad signature marks nothing: the true version has another hash, or comes again. So
+            # what holds takes the place of a copy that may not, and what does not goes itself.
             turn.refused(Reason.BAD_SIGNATURE)
+            over += [item.hash] if mine else []
             continue
-        match judge_record(state, item, turn.now.wall_ms):
+        verdict = judge_record(state, item, turn.now.wall_ms)
+        if isinstance(verdict, Held):
+            _hold(turn, item, arrival.origin, verdict.until_ms)
+            continue
+        over.append(item.hash)
+        match verdict:
             case Admitted():
                 admitted.append(item)
-            case Held(until_ms=until_ms):
-                _hold(turn, item, until_ms)
             case Refused(reason=reason):
                 refused.append((item.hash, item.signer, reason.value))
                 turn.refused(reason)
             case Quarantined(ends=ends):
                 outside.append((item, ends.hex()))
+    turn.tx.release(over)
     refused += _quarantine(turn, arrival.group, outside)
     turn.tx.remember(arrival.group, refused, turn.now.wall_ms)
-    merge(turn, arrival.group, admitted, arrival.origin)
+    merge(turn, arrival.group, admitted, None if mine else arrival.origin)
 
 
-def _hold(turn: Turn, item: Signed, until_ms: int | None) -> None:
+def _hold(turn: Turn, item: Signed, origin: DeviceId, until_ms: int | None) -> None:
     waits_for = None if until_ms is not None else _STATEMENT
-    rest = turn.tx.hold([item], turn.now.wall_ms, until_ms=until_ms, waits_for=waits_for)
+    now_ms = turn.now.wall_ms
+    dropped = turn.tx.hold([item], origin, now_ms, until_ms=until_ms, waits_for=waits_for)
     turn.held_anything = True
-    turn.refused(Reason.TOO_MANY, len(rest))
+    turn.refused(Reason.TOO_MANY, dropped)
 
 
 def _quarantine(
@@ -156,26 +162,22 @@ def release_due(turn: Turn, limit: int) -> bool:
         state = turn.state(group)
         devices = [state.certified(item.signer, item.device) for item in mine]
         keys = [device.key if device else b"" for device in devices]
-        admit(turn, RecordsArrival(group, None, mine, keys), [True] * len(mine))
+        here = turn.me.user.device
+        admit(turn, RecordsArrival(group, here, mine, keys), [True] * len(mine))
     return len(due) == limit
 
 
-def release_waiting(turn: Turn, group: GroupId) -> Iterator[RecordsArrival]:
-    """Take up the records of a group that waited for a statement which is here now.
+def taken_up(turn: Turn, state: GroupState, waiting: Sequence[Signed]) -> RecordsArrival | None:
+    """Records of one group that waited for a statement, to be checked if that is here now.
 
     They stay held until they are checked, so that a crash meanwhile loses none.
     """
-    state, after = turn.state(group), b""
-    while waiting := turn.tx.waiting(group, limits.SLICE_RECORDS, after):
-        after = waiting[-1].hash
-        ready = [
-            (item, device.key)
-            for item in waiting
-            if (device := state.certified(item.signer, item.device)) is not None
-            # Whether its signature holds matters to nobody while it would be held all the same.
-            and judge_record(state, item, turn.now.wall_ms) != MISSING
-        ]
-        if ready:
-            yield RecordsArrival(
-                group, None, [item for item, _ in ready], [key for _, key in ready]
-            )
+    ready = [
+        (item, device.key)
+        for item in waiting
+        if (device := state.certified(item.signer, item.device)) is not None
+        # Whether its signature holds matters to nobody while it would be held all the same.
+        and judge_record(state, item, turn.now.wall_ms) != MISSING
+    ]
+    items, keys = [item for item, _ in ready], [key for _, key in ready]
+    return RecordsArrival(state.group, turn.me.user.device, items, keys) if ready else None

@@ -102,7 +102,7 @@ class TurnReplica:
     def has_set_aside(self, group: GroupId, kind: Kind) -> bool:
         """See `Replica`."""
         if kind is Kind.STATEMENTS:
-            return bool(self._turn.tx.pending_statements(group))
+            return self._turn.tx.has_pending(group)
         return self._turn.tx.has_set_aside(group)
 
     def read(self, group: GroupId, kind: Kind, keys: Sequence[bytes]) -> Sequence[Signed]:

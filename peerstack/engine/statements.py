@@ -2,32 +2,36 @@
 
 A statement can be checked once those that it names are here, so a set that arrives in any order is
 taken in rounds: check what can be checked, add what stands, and go on while that brings anything.
-What is left waits, unseen by others, for what it needs.
+What is left waits, unseen by others, for what it needs, and is looked at again when that comes: so
+what waits costs nothing, however much of it there is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason, RemoteError
-from peerstack.groups.membership import GroupState
+from peerstack.groups.membership import Draft, GroupState
 from peerstack.groups.rules import (
     Admitted,
     Held,
     Refused,
     judge_statement,
     statement_checks_untrusted,
+    waits_for,
 )
 from peerstack.identity import (
     identity_checks_untrusted,
     identity_parent_untrusted,
     is_identity_type,
 )
-from peerstack.ids import GroupId, UserId
+from peerstack.ids import GroupId
 from peerstack.keys import Check, DerivedIdCheck, Hash, Label
 from peerstack.record import Signed
+from peerstack.store import Sender, Waiting
 
 
 @dataclass(slots=True)
@@ -35,8 +39,13 @@ class StatementsArrival:
     """Statements on their way in: those being checked, and those that wait for them."""
 
     group: GroupId
+    sender: Sender
     waiting: list[Signed]
     checking: list[tuple[Signed, Sequence[Check]]] = field(default_factory=list)
+    to_derive: dict[Hash, Sequence[Check]] = field(default_factory=dict)
+    """The ids to be derived of what is being checked, if all else about it holds: that is slow."""
+    proven: list[Signed] = field(default_factory=list)
+    """What holds already, while ids are derived of the rest of this round."""
     began: int = 0
     """`Self.statements_added` when this round began."""
 
@@ -46,7 +55,9 @@ class StatementsArrival:
         return tuple(check for _, checks in self.checking for check in checks)
 
 
-def receive(turn: Turn, group: GroupId, items: Sequence[Signed]) -> StatementsArrival | None:
+def receive(
+    turn: Turn, group: GroupId, items: Sequence[Signed], sender: Sender
+) -> StatementsArrival | None:
     """The first round of checks for some statements; None if there is nothing to check.
 
     Raises `RemoteError(WRONG_GROUP)` where one is neither a statement of this group nor says who a
@@ -62,20 +73,23 @@ def receive(turn: Turn, group: GroupId, items: Sequence[Signed]) -> StatementsAr
     fresh = {item.hash: item for item in items if item.hash not in known}
     if not fresh:
         return None
-    return _arrived(turn, group, fresh)
+    signing = {item.signer for item in fresh.values() if item.group == group}
+    signing |= turn.tx.pending_signers(group) | turn.state(group).identities.keys()
+    relevant = [item for item in fresh.values() if item.signer in signing]
+    return _next_round(turn, StatementsArrival(group, sender, relevant))
 
 
-def waiting(turn: Turn, group: GroupId) -> StatementsArrival | None:
-    """The statements that wait for another, to be looked at again: it may have come elsewhere."""
-    return _arrived(turn, group, {})
+def waiting(
+    turn: Turn, group: GroupId, awaited: Collection[str] | None
+) -> StatementsArrival | None:
+    """The statements that wait for another, to be looked at again: it may have come elsewhere.
 
-
-def _arrived(turn: Turn, group: GroupId, fresh: Mapping[Hash, Signed]) -> StatementsArrival | None:
-    arrived = {item.hash: item for item in turn.tx.pending_statements(group)} | dict(fresh)
-    signing = {item.signer for item in arrived.values() if item.group == group}
-    signing.update(turn.state(group).identities)
-    relevant = [item for item in arrived.values() if item.signer in signing]
-    return _next_round(turn, StatementsArrival(group, relevant))
+    `awaited`: what has come, where that is known.
+    """
+    mine = Sender(turn.me.user.device, True)
+    return _next_round(
+        turn, StatementsArrival(group, mine, turn.tx.pending_statements(group, awaited))
+    )
 
 
 def verified(
@@ -92,15 +106,50 @@ def verified(
             good.append(item)
         else:
             _refuse(turn, item, _reason_of(failed))
-    arrival.checking = []
+    if _has_to_derive(arrival, good):
+        return arrival
+    good += arrival.proven
+    arrival.checking, arrival.proven = [], []
     # What came meanwhile on another way may be what some of these wait for.
     came_meanwhile = turn.me.statements_added != arrival.began
     identities = _add_identities(turn, arrival, good)
     standing = _add_standing(turn, arrival, good)
     if identities or standing or came_meanwhile:
+        _take_up(turn, arrival, [*identities, *standing])
         return _next_round(turn, arrival)
     _leave_waiting(turn, arrival)
     return None
+
+
+def _has_to_derive(arrival: StatementsArrival, good: Sequence[Signed]) -> bool:
+    """Whether ids are still to be derived of what holds otherwise; then these are checked next."""
+    to_derive, arrival.to_derive = arrival.to_derive, {}
+    slow = [(item, to_derive[item.hash]) for item in good if item.hash in to_derive]
+    if slow:
+        arrival.checking = slow
+        arrival.proven = [item for item in good if item.hash not in to_derive]
+    return bool(slow)
+
+
+def _take_up(turn: Turn, arrival: StatementsArrival, added: Sequence[Signed]) -> None:
+    """Have this arrival go on with what has waited for what it added."""
+    here = {item.hash for item in arrival.waiting}
+    awaited = _awaited(turn.state(arrival.group), added)
+    released = turn.tx.pending_statements(arrival.group, awaited)
+    arrival.waiting.extend(item for item in released if item.hash not in here)
+
+
+def _awaited(state: GroupState, added: Iterable[Signed]) -> set[str]:
+    """All that others may have waited for of some statements, as `rules.waits_for` says it."""
+    found: set[str] = set()
+    for item in added:
+        found.update([item.hash.hex(), item.id])
+        if is_identity_type(item.type):
+            found.add(item.signer)
+        grant = state.log.grants.get(item.hash)
+        if grant is not None:
+            found.add(grant.user)
+    return found
 
 
 def _next_round(turn: Turn, arrival: StatementsArrival) -> StatementsArrival | None:
@@ -118,11 +167,19 @@ def _next_round(turn: Turn, arrival: StatementsArrival) -> StatementsArrival | N
         if checks is None:
             arrival.waiting.append(item)
         else:
-            arrival.checking.append((item, checks))
+            _begin(arrival, item, checks)
     if arrival.checking:
         return arrival
     _leave_waiting(turn, arrival)
     return None
+
+
+def _begin(arrival: StatementsArrival, item: Signed, checks: Sequence[Check]) -> None:
+    slow = [check for check in checks if isinstance(check, DerivedIdCheck)]
+    if slow:
+        arrival.to_derive[item.hash] = slow
+    quick = [check for check in checks if not isinstance(check, DerivedIdCheck)]
+    arrival.checking.append((item, quick))
 
 
 def _state(turn: Turn, group: GroupId, items: Sequence[Signed]) -> GroupState:
@@ -161,7 +218,7 @@ def _add_identities(
     if added:
         turn.tx.add_statements(list(added.values()))
         turn.statements_changed(arrival.group)
-        _changed_elsewhere(turn, arrival.group, {item.signer for item in added.values()})
+        _changed_elsewhere(turn, arrival.group, list(added.values()))
     return list(added.values())
 
 
@@ -170,15 +227,18 @@ def add_own_identity(turn: Turn, statements: Sequence[Signed]) -> None:
     user = turn.me.user.id
     turn.tx.add_statements(statements)
     turn.statements_changed(user)
-    _changed_elsewhere(turn, user, {user})
+    _changed_elsewhere(turn, user, statements)
 
 
-def _changed_elsewhere(turn: Turn, group: GroupId, users: set[UserId]) -> None:
+def _changed_elsewhere(turn: Turn, group: GroupId, added: Sequence[Signed]) -> None:
     """What says who a user is belongs to every group in which that user signs, or means to."""
-    turn.waiting_statements.update(turn.tx.groups_waiting_for(users) - {group})
+    users = {item.signer for item in added}
+    awaited = users | {item.hash.hex() for item in added}
+    for each in turn.tx.groups_waiting_for(users) - {group}:
+        turn.came_elsewhere(each, awaited)
     for each in turn.groups():
         if each != group and not users.isdisjoint(turn.state(each).identities):
-            turn.identities_changed(each)
+            turn.identities_changed(each, awaited)
 
 
 def _has_parent(turn: Turn, item: Signed, added: Mapping[Hash, Signed]) -> bool:
@@ -195,36 +255,28 @@ def _add_standing(
 ) -> Sequence[Signed]:
     """Add group statements that stand; put those back that something is missing for."""
     own = [item for item in good if not is_identity_type(item.type)]
-    state = _state(turn, arrival.group, own)
+    draft = Draft(_state(turn, arrival.group, own))
     standing: list[Signed] = []
-    while own:
-        admitted, own = _judge(turn, state, own)
-        standing.extend(admitted)
-        state = state.extended(admitted)
-        if not admitted:
-            break
-    arrival.waiting.extend(own)
+    held = defaultdict[str, list[Signed]](list)
+    # Most name what is earlier; what does not is judged once more when what it names stands.
+    ready = deque(sorted(own, key=lambda each: each.order))
+    while ready:
+        item = ready.popleft()
+        match judge_statement(draft, item):
+            case Admitted():
+                standing.append(item)
+                draft.add(item)
+                for each in _awaited(draft, [item]):
+                    ready.extend(held.pop(each, ()))
+            case Held():
+                held[waits_for(draft, item)].append(item)
+            case Refused(reason=reason):
+                _refuse(turn, item, reason)
+    arrival.waiting.extend(item for items in held.values() for item in items)
     if standing:
         turn.tx.add_statements(standing)
         turn.statements_changed(arrival.group)
     return standing
-
-
-def _judge(
-    turn: Turn, state: GroupState, items: Sequence[Signed]
-) -> tuple[list[Signed], list[Signed]]:
-    """Those of some statements that stand, and those that are held."""
-    admitted: list[Signed] = []
-    held: list[Signed] = []
-    for item in items:
-        match judge_statement(state, item):
-            case Admitted():
-                admitted.append(item)
-            case Held():
-                held.append(item)
-            case Refused(reason=reason):
-                _refuse(turn, item, reason)
-    return admitted, held
 
 
 def _reason_of(failed: Check) -> Reason:
@@ -241,5 +293,16 @@ def _refuse(turn: Turn, item: Signed, reason: Reason) -> None:
 def _leave_waiting(turn: Turn, arrival: StatementsArrival) -> None:
     """Nothing more can be checked: what is left waits for what it names, but for identities."""
     own = [item for item in arrival.waiting if item.group == arrival.group]
-    rest = turn.tx.add_statements(own, pending=True) if own else []
-    turn.refused(Reason.TOO_MANY, len(rest))
+    if own:
+        state = _state(turn, arrival.group, own)
+        waiting = [Waiting(item, _waits_for(state, item)) for item in own]
+        now_ms = turn.now.wall_ms
+        dropped = turn.tx.keep_pending(arrival.group, waiting, arrival.sender, now_ms)
+        turn.refused(Reason.TOO_MANY, dropped)
+
+
+def _waits_for(state: GroupState, item: Signed) -> str:
+    if not is_identity_type(item.type):
+        return waits_for(state, item)
+    parent = identity_parent_untrusted(item)
+    return item.signer if parent is None else parent.hex()

@@ -54,8 +54,9 @@ class Turn:
         self.now: Final = now
         self.effects: list[Effect] = []
         self.changed_statements: set[GroupId] = set()
-        self.waiting_statements: set[GroupId] = set()
-        """Groups whose waiting statements may have been waiting for what has come elsewhere."""
+        self.awaited_elsewhere: dict[GroupId, set[str] | None] = {}
+        """Groups whose waiting statements may have waited for what has come elsewhere; for what
+        (as `rules.waits_for` says it), where that is known."""
         self.changed_records: set[GroupId] = set()
         self.news: list[tuple[GroupId, DeviceId | None, list[Signed]]] = []
         """Records to be sent at once to who may have them, but not to that device."""
@@ -190,10 +191,21 @@ class Turn:
         self.heard_groups.add(group)
         self.meet_anew()
 
-    def identities_changed(self, group: GroupId) -> None:
-        """Statements that say who somebody in a group is were added, maybe under another group."""
+    def identities_changed(self, group: GroupId, awaited: Collection[str] | None = None) -> None:
+        """Statements that say who somebody in a group is were added, maybe under another group.
+
+        `awaited`: as in `awaited_elsewhere`.
+        """
         self.statements_changed(group)
-        self.waiting_statements.add(group)
+        self.came_elsewhere(group, awaited)
+
+    def came_elsewhere(self, group: GroupId, awaited: Collection[str] | None) -> None:
+        """Statements of a group may have waited for what has come; for which of it, or for any."""
+        known = self.awaited_elsewhere.setdefault(group, set())
+        if awaited is None or known is None:
+            self.awaited_elsewhere[group] = None
+        else:
+            known.update(awaited)
 
     def reserved_changed(self, group: GroupId, types: Collection[str], *, by_me: bool) -> None:
         """Other versions than before are live of records of these types, some maybe reserved.

@@ -9,6 +9,7 @@ from typing import Final
 
 from peerstack import limits
 from peerstack.engine import judging, records
+from peerstack.engine.records import RecordsArrival
 from peerstack.engine.turn import Turn
 from peerstack.ports import Instant
 
@@ -49,11 +50,11 @@ class Upkeep:
         if turn.held_anything:
             self._due_ms = turn.tx.next_due_ms()
 
-    def wake(self, turn: Turn) -> None:
-        """Do the next slice of whatever is due."""
+    def wake(self, turn: Turn) -> RecordsArrival | None:
+        """Do the next slice of whatever is due; the records that are to be checked for it."""
         self._release(turn)
-        self._judge(turn)
         self._sweep(turn)
+        return self._judge(turn)
 
     def next_wake_ms(self, now: Instant) -> int | None:
         """When (monotonic) `wake` is due; None for never."""
@@ -68,15 +69,19 @@ class Upkeep:
             self._more_is_due = records.release_due(turn, limits.SLICE_RECORDS)
             self._due_ms = turn.tx.next_due_ms()
 
-    def _judge(self, turn: Turn) -> None:
-        if self._judge_at_ms is not None and self._judge_at_ms <= turn.now.mono_ms:
-            more = judging.judge_slice(turn)
-            self._judge_at_ms = turn.now.mono_ms if more else None
+    def _judge(self, turn: Turn) -> RecordsArrival | None:
+        if self._judge_at_ms is None or self._judge_at_ms > turn.now.mono_ms:
+            return None
+        released, more = judging.judge_slice(turn)
+        self._judge_at_ms = turn.now.mono_ms if more else None
+        return released
 
     def _sweep(self, turn: Turn) -> None:
         if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
             swept = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS)
             for group in swept.groups:
                 turn.records_changed(group)
-            more = swept.eldest == _SWEEP_ROWS
+            pending = turn.tx.sweep_pending(turn.now.wall_ms, _SWEEP_ROWS)
+            held = turn.tx.sweep_held(turn.now.wall_ms, _SWEEP_ROWS)
+            more = _SWEEP_ROWS in (swept.eldest, pending, held)
             self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)

@@ -9,23 +9,31 @@ first.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from peerstack.groups.devices import Devices
+from peerstack.groups.leaves import Alike, Leaves
 from peerstack.groups.log import Grant, StatementLog
 from peerstack.groups.seals import (
+    NO_HASHES,
     Closing,
     End,
     Part,
     Seals,
     end_of_grant,
+    is_counted,
+    lasting_ends,
     read_seals,
 )
 from peerstack.groups.statements import Close, Founding, Invite, named
 from peerstack.ids import DeviceId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
+
+MaySeal = Callable[[Grant], bool]
+"""Whether the holder of a grant may say what stays."""
 
 SealsRead = Mapping[tuple[Hash, ...], Seals]
 
@@ -82,7 +90,8 @@ class _Fold:
         self._log = log
         self._known = known
         self._standing: dict[Hash, Standing] = {}
-        self._partings: dict[UserId, list[Closing]] = defaultdict(list)
+        self._leaves: dict[UserId, list[Closing]] = defaultdict(list)
+        self._given_up: dict[Hash, list[Closing]] = defaultdict(list)
         self._removals: dict[UserId, list[Closing]] = defaultdict(list)
         self._invite_closes: dict[Hash, list[Closing]] = defaultdict(list)
         self._parts: dict[Hash, list[Part]] = defaultdict(list)
@@ -92,13 +101,17 @@ class _Fold:
         for signed, seal in log.seals():
             self._parts[named(seal.ends)].append((signed, seal))
         self._devices = Devices(log, self._parts)
+        self._sorted_leaves: dict[UserId, Leaves] = {}
+        self._aimed: dict[Hash, list[Closing]] = {}
 
     def _sort_close(self, signed: Signed, close: Close) -> None:
         target = self._log.grants.get(named(close.target))
         if target is None:
             self._invite_closes[named(close.target)].append((signed, close))
+        elif target.user == signed.signer and is_leave(close):
+            self._leaves[target.user].append((signed, close))
         elif target.user == signed.signer:
-            self._partings[target.user].append((signed, close))
+            self._given_up[target.hash].append((signed, close))
         else:
             self._removals[target.user].append((signed, close))
 
@@ -193,19 +206,48 @@ class _Fold:
 
     # --- Ends of grants. ------------------------------------------------------------------------
 
-    def _end_of(self, grant: Grant, may_seal: Callable[[Grant], bool]) -> End | None:
+    def _end_of(self, grant: Grant, may_seal: MaySeal) -> End | None:
+        return end_of_grant(*self._ends_of(grant, may_seal))
+
+    def _ends_of(
+        self, grant: Grant, may_seal: MaySeal
+    ) -> tuple[Sequence[Closing], Sequence[Closing], Seals]:
+        """The removals and partings that may end a grant, and the seals of all of them."""
         removals, partings = self._removals_of(grant), self._partings_of(grant)
-        if not removals and not partings:
-            return None
         seals = self._seals_by(may_seal, [signed for signed, _ in (*removals, *partings)])
-        kept = [each for each in partings if self._is_kept(each[0], seals)]
-        return end_of_grant(removals, kept, seals)
+        kept = [
+            each
+            for each in partings
+            if self._is_kept(each[0], seals) and not self._is_undone(*each, grant, may_seal)
+        ]
+        return removals, kept, seals
+
+    def _is_undone(self, leave: Signed, close: Close, grant: Grant, may_seal: MaySeal) -> bool:
+        """Whether who may end a grant has undone a leave under another: by what they sealed there.
+
+        Else nobody could put right what a thief has dated beyond all that is still to come.
+        """
+        if not is_leave(close) or named(close.target) == grant.hash:
+            return False
+        removals = [
+            (signed, removal)
+            for signed, removal in self._removals_aimed_at(self._target(close))
+            if self._log.may_end(self._log.grants[named(removal.under)], grant)
+            and self._acts(signed, removal)
+        ]
+        if not removals:
+            return False
+        seals = self._seals_by(may_seal, [leave, *(signed for signed, _ in removals)])
+        sealed = any(
+            seals.fulfil(signed.hash, (by.count, named(by.root))) for signed, by in removals
+        )
+        return sealed and leave.hash not in seals.named
 
     def _is_kept(self, parting: Signed, seals: Seals) -> bool:
         """Whether a parting counts: once it is sealed, its author cannot undo it."""
         return seals.cover(parting.hash) or self._devices.spares(parting)
 
-    def _seals_by(self, may_seal: Callable[[Grant], bool], ends: Iterable[Signed]) -> Seals:
+    def _seals_by(self, may_seal: MaySeal, ends: Iterable[Signed]) -> Seals:
         return self._seals(
             [signed.hash for signed in ends],
             lambda signed, under: may_seal(self._log.grants[under]) and self._gives(under, signed),
@@ -233,11 +275,16 @@ class _Fold:
         """
         return [
             (signed, close)
-            for signed, close in self._removals.get(grant.user, ())
-            if self._is_aimed(signed, close, grant)
-            and self._log.may_end(self._log.grants[named(close.under)], grant)
+            for signed, close in self._removals_aimed_at(grant)
+            if self._log.may_end(self._log.grants[named(close.under)], grant)
             and self._acts(signed, close)
         ]
+
+    def _removals_aimed_at(self, grant: Grant) -> list[Closing]:
+        if grant.hash not in self._aimed:
+            removals = self._removals.get(grant.user, ())
+            self._aimed[grant.hash] = [each for each in removals if self._is_aimed(*each, grant)]
+        return self._aimed[grant.hash]
 
     def _is_aimed(self, signed: Signed, close: Close, grant: Grant) -> bool:
         target = self._target(close)
@@ -245,27 +292,56 @@ class _Fold:
         return target.hash == grant.hash or (target.consent == grant.consent and no_less)
 
     def _partings_of(self, grant: Grant) -> list[Closing]:
-        """What its holder ended it by: giving this one up, or leaving, which takes back consent."""
-        return [
-            (signed, close)
-            for signed, close in self._partings.get(grant.user, ())
-            if (
-                signed.modified >= grant.consent_ms
-                if is_leave(close)
-                else named(close.target) == grant.hash
+        """What its holder ended it by: giving this one up, or leaving, which takes back consent.
+
+        Of leaves, those that can decide anything.
+        """
+        leaves = self._leaves_of(grant.user).since(grant.consent_ms)
+        return [*self._given_up.get(grant.hash, ()), *leaves]
+
+    def _leaves_of(self, user: UserId) -> Leaves:
+        if user not in self._sorted_leaves:
+            self._sorted_leaves[user] = Leaves(
+                (self._likeness(*each), each)
+                for each in self._leaves.get(user, ())
+                if each[0].hash in self._told_apart or self._devices.spares(each[0])
             )
-        ]
+        return self._sorted_leaves[user]
+
+    def _likeness(self, signed: Signed, close: Close) -> Alike:
+        """What seals tell apart is; all others under a grant go the same way."""
+        if signed.hash in self._told_apart:
+            return None
+        target = self._target(close)
+        return target.hash if self._removals_aimed_at(target) else NO_HASHES
+
+    @cached_property
+    def _told_apart(self) -> frozenset[Hash]:
+        """The leaves that any seal is for, or names."""
+        leaves = {signed.hash.hex() for of_user in self._leaves.values() for signed, _ in of_user}
+        parts = (seal for of_end in self._parts.values() for _, seal in of_end) if leaves else ()
+        found = {each for seal in parts for each in leaves.intersection([seal.ends, *seal.hashes])}
+        return frozenset(Hash(bytes.fromhex(each)) for each in found)
 
     def _left(self) -> Iterable[tuple[UserId, int]]:
-        for user, partings in self._partings.items():
-            leaves = [signed.modified for signed, close in partings if self._is_left(signed, close)]
-            if leaves:
-                yield user, max(leaves)
+        for user, leaves in self._leaves.items():
+            under = defaultdict[Hash, list[Signed]](list)
+            for signed, close in leaves:
+                under[named(close.target)].append(signed)
+            times = [at_ms for each in under.items() for at_ms in self._counting(*each)]
+            if times:
+                yield user, max(times)
 
-    def _is_left(self, signed: Signed, close: Close) -> bool:
-        grant = self._target(close)
-        seals = self._seals_by(lambda sealing: self._log.may_end(sealing, grant), [signed])
-        return is_leave(close) and self._is_kept(signed, seals)
+    def _counting(self, target: Hash, leaves: Iterable[Signed]) -> Iterable[int]:
+        """The times of those leaves under a grant that count for it."""
+        grant = self._log.grants[target]
+        removals, partings, seals = self._ends_of(
+            grant, lambda sealing: self._log.may_end(sealing, grant)
+        )
+        lasting = lasting_ends(removals, partings, seals)
+        for signed in leaves:
+            if self._is_kept(signed, seals) and is_counted(signed, lasting, seals):
+                yield signed.modified
 
     # --- The outcome. ---------------------------------------------------------------------------
 

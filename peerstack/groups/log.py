@@ -102,7 +102,7 @@ class StatementLog:
             known = parsed.get(signed.hash)
             form = known[1] if known else group_form_untrusted(signed)
             forms[signed.hash] = (signed, form)
-            grant = _grant_of(signed, form, forms)
+            grant = grant_of(signed, form, forms)
             if grant is not None:
                 grants[signed.hash] = grant
         return type(self)(self.group, self.identities, grants, forms, self.identities_read)
@@ -163,7 +163,7 @@ class StatementLog:
             # A personal group's root grant is its user's inception, which is no group statement.
             if wanted_hash in self.forms and wanted_hash not in found:
                 found[wanted_hash], form = self.forms[wanted_hash]
-                wanted.extend(_references(form))
+                wanted.extend(references(form))
         return list(found.values())
 
 
@@ -178,7 +178,8 @@ def _personal_grants(identity: Identity | None) -> dict[Hash, Grant]:
     }
 
 
-def _grant_of(signed: Signed, form: GroupForm | None, forms: Mapping[Hash, Entry]) -> Grant | None:
+def grant_of(signed: Signed, form: GroupForm | None, forms: Mapping[Hash, Entry]) -> Grant | None:
+    """The grant that a statement makes, if it makes one; `forms` has all that it names."""
     match form:
         case Founding():
             at_ms = signed.modified
@@ -214,7 +215,7 @@ def _grant_of(signed: Signed, form: GroupForm | None, forms: Mapping[Hash, Entry
     return None
 
 
-def _references(form: GroupForm | None) -> tuple[Hash, ...]:
+def references(form: GroupForm | None) -> tuple[Hash, ...]:
     """The statements without which one makes no sense."""
     texts: tuple[str, ...] = ()
     match form:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Self
 
 from msgspec import UNSET
 
 from peerstack.groups.effect import Effect, SealsRead, Standing, effect_of
-from peerstack.groups.log import Entry, Grant, StatementLog
+from peerstack.groups.log import Entry, Grant, StatementLog, grant_of
 from peerstack.groups.seals import End
 from peerstack.groups.statements import (
     GROUP_TYPE,
@@ -22,6 +22,7 @@ from peerstack.groups.statements import (
     Invite,
     Join,
     Role,
+    group_form_untrusted,
     named,
 )
 from peerstack.identity import Device, Identity, Revoked
@@ -154,7 +155,7 @@ class GroupState:
         return self._grants_by_user.get(user, ())
 
     @cached_property
-    def _grants_by_user(self) -> Mapping[UserId, Sequence[Grant]]:
+    def _grants_by_user(self) -> dict[UserId, list[Grant]]:
         found: dict[UserId, list[Grant]] = {}
         for grant in self.log.grants.values():
             found.setdefault(grant.user, []).append(grant)
@@ -335,3 +336,26 @@ class GroupState:
     def was_let_in(self, user: UserId) -> bool:
         """Whether anybody ever gave the user a role, by right or not."""
         return any(grant.user == user for grant in self.log.grants.values())
+
+
+class Draft(GroupState):
+    """A copy of a state that takes in one statement after another, each at its own cost alone.
+
+    To be asked what decides whether statements are admitted; not what has effect.
+    """
+
+    def __init__(self, state: GroupState) -> None:
+        self._forms = dict(state.log.forms)
+        self._grants = dict(state.log.grants)
+        log = replace(state.log, forms=self._forms, grants=self._grants)
+        super().__init__(log, state.known_seals)
+
+    def add(self, signed: Signed) -> None:
+        """Take in a group statement that is admitted."""
+        by_user = self._grants_by_user
+        form = group_form_untrusted(signed)
+        self._forms[signed.hash] = (signed, form)
+        grant = grant_of(signed, form, self._forms)
+        if grant is not None:
+            self._grants[signed.hash] = grant
+            by_user.setdefault(grant.user, []).append(grant)

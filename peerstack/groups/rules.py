@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from peerstack import limits
 from peerstack.errors import Reason
-from peerstack.groups.log import Grant
+from peerstack.groups.log import Grant, references
 from peerstack.groups.membership import GroupState
 from peerstack.groups.statements import (
     Admit,
@@ -139,6 +139,22 @@ def statement_checks_untrusted(state: GroupState, signed: Signed) -> Sequence[Ch
         if isinstance(invite[1], Invite):
             checks.append(invite_proof_check(signed, form, invite[1]))
     return checks
+
+
+def waits_for(state: GroupState, signed: Signed) -> str:
+    """What a group statement that is held waits for first: as the hash of a statement in hex.
+
+    Where it is no statement that it names: the id of its signer, who lacks a certificate or a
+    grant; or that of the group, whose founding is missing.
+    """
+    if state.certified(signed.signer, signed.device) is None:
+        return signed.signer
+    form = group_form_untrusted(signed)
+    for each in references(form):
+        here = each in state.forms or each in state.log.grants
+        if not here and state.revocation(each) is None:
+            return each.hex()
+    return state.group if isinstance(form, Join) else signed.signer
 
 
 def judge_statement(state: GroupState, signed: Signed) -> Verdict:

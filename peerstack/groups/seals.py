@@ -88,21 +88,31 @@ def end_of_grant(
     Who removes somebody commits to the seal; of partings, any complete seal will do. Once the grant
     is sealed, its holder can part from it no more: a parting would be backdated at will.
     """
+    lasting = lasting_ends(removals, partings, seals)
+    counted = (signed for signed, _ in partings if is_counted(signed, lasting, seals))
+    ends = [*(signed for signed, _ in removals), *counted]
+    times = {signed.hash: signed.modified for signed in ends}
+    return end_at(times, seals.named, lasting) if times else None
+
+
+def lasting_ends(
+    removals: Sequence[Closing], partings: Sequence[Closing], seals: Seals
+) -> Collection[Hash]:
+    """Those ends of a grant that are sealed, and decide over what its holder parted from it by.
+
+    A seal of who removes decides over the holder's own statements; among those, a sealed one.
+    """
     sealed = {
         signed.hash
         for signed, close in removals
         if seals.fulfil(signed.hash, (close.count, named(close.root)))
     }
-    # A seal of who removes decides over the holder's own statements; among those, a sealed one.
-    lasting = sealed or {signed.hash for signed, _ in partings if seals.cover(signed.hash)}
-    counted = [
-        signed
-        for signed, _ in partings
-        if not lasting or signed.hash in lasting or signed.hash in seals.named
-    ]
-    ends = [*(signed for signed, _ in removals), *counted]
-    times = {signed.hash: signed.modified for signed in ends}
-    return end_at(times, seals.named, lasting) if times else None
+    return sealed or {signed.hash for signed, _ in partings if seals.cover(signed.hash)}
+
+
+def is_counted(parting: Signed, lasting: Collection[Hash], seals: Seals) -> bool:
+    """Whether a parting from a grant is not left out by the ends of it that are sealed."""
+    return not lasting or parting.hash in lasting or parting.hash in seals.named
 
 
 def end_at(times: Mapping[Hash, int], stays: frozenset[Hash], sealed: Collection[Hash]) -> End:

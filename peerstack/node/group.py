@@ -201,7 +201,8 @@ class Group:
     async def set_role(self, user: str, role: RoleName) -> None:
         """Give a member another role, or one to somebody who was removed.
 
-        An admin can be demoted by who made them one, or is above, and by nobody else. Raises
+        A demotion ends the links by which they came, where these give more than the new role. An
+        admin can be demoted by who made them one, or is above, and by nobody else. Raises
         `NotAllowed`, or `NotFound` for who is not in the group and has not agreed to be.
         """
         user_id = _checked_user(user)
@@ -210,7 +211,9 @@ class Group:
     async def remove(self, user: str) -> None:
         """Remove a member: what they wrote until now stays, and nothing more reaches them.
 
-        The others meet by a new secret from now on. Raises `NotAllowed` or `NotFound`.
+        The others meet by a new secret from now on, and the links by which they came, or which they
+        made, are ended; at those of others they still see who is online. Raises `NotAllowed` or
+        `NotFound`.
         """
         user_id = _checked_user(user)
         await self._node.perform(lambda turn: ending.remove(turn, self.id, user_id))

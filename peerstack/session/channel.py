@@ -21,12 +21,14 @@ from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
 from peerstack.session.replica import Replica, Roots, SecretKind, Standing
 from peerstack.session.wire import (
+    Batch,
     Compared,
     Gap,
     Kind,
     Level,
     Message,
     Ranges,
+    Served,
     Unproven,
     Want,
 )
@@ -134,8 +136,26 @@ class Channel:
 
     @property
     def waits(self) -> bool:
-        """Whether the peer owes this side anything."""
-        return self.busy or self._awaits_close or self._in_doubt
+        """Whether the peer owes this side anything: what is being checked, it has given."""
+        asked = self._run is not None or self._wants_open > 0
+        return asked or self._awaits_close or self._in_doubt
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the peer has yet to send some of what this side has asked for."""
+        return self._wants_open > 0
+
+    def is_owed(self, message: Message) -> bool:
+        """Whether a message is, or is part of, what the peer owes this side."""
+        match message:
+            case Ranges():
+                return self._run is not None
+            case Batch() | Served():
+                return self.is_served
+            case Level(closes=closes):
+                return closes and self._awaits_close
+            case _:
+                return False
 
     def is_level_at(self, roots: Roots) -> bool:
         """Whether the peer is known to have all that is here now, and the other way round."""

@@ -85,6 +85,8 @@ class Peer:
         self._owed: dict[GroupId, int] = {}
         self._heard_ms = self._opened_ms = now.mono_ms
         self._waiting_since_ms: int | None = None
+        """Since when the peer owes something and has given nothing of what it owes."""
+        self._has_given = False
         self._post(self._handshake.open())
 
     # --- For the engine. ------------------------------------------------------------------------
@@ -92,9 +94,10 @@ class Peer:
     def take_outgoing(self, now: Instant) -> list[bytes]:
         """The messages to send, in order; each is returned once. To be asked after every turn."""
         waiting = bool(self._unacked) or any(channel.waits for channel in self.channels.values())
+        given, self._has_given = self._has_given, False
         if not waiting:
             self._waiting_since_ms = None
-        elif self._waiting_since_ms is None:
+        elif self._waiting_since_ms is None or given:
             # Not since it was heard last: an idle peer has all its time for the next answer.
             self._waiting_since_ms = now.mono_ms
         outgoing, self._out = self._out, []
@@ -177,6 +180,8 @@ class Peer:
     def settled(self, number: int, replica: Replica) -> None:
         """A batch that `Replica.arrived` took is dealt with and committed."""
         channel = self._arriving.pop(number)
+        # As long as we are behind, it may have to wait for us.
+        self._has_given = self._has_given or channel.is_served
         self._say(Ack(number))
         channel.settled(number, replica)
         self.pump(replica)
@@ -223,12 +228,16 @@ class Peer:
         )
 
     def deadline_ms(self) -> int | None:
-        """When (monotonic) to hang up on a peer that says nothing more; None if it owes nothing."""
+        """When (monotonic) to hang up on a peer that gives nothing more of what it owes.
+
+        Earlier if it says nothing at all; None if it owes nothing.
+        """
         if self.authenticated is None:
             return self._opened_ms + limits.HANDSHAKE_MS
         if self._waiting_since_ms is None:
             return None
-        return max(self._heard_ms, self._waiting_since_ms) + limits.ANSWER_MS
+        silent_ms = max(self._heard_ms, self._waiting_since_ms) + limits.ANSWER_MS
+        return min(silent_ms, self._waiting_since_ms + limits.OWED_MS)
 
     def progress(self) -> Iterator[Progress]:
         """How far each group is with this peer."""
@@ -303,6 +312,7 @@ class Peer:
     def _take_ack_untrusted(self, number: int) -> None:
         if self._unacked.pop(number, None) is None:
             raise RemoteError(Reason.UNSOLICITED, f"acknowledges batch {number}")
+        self._has_given = True
 
     def _take_batch_untrusted(self, batch: Batch, replica: Replica) -> None:
         channel = self._channel_untrusted(batch.channel)
@@ -317,6 +327,7 @@ class Peer:
             for body, signature in zip(batch.bodies, batch.signatures, strict=True)
             if (item := _known_scheme_untrusted(body, signature, replica)) is not None
         ]
+        self._has_given = self._has_given or channel.is_owed(batch)
         channel.arrived_untrusted(batch.kind, batch.number, len(items))
         self._arriving[batch.number] = channel
         replica.arrived(channel.group, batch.kind, items, batch.number)
@@ -330,6 +341,7 @@ class Peer:
         self, message: Level | Unproven | Refused | Ranges | Served | Compared, replica: Replica
     ) -> None:
         channel = self._channel_untrusted(message.channel)
+        self._has_given = self._has_given or channel.is_owed(message)
         match message:
             case Level():
                 channel.level(message, replica)

@@ -242,7 +242,7 @@ def read_items(
     where, parameters = within(span)
     rows = fetch(
         connection,
-        f"SELECT modified, id, hash FROM records WHERE group_id = ? AND {where} "  # noqa: S608
+        f"SELECT modified, id, hash FROM records WHERE group_id = ? AND {where} "  # noqa: S608 -- places
         "ORDER BY modified, id LIMIT ?",
         (group, *parameters, -1 if limit is None else limit),
     )

@@ -158,7 +158,7 @@ def _hand_over(connection: Connection, entries: Mapping[bytes, int]) -> list[int
     """Have these kept versions told of by these entries; returns those that did so far."""
     before: list[int] = []
     for chunk in chunks(list(entries)):
-        sql = f"SELECT seq FROM versions WHERE seq > 0 AND hash IN ({marks(len(chunk))})"  # noqa: S608
+        sql = f"SELECT seq FROM versions WHERE seq > 0 AND hash IN ({marks(len(chunk))})"  # noqa: S608 -- places
         before += [seq for (seq,) in fetch(connection, sql, chunk)]
     rows = [(seq, digest) for digest, seq in entries.items()]
     run_many(connection, "UPDATE versions SET seq = ? WHERE hash = ?", rows)

@@ -18,6 +18,10 @@ _QUEUE: Final = (
     "INSERT INTO judging (group_id, signer, cursor) VALUES (?, ?, '') "
     "ON CONFLICT (group_id, signer) DO UPDATE SET cursor = excluded.cursor"
 )
+_QUEUE_AT: Final = (
+    "INSERT INTO judging (group_id, signer, cursor) VALUES (?, ?, ?) "
+    "ON CONFLICT (group_id, signer) DO NOTHING"
+)
 
 
 class JudgingReads(Rows):
@@ -32,7 +36,7 @@ class JudgingReads(Rows):
     def live_by(self, group: GroupId, signer: UserId, after: str, limit: int) -> list[Signed]:
         """A signer's live versions, in the order of their ids, from behind the id `after`."""
         sql = (
-            f"SELECT {SIGNED} FROM records WHERE group_id = ? AND signer = ? "  # noqa: S608
+            f"SELECT {SIGNED} FROM records WHERE group_id = ? AND signer = ? "  # noqa: S608 -- columns
             "AND id > ? ORDER BY id LIMIT ?"
         )
         rows = fetch(self._connection, sql, (group, signer, after, limit))
@@ -43,7 +47,7 @@ class JudgingReads(Rows):
     ) -> list[KeptVersion]:
         """A signer's versions in history and quarantine, by hash, from behind the hash `after`.
 
-        Held ones are left out: they are judged when what they wait for comes.
+        Held ones are left out: see `held_by`.
         """
         sql = (
             f"SELECT {SIGNED}, state, waits_for FROM versions "  # noqa: S608 -- columns, places
@@ -57,6 +61,19 @@ class JudgingReads(Rows):
             for state, why in [row[-2:]]
         ]
 
+    def held_by(self, group: GroupId, signer: UserId, after: bytes, limit: int) -> list[Signed]:
+        """A signer's versions that are held for want of a statement, from behind the hash `after`.
+
+        By hash.
+        """
+        sql = (
+            # By the signer's index, and not by that of what everybody has held.
+            f"SELECT {SIGNED} FROM versions WHERE group_id = ? AND signer = ? "  # noqa: S608 -- columns
+            "AND hash > ? AND +state = ? AND waits_for IS NOT NULL ORDER BY hash LIMIT ?"
+        )
+        rows = fetch(self._connection, sql, (group, signer, after, VersionState.HELD, limit))
+        return [signed_of(row) for row in rows]
+
 
 class JudgingWrites(JudgingReads):
     """What puts signers into the queue, and notes how far it has come with them."""
@@ -67,6 +84,11 @@ class JudgingWrites(JudgingReads):
         The group has to be here.
         """
         run_many(self._connection, _QUEUE, [(group, signer) for signer in sorted(signers)])
+
+    def queue_at(self, group: GroupId, signers: Iterable[UserId], cursor: str) -> None:
+        """Have signers judged from a cursor on; those who are in the queue stay where they are."""
+        rows = [(group, signer, cursor) for signer in sorted(signers)]
+        run_many(self._connection, _QUEUE_AT, rows)
 
     def note_judging(self, judging: Judging) -> None:
         """Go on from this cursor the next time."""

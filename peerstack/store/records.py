@@ -31,7 +31,7 @@ from peerstack.store.rows import (
 )
 from peerstack.store.values import Change, Head, VersionState, item_of, key_of
 
-INSERT = f"INSERT INTO records ({SIGNED}, seq, plain) VALUES ({marks(12)})"  # noqa: S608
+INSERT = f"INSERT INTO records ({SIGNED}, seq, plain) VALUES ({marks(12)})"  # noqa: S608 -- names
 _KEEP = (
     f"INSERT INTO versions ({SIGNED}, seq, state, since_ms) "  # noqa: S608 -- names of columns
     f"SELECT {SIGNED}, seq, '{VersionState.HISTORY}', ? "
@@ -87,7 +87,7 @@ class RecordReads(Rows):
         where, parameters = blocks.within(Span(lower, upper))
         rows = fetch(
             self._connection,
-            f"SELECT {SIGNED} FROM records WHERE group_id = ? AND {where} "  # noqa: S608
+            f"SELECT {SIGNED} FROM records WHERE group_id = ? AND {where} "  # noqa: S608 -- places
             "ORDER BY modified, id LIMIT ?",
             (group, *parameters, limit),
         )

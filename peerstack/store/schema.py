@@ -66,10 +66,16 @@ statements: Final = Table(
     Column("signer", Text, nullable=False),
     Column("device", Text, nullable=False),
     Column("pending", Boolean, nullable=False),
+    # Of pending ones alone: what they wait for, who sent them, and when they came.
+    Column("waits_for", Text),
+    Column("sender", Text),
+    Column("by_member", Boolean),
+    Column("since_ms", BigInteger),
     Column("body", Text, nullable=False),
     Column("signature", LargeBinary, nullable=False),
     Index("ix_statements_group", "group_id", "pending", "signer"),
     Index("ix_statements_signer", "signer", "pending", "group_id"),
+    Index("ix_statements_waiting", "waits_for", "group_id"),
 )
 
 records: Final = Table(
@@ -114,6 +120,8 @@ versions: Final = Table(
     # about the end of a right that this is outside of (its hash in hex), or the reason's name.
     Column("until_ms", BigInteger),
     Column("waits_for", Text),
+    # The member's device that a held version came from.
+    Column("sender", Text),
     Column("signature", LargeBinary, nullable=False),
     Column("body", Text, nullable=False),
     Index("ix_versions_line", "group_id", "id"),

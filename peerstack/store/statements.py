@@ -12,11 +12,21 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import Connection, delete, func, or_, select
 
 from peerstack import limits
-from peerstack.ids import GroupId
+from peerstack.ids import GroupId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
 from peerstack.store import schema
-from peerstack.store.rows import SIGNED, Rows, chunks, marks, row_of, run_many, signed_columns
+from peerstack.store.rows import (
+    SIGNED,
+    Rows,
+    chunks,
+    fetch,
+    marks,
+    row_of,
+    run_many,
+    signed_columns,
+)
+from peerstack.store.values import Sender, Waiting
 
 _table = schema.statements
 _SIGNED = signed_columns(_table)
@@ -24,8 +34,21 @@ _COLUMNS = SIGNED.removesuffix(", deleted")
 _OF_ROOT = _table.c.device == ""
 _INSERT = (
     f"INSERT INTO statements ({_COLUMNS}, pending) "  # noqa: S608 -- names of columns
-    f"VALUES ({marks(10)}) ON CONFLICT (hash) DO UPDATE "
-    "SET pending = 0, signature = excluded.signature WHERE pending AND excluded.pending = 0"
+    f"VALUES ({marks(9)}, 0) ON CONFLICT (hash) DO UPDATE "
+    "SET pending = 0, signature = excluded.signature, waits_for = NULL, sender = NULL, "
+    "by_member = NULL, since_ms = NULL WHERE pending"
+)
+_WAIT = (
+    f"INSERT INTO statements ({_COLUMNS}, pending, "  # noqa: S608 -- names of columns
+    f"waits_for, sender, by_member, since_ms) VALUES ({marks(9)}, 1, {marks(4)}) "
+    "ON CONFLICT (hash) DO UPDATE SET waits_for = excluded.waits_for WHERE pending"
+)
+_SURPLUS = (
+    # Those of strangers first; of either, the eldest of whoever has most.
+    "SELECT hash FROM (SELECT hash, by_member, since_ms, row_number() OVER "
+    "(PARTITION BY by_member, sender ORDER BY since_ms DESC, hash) AS place "
+    "FROM statements WHERE group_id = ? AND pending) "
+    "ORDER BY by_member, place DESC, since_ms, hash LIMIT ?"
 )
 
 
@@ -54,11 +77,32 @@ class StatementReads(Rows):
             found += self._signed(select(*_SIGNED).where(chosen))
         return sorted(found, key=lambda signed: signed.order)
 
-    def pending_statements(self, group: GroupId) -> list[Signed]:
-        """The group's statements that wait for another one, in the order of time and hash."""
+    def pending_statements(
+        self, group: GroupId, waiting_for: Collection[str] | None = None
+    ) -> list[Signed]:
+        """The group's statements that wait for another one, in the order of time and hash.
+
+        `waiting_for`: only those that wait for one of these.
+        """
         chosen = (_table.c.group_id == group) & _table.c.pending
-        ordered = select(*_SIGNED).where(chosen).order_by(_table.c.modified, _table.c.hash)
-        return self._signed(ordered)
+        if waiting_for is None:
+            found = self._signed(select(*_SIGNED).where(chosen))
+        else:
+            found = []
+            for chunk in chunks(sorted(waiting_for)):
+                awaited = _table.c.waits_for.in_(chunk)
+                found += self._signed(select(*_SIGNED).where(chosen, awaited))
+        return sorted(found, key=lambda signed: signed.order)
+
+    def has_pending(self, group: GroupId) -> bool:
+        """Whether any statement of the group waits for another one."""
+        chosen = (_table.c.group_id == group) & _table.c.pending
+        return bool(self._all(select(_table.c.hash).where(chosen).limit(1)))
+
+    def pending_signers(self, group: GroupId) -> set[UserId]:
+        """Who signed the group's statements that wait for another one."""
+        chosen = (_table.c.group_id == group) & _table.c.pending
+        return {row.signer for row in self._all(select(_table.c.signer).where(chosen).distinct())}
 
     def groups_waiting_for(self, signers: Iterable[str]) -> set[GroupId]:
         """The groups in which statements of any of these users wait for another one."""
@@ -92,19 +136,36 @@ class StatementWrites(StatementReads):
         self.roots_before: dict[GroupId, bytes] = {}
         """The statements' roots before this transaction, of the groups whose statements changed."""
 
-    def add_statements(self, signed: Sequence[Signed], *, pending: bool = False) -> list[Signed]:
-        """Add statements; one that is here already stays as it is, or is settled.
+    def add_statements(self, signed: Sequence[Signed]) -> None:
+        """Add statements; one that is here already stays as it is, or waits no longer."""
+        self.counting_now.update(self._not_settled(one.hash for one in signed))
+        run_many(self._connection, _INSERT, [row_of(one)[:-1] for one in signed])
+        self._refresh({one.group for one in signed})
 
-        Returns what did not fit: a group keeps `limits.PENDING_STATEMENTS_PER_GROUP` pending ones.
+    def keep_pending(
+        self, group: GroupId, waiting: Sequence[Waiting], sender: Sender, now_ms: int
+    ) -> int:
+        """Keep statements of a group that wait for something; how many there is no room for.
+
+        A group keeps `limits.PENDING_STATEMENTS_PER_GROUP`, of which the eldest make room: first
+        those that strangers sent, then those of the member's device that sent most. One that waits
+        already stays as it is, but for what it waits for.
         """
-        fitting, rest = self._fitting(signed) if pending else (list(signed), [])
-        if not pending:
-            self.counting_now.update(self._not_settled(one.hash for one in fitting))
-        rows = [(*row_of(one)[:-1], int(pending)) for one in fitting]
-        run_many(self._connection, _INSERT, rows)
-        if not pending:
-            self._refresh({one.group for one in fitting})
-        return rest
+        rest = (sender.name, int(sender.is_member), now_ms)
+        rows = [(*row_of(one.signed)[:-1], one.waits_for, *rest) for one in waiting]
+        run_many(self._connection, _WAIT, rows)
+        surplus = self._count_pending(group) - limits.PENDING_STATEMENTS_PER_GROUP
+        if surplus <= 0:
+            return 0
+        self.drop_pending(row[0] for row in fetch(self._connection, _SURPLUS, (group, surplus)))
+        return surplus
+
+    def sweep_pending(self, now_ms: int, limit: int) -> int:
+        """Forget at most `limit` statements that waited too long; returns how many."""
+        old = _table.c.pending & (_table.c.since_ms < now_ms - limits.WAITING_MS)
+        eldest = self._all(select(_table.c.hash).where(old).limit(limit))
+        self.drop_pending(row.hash for row in eldest)
+        return len(eldest)
 
     def drop_pending(self, hashes: Iterable[bytes]) -> None:
         """Forget pending statements."""
@@ -120,20 +181,6 @@ class StatementWrites(StatementReads):
                 row.hash for row in self._all(select(_table.c.hash).where(chosen))
             )
         return wanted
-
-    def _fitting(self, signed: Sequence[Signed]) -> tuple[list[Signed], list[Signed]]:
-        known = {one.hash for one in self.statements_by_hash(one.hash for one in signed)}
-        room: dict[str, int] = {}
-        fitting, rest = list[Signed](), list[Signed]()
-        for one in signed:
-            if one.hash in known:
-                continue
-            free = room.get(one.group)
-            if free is None:
-                free = limits.PENDING_STATEMENTS_PER_GROUP - self._count_pending(one.group)
-            (fitting if free > 0 else rest).append(one)
-            room[one.group] = free - 1
-        return fitting, rest
 
     def _count_pending(self, group: str) -> int:
         chosen = (_table.c.group_id == group) & _table.c.pending

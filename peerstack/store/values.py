@@ -64,6 +64,22 @@ UNCHECKED: Final = "certificate"
 """What a held version waits for whose signature cannot be checked yet: it may be a forged copy."""
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """A statement that waits for something, as `pending_statements` is asked about it."""
+
+    signed: Signed
+    waits_for: str
+    """The hash of a statement in hex, or a user's id."""
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sent what waits: its room is shared out among senders."""
+
+    name: str
+    """A member's device id. Anybody may claim to be a device, so of others, the proven key."""
+    is_member: bool
+
+
 class LoggedChange(msgspec.Struct, frozen=True):
     """One entry of this device's log of changes.
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, delete, func, select, text
 
 from peerstack import limits
-from peerstack.ids import GroupId, RecordId, UserId
+from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed, had_seen
 from peerstack.store import schema
@@ -37,10 +37,21 @@ _SIGNED = signed_columns(_table)
 _DROPPED = tuple(_table.c[name] for name in ("group_id", "id", "hash", "signer", "seq", "state"))
 _NEWEST_FIRST = (_table.c.modified.desc(), _table.c.hash.desc())
 _KEEP = (
-    f"INSERT INTO versions ({SIGNED}, seq, state, since_ms, until_ms, waits_for) "  # noqa: S608
-    f"VALUES ({marks(15)}) ON CONFLICT (hash) DO UPDATE SET state = excluded.state, "
-    "seq = excluded.seq, since_ms = excluded.since_ms, until_ms = excluded.until_ms, "
-    "waits_for = excluded.waits_for"
+    f"INSERT INTO versions ({SIGNED}, state, since_ms) "  # noqa: S608 -- names of columns
+    f"VALUES ({marks(12)}) ON CONFLICT (hash) DO UPDATE SET state = excluded.state, "
+    "since_ms = excluded.since_ms, seq = NULL, until_ms = NULL, waits_for = NULL, sender = NULL"
+)
+_HOLD = (
+    f"INSERT INTO versions ({SIGNED}, state, since_ms, "  # noqa: S608 -- names of columns
+    f"until_ms, waits_for, sender) VALUES ({marks(15)}) ON CONFLICT (hash) DO UPDATE SET "
+    "signature = excluded.signature, until_ms = excluded.until_ms, waits_for = excluded.waits_for "
+    f"WHERE state = '{VersionState.HELD}' AND excluded.waits_for IS NOT '{UNCHECKED}'"
+)
+_SURPLUS = (
+    # Of what whoever has most held has sent, the eldest.
+    "SELECT hash FROM (SELECT hash, since_ms, row_number() OVER "
+    "(PARTITION BY sender ORDER BY since_ms DESC, hash) AS place "
+    "FROM versions WHERE group_id = ? AND state = ?) ORDER BY place DESC, since_ms, hash LIMIT ?"
 )
 
 _REMEMBER = (
@@ -114,7 +125,7 @@ class VersionReads(Rows):
         found = set[Hash]()
         for chunk in chunks(sorted(set(ids))):
             sql = (
-                f"SELECT hash FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "  # noqa: S608
+                f"SELECT hash FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "  # noqa: S608 -- places
                 "AND state = ?"
             )
             rows = fetch(self._connection, sql, (group, *chunk, _UNSEEN))
@@ -157,11 +168,11 @@ class VersionReads(Rows):
         found: int | None = self._all(earliest)[0][0]
         return found
 
-    def waiting(self, group: GroupId, limit: int, after: bytes = b"") -> list[Signed]:
-        """Versions held for want of a statement, in the order of hashes, from behind `after`."""
-        chosen = (_table.c.group_id == group) & _in(VersionState.HELD) & (_table.c.hash > after)
-        ordered = select(*_SIGNED).where(chosen, _table.c.waits_for.is_not(None))
-        return self._signed(ordered.order_by(_table.c.hash).limit(limit))
+    def waiting_signers(self, group: GroupId) -> set[UserId]:
+        """Who signed the versions that are held for want of a statement."""
+        chosen = (_table.c.group_id == group) & _in(VersionState.HELD)
+        signers = select(_table.c.signer).where(chosen, _table.c.waits_for.is_not(None))
+        return {row.signer for row in self._all(signers.distinct())}
 
     def counts(self, group: GroupId) -> Counts:
         """How many of everything, for a group; all zero for one that is not here."""
@@ -188,7 +199,8 @@ class VersionWrites(VersionReads):
 
     def keep_history(self, losers: Sequence[Signed], now_ms: int) -> None:
         """Keep versions that came when a later one was live already; nothing is logged."""
-        self._keep(losers, VersionState.HISTORY, now_ms)
+        rest = (VersionState.HISTORY.value, now_ms)
+        run_many(self._connection, _KEEP, [(*row_of(loser), *rest) for loser in losers])
 
     def mark_conflicts(self, appeared: Iterable[Hash], ended: Iterable[Hash]) -> None:
         """Some versions that are kept are conflicts now, and others none any more."""
@@ -244,24 +256,35 @@ class VersionWrites(VersionReads):
     def hold(
         self,
         versions: Sequence[Signed],
+        sender: DeviceId,
         now_ms: int,
         *,
         until_ms: int | None = None,
         waits_for: str | None = None,
-    ) -> list[Signed]:
+    ) -> int:
         """Keep versions until a time comes, or for want of a statement (its id, or hash in hex).
 
-        Returns what did not fit: a group holds `limits.HELD_RECORDS_PER_GROUP`.
+        Returns how many there is no room for: a group holds `limits.HELD_RECORDS_PER_GROUP`, of
+        which the eldest of the device that sent most make room. One that is held already goes on to
+        wait since it came from whoever sent it first; of copies, the last that was checked stays.
         """
-        rooms, fitting, rest = dict[str, int](), list[Signed](), list[Signed]()
-        for version in versions:
-            free = rooms.get(version.group)
-            if free is None:
-                free = limits.HELD_RECORDS_PER_GROUP - self._count_held(version.group)
-            (fitting if free > 0 else rest).append(version)
-            rooms[version.group] = free - 1
-        self._keep(fitting, VersionState.HELD, now_ms, until_ms=until_ms, waits_for=waits_for)
-        return rest
+        rest = (VersionState.HELD.value, now_ms, until_ms, waits_for, sender)
+        run_many(self._connection, _HOLD, [(*row_of(version), *rest) for version in versions])
+        dropped = 0
+        for group in {version.group for version in versions}:
+            surplus = self._count_held(group) - limits.HELD_RECORDS_PER_GROUP
+            if surplus > 0:
+                chosen = (group, VersionState.HELD.value, surplus)
+                self.release(row[0] for row in fetch(self._connection, _SURPLUS, chosen))
+                dropped += surplus
+        return dropped
+
+    def sweep_held(self, now_ms: int, limit: int) -> int:
+        """Let go of at most `limit` versions that were held too long; returns how many."""
+        old = _in(VersionState.HELD) & (_table.c.since_ms < now_ms - limits.WAITING_MS)
+        eldest = self._all(select(_table.c.hash).where(old).limit(limit))
+        self.release(row.hash for row in eldest)
+        return len(eldest)
 
     def release(self, hashes: Iterable[bytes]) -> None:
         """Hold versions no longer: they have become live, lost, or were refused."""
@@ -303,19 +326,6 @@ class VersionWrites(VersionReads):
         for chunk in chunks(sorted(set(ids))):
             mine = (_memory.c.group_id == group) & _memory.c.id.in_(chunk)
             self._connection.execute(delete(_memory).where(mine))
-
-    def _keep(
-        self,
-        versions: Iterable[Signed],
-        state: VersionState,
-        now_ms: int,
-        *,
-        seq: int | None = None,
-        until_ms: int | None = None,
-        waits_for: str | None = None,
-    ) -> None:
-        rest = (seq, state.value, now_ms, until_ms, waits_for)
-        run_many(self._connection, _KEEP, [(*row_of(version), *rest) for version in versions])
 
     def _count_held(self, group: str) -> int:
         chosen = (_table.c.group_id == group) & _in(VersionState.HELD)

@@ -168,8 +168,9 @@ def _candidate(words: list[str]) -> Candidate | None:
         address = ipaddress.ip_address(words[4])
     except ValueError:
         return None
-    reached = getattr(address, "ipv4_mapped", None) or address
-    if reached.is_multicast or reached.is_unspecified or "%" in words[4]:
+    # What is asked of an address goes by where it leads, however it is spelled.
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_multicast or address.is_unspecified or "%" in words[4]:
         return None
     return Candidate(
         foundation=_matched(_FOUNDATION, words[0], "foundation"),

@@ -110,6 +110,10 @@ class Model(DeviceModel):
 
     def removals(self, grant: Given) -> list[Said]:
         """E6."""
+        return self.removals_by(grant, grant)
+
+    def removals_by(self, grant: Given, other: Given) -> list[Said]:
+        """The removals of a grant by who may end another one too."""
         found = []
         for close in self.of_type("$close"):
             if not self.removes_by_consent(close, grant.consent):
@@ -119,9 +123,23 @@ class Model(DeviceModel):
             if target != grant and not (no_higher and grant.t < close.t):
                 continue
             by = self.grants()[close.value["under"]]
-            if self.may_end(by, grant) and self.has_effect(close):
+            if self.may_end(by, other) and self.has_effect(close):
                 found.append(close)
         return found
+
+    def is_undone(self, leave: Said, grant: Given, for_records: bool) -> bool:
+        """E8, its last sentence."""
+        if leave.value["under"] != leave.value["target"] or leave.value["target"] == grant.name:
+            return False
+        removals = self.removals_by(self.grants()[leave.value["target"]], grant)
+        parts = [
+            part
+            for part in self.parts([leave.name, *(close.name for close in removals)])
+            if self.may_seal(self.grants()[part.value["under"]], grant, for_records)
+            and self.has_effect(part)
+        ]
+        is_sealed = any(self.is_fulfilled(close, parts) for close in removals)
+        return is_sealed and leave.name not in names(parts)
 
     def partings(self, grant: Given) -> list[Said]:
         """Those that could end it by E7."""
@@ -153,6 +171,7 @@ class Model(DeviceModel):
             and self.has_effect(part)
         ]
         named = names(parts)
+        partings = [each for each in partings if not self.is_undone(each, grant, for_records)]
         sealed_removals = [close for close in removals if self.is_fulfilled(close, parts)]
         sealed_partings = [each for each in partings if self.any_complete(parts, each.name)]
         partings = [

@@ -267,3 +267,20 @@ def test_all_that_hangs_on_a_root_that_falls_falls_with_it_and_comes_back_with_a
     assert everywhere(outcome, fall) == ({"ana", "cy", "flo"}, Reason.NO_ROLE)
     assert everywhere(outcome, fall, *only_di) == (ALL - {"bo", "eli"}, Reason.NO_ROLE)
     assert everywhere(outcome, fall, *back) == (ALL - {"bo"}, "admitted")
+
+
+def test_a_founder_who_left_states_on_with_an_early_date_and_writes_nothing() -> None:
+    """Nobody is above who founded a group, so no seal says which statements of theirs stay."""
+    leave = endings.leaves(ANA, FOUNDING, AT)
+    keeps = [BOS, CYS]
+    ended = [leave, *endings.seals(BO, BOS, leave, AT + 1, keeps)]
+    ended += endings.seals(CY, CYS, leave, AT + 1, keeps)
+    early, late = (makes(ANA, FOUNDING, MALLORY, "admin", at) for at in (AT - 50, AT + 50))
+    record = ANA.writes(GROUP, AT - 30)
+
+    assert everywhere(members, *ended) == ALL - {"ana"}
+    assert everywhere(members, *ended, late) == ALL - {"ana"}
+    assert everywhere(members, *ended, early) == ALL - {"ana"} | {"mallory"}
+    evicts = endings.closes(ANA, FOUNDING, BOS, AT - 40)
+    assert everywhere(members, *ended, evicts) == {"cy", "flo"}
+    assert everywhere(lambda now: judged(record, now), *ended) == "quarantined"

@@ -6,6 +6,7 @@ passes them.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +23,7 @@ from peerstack.identity.signing import (
     sign_rotation,
 )
 from peerstack.identity.statements import USER_TYPE
-from peerstack.ids import DeviceId, IdFactory, as_user, compose
+from peerstack.ids import DeviceId, GroupId, IdFactory, as_user, compose
 from peerstack.keys import KEY_BYTES, Signer
 from peerstack.record import Signed
 from peerstack.testing.ports import SeededEntropy
@@ -128,3 +129,46 @@ def test_a_user_of_many_root_keys_certificates_and_revocations_is_read_at_once()
     assert identity.head == under
     assert [(each.name, each.end_ms) for each in identity.devices.values()] == [("last", None)]
     assert reading_ms < 100, "it takes about 7; each looked at with each other, 540"
+
+
+# --- Counted, not timed. --------------------------------------------------------------------------
+
+
+def calls_of(action: Callable[[], object]) -> int:
+    """How many functions of Python are called."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def came_and_went(times: int) -> tuple[GroupId, list[Signed]]:
+    """One user who is let in again and again, and leaves after each time by the first grant."""
+    ana, ben = person("ana"), person("ben")
+    founding = ana.founds(T0 + 100)
+    invite = ana.invites(founding, T0 + 110)
+    said, first = [founding, invite], None
+    for n in range(times):
+        join = ben.joins(invite, T0 + 200 + 10 * n)
+        admit = ana.admits(founding, join, T0 + 201 + 10 * n)
+        first = first or admit
+        leave = endings.leaves(ben, first, T0 + 202 + 10 * n)
+        said += [join, admit, leave]
+    return founding.group, [*ana.user.statements, *ben.user.statements, *said]
+
+
+def test_what_leaves_cost_does_not_grow_with_their_number_times_that_of_grants() -> None:
+    def calls(times: int) -> int:
+        group, said = came_and_went(times)
+        state = GroupState.of(group, said)
+        return calls_of(lambda: state.effect)
+
+    assert calls(200) < 2.5 * calls(100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from peerstack import limits
 from peerstack.groups.membership import GroupState, Membership
 from peerstack.groups.statements import Role
 from peerstack.record import Signed
@@ -127,6 +128,29 @@ def test_e8_who_left_and_was_sealed_cannot_leave_earlier() -> None:
     assert end_ms(DIS, state(late, early, *of_late)) == 300
     assert end_ms(DIS, state(late, early, *of_late, *of_early)) == 250
     assert end_ms(DIS, state(late, early, *naming)) == 250
+
+
+def test_e8_a_leave_beyond_all_time_is_undone_by_a_removal_whose_seal_does_not_name_it() -> None:
+    phone = DI.at_new_device("phone", T0 + 132)
+    leave = endings.leaves(phone, DIS, limits.STATEMENT_MS_MAX)
+    stolen = (phone.user.statements[-1], leave, endings.revokes(DI, phone.user.device, AT - 1))
+    of_leave = endings.seals(ANA, FOUNDING, leave, limits.STATEMENT_MS_MAX + 1)
+    removal = endings.closes(BO, BOS, DIS, AT)
+    again = makes(BO, BOS, DI, "admin", AT + 10)
+    by_another = makes(CY, CYS, DI, "admin", AT + 10)
+    before = (*stolen, *of_leave, again)
+
+    assert not is_open(again, state(*before))
+    now = state(*before, removal, by_another)
+    assert is_open(again, now)
+    assert not is_open(by_another, now), "it lies beyond the authority of who removed"
+    assert end_ms(DIS, now) == 300
+    assert now.consent_of(DI.id) == CONSENTS[DI.id].hash
+    assert now.membership(DI.id) is Membership.MEMBER
+    naming = endings.seals(BO, BOS, leave, limits.STATEMENT_MS_MAX + 2, [leave])
+    named = state(*before, removal, *naming)
+    assert not is_open(again, named)
+    assert named.consent_of(DI.id) is None
 
 
 def test_e9_a_removal_is_sealed_as_it_commits_and_a_parting_by_any_seal() -> None:

@@ -233,8 +233,10 @@ async def test_what_is_held_for_a_dispute_is_not_checked_again_while_that_lasts(
     held = phone.writes(group.id, ENDED, {"title": "by phone"})
 
     def hold(turn: Turn) -> list[Signed]:
-        turn.tx.hold([held], turn.now.wall_ms, waits_for="statement")
-        return [item for each in records.release_waiting(turn, group.id) for item in each.items]
+        sender = held.device
+        turn.tx.hold([held], sender, turn.now.wall_ms, waits_for="statement")
+        taken_up = records.taken_up(turn, turn.state(group.id), [held])
+        return [] if taken_up is None else list(taken_up.items)
 
     assert await group._node.perform(hold) == [held]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import peerstack
+from peerstack.engine.secrets import shared_secrets
 from tests.unmade import unmake
 
 
@@ -56,6 +57,23 @@ async def test_a_passphrase_seals_the_keys(tmp_path: Path) -> None:
                 pass
     async with peerstack.open(path, passphrase="horse", network=False) as node:
         assert bytes(node.user.device_key.seed) == seed
+
+
+async def test_a_passphrase_leaves_records_and_the_secrets_of_groups_as_they_are(
+    tmp_path: Path,
+) -> None:
+    """Whoever has the folder reads them; an encrypted disk is what helps."""
+    async with peerstack.open(
+        tmp_path / "ana.db", "Ana", passphrase="horse", network=False
+    ) as node:
+        family = await node.create_group("Family")
+        await family.put("note", {"title": "a note in plain text"})
+        secrets = [each.secret for each in await node._shell.perform(shared_secrets)]
+
+    content = (tmp_path / "ana.db").read_bytes()
+    assert b"a note in plain text" in content
+    assert len(secrets) == 2
+    assert all(secret.hex().encode() in content for secret in secrets)
 
 
 async def test_a_database_without_its_keys_is_not_taken_over(tmp_path: Path) -> None:

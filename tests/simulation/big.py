@@ -45,10 +45,10 @@ def give_all(source: Store, target: Store, group: GroupId) -> None:
     here, there = _driver(source), _driver(target)
     there.execute("BEGIN")
     for table in ("records", "blocks"):
-        rows = here.execute(f"SELECT * FROM {table} WHERE group_id = ?", (group,)).fetchall()  # noqa: S608
-        there.execute(f"DELETE FROM {table} WHERE group_id = ?", (group,))  # noqa: S608
+        rows = here.execute(f"SELECT * FROM {table} WHERE group_id = ?", (group,)).fetchall()  # noqa: S608 -- one of two names
+        there.execute(f"DELETE FROM {table} WHERE group_id = ?", (group,))  # noqa: S608 -- one of two names
         marks = ", ".join("?" * len(rows[0]))
-        there.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608
+        there.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608 -- one of two names
     sums = here.execute("SELECT count, sum FROM groups WHERE id = ?", (group,)).fetchone()
     there.execute("UPDATE groups SET count = ?, sum = ? WHERE id = ?", (*sums, group))
     there.execute("COMMIT")

@@ -71,7 +71,9 @@ def test_what_waited_for_a_statement_survives_a_crash_while_it_is_checked() -> N
     note = cleo.put(family, "note", {"title": "Hello"})
     signed = cleo.read(lambda snapshot: snapshot.get(family, note.id))
     assert signed is not None
-    ben.perform(lambda turn: turn.tx.hold([signed], turn.now.wall_ms, waits_for="statement"))
+    ben.perform(
+        lambda turn: turn.tx.hold([signed], signed.device, turn.now.wall_ms, waits_for="statement")
+    )
     world.conditions = SLOW
     cleo.go_offline()
     ben.go_online()

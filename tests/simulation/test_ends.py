@@ -307,6 +307,31 @@ def test_who_becomes_a_reader_keeps_what_it_wrote_and_writes_no_more() -> None:
     assert ana.get(family, again.id) == again
 
 
+@pytest.mark.parametrize("by", ["ana", "cy"])
+def test_who_becomes_a_reader_brings_in_no_writer_by_the_link_it_came_by(by: str) -> None:
+    """Else it would write again by another name. A link that gives no more than it has goes on."""
+    world = World(16)
+    ana, ben, cy, puppet, eve = (world.device(name) for name in ("ana", "ben", "cy", "pup", "eve"))
+    family = ana.create_group("Family")
+    link, for_readers = ana.invite(family), ana.invite(family, "reader")
+    ben.join(link)
+    cy.join(ana.invite(family, "admin", uses=1))
+    world.settle()
+    demoting = {"ana": ana, "cy": cy}[by]
+    demoting.set_role(family, ben.user.id, "reader")
+    world.settle()
+    ana.go_offline()
+
+    puppet.join(link)
+    eve.join(for_readers)
+    world.settle()
+
+    assert puppet.role(family) is None
+    assert set(puppet.refused_joins) == {(family, "invite-ended")}
+    assert eve.role(family) is Role.READER
+    assert ben.role(family) is Role.READER
+
+
 def test_an_ended_invite_lets_nobody_in() -> None:
     world = World(13)
     family, (ana, ben) = family_of(world, "ana", "ben")

@@ -8,7 +8,10 @@ from peerstack import limits
 from peerstack.engine import Turn
 from peerstack.engine.joining import join as ask_to_be_let_in
 from peerstack.engine.joining import pending_joins
+from peerstack.engine.parting import removed_lately
+from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.writing import add_own_statements, sign_statement
+from peerstack.errors import NotFound
 from peerstack.groups.membership import Membership
 from peerstack.groups.seals import NO_HASHES
 from peerstack.groups.statements import (
@@ -20,12 +23,16 @@ from peerstack.groups.statements import (
     Role,
 )
 from peerstack.ids import GroupId, RecordId
-from peerstack.keys import Hash
+from peerstack.keys import Hash, Secret
 from peerstack.record import Body, Signed, compose, decode_untrusted
+from peerstack.session.replica import SecretKind, SharedSecret
 from peerstack.session.wire import Kind
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
+from tests.groups import endings
+from tests.people import person
 from tests.simulation.ends import give, hand_over
+from tests.simulation.hostile import Scene, keys_of
 from tests.simulation.people import family_of
 from tests.simulation.scripted import NOTE, Scripted, secret_of, written_by
 
@@ -166,3 +173,76 @@ def test_who_has_a_right_from_the_far_future_on_can_be_removed() -> None:
     for device in (ana, cy):
         assert device.members(family).keys() == {ana.user.id, cy.user.id}
         assert device.membership(family) is Membership.MEMBER
+
+
+def test_who_left_by_a_thief_beyond_all_time_is_let_in_again_by_an_admin() -> None:
+    scene = Scene.begin()
+    scene.off_the_net()
+    leave = endings.leaves(scene.mallory, scene.right_of(scene.ben), limits.STATEMENT_MS_MAX)
+    scene.tell(scene.ana, [leave])
+    scene.world.settle()
+    assert scene.ben.user.id not in scene.cy.members(scene.group)
+    with pytest.raises(NotFound):
+        scene.ana.set_role(scene.group, scene.ben.user.id, "writer")
+
+    scene.ana.remove(scene.group, scene.ben.user.id)
+    scene.ana.set_role(scene.group, scene.ben.user.id, "writer")
+    scene.ben.go_online()
+    scene.world.settle()
+
+    assert scene.ben.role(scene.group) is Role.WRITER
+    note = scene.ben.put(scene.group, "note", {"by": "ben again"})
+    scene.world.settle()
+    assert all(each.get(scene.group, note.id) == note for each in scene.honest)
+
+
+@pytest.mark.parametrize("by", ["close", "use"])
+def test_an_end_that_is_dated_ahead_keeps_no_ended_invite_a_meeting_place_for_ever(by: str) -> None:
+    scene = Scene.begin()
+    scene.off_the_net()
+    founding = scene.right_of(scene.ana)
+    ana, at_ms, last_ms = keys_of(scene.ana), scene.world.wall_ms, limits.STATEMENT_MS_MAX
+    invite = ana.invites(founding, at_ms, uses=1)
+    joined = person("gil").joins(invite, at_ms + 1)
+    of_gil = person("gil").user.statements
+    ends = {
+        "close": [endings.closes(ana, founding, invite, last_ms)],
+        "use": [*of_gil, joined, ana.admits(founding, joined, last_ms)],
+    }
+    scene.tell(scene.cy, [invite, *ends[by]])
+    for device in scene.honest:
+        device.go_offline()
+
+    def meets_by_it() -> bool:
+        shared = scene.cy.perform(shared_secrets)
+        return SharedSecret(scene.group, topic_of(invite), SecretKind.ENDED_INVITE) in shared
+
+    assert meets_by_it()
+    scene.world.run(limits.NEWCOMER_MS // 2)
+    scene.cy.restart()
+    assert meets_by_it()
+    scene.world.run(limits.NEWCOMER_MS // 2)
+    scene.cy.restart()
+    assert not meets_by_it()
+
+
+def topic_of(invite: Signed) -> Secret:
+    return Secret(bytes.fromhex(invite.value["topic"]))
+
+
+def test_who_was_removed_at_a_time_to_come_looks_for_the_others_for_a_while_alone() -> None:
+    scene = Scene.begin()
+    ana, dora = keys_of(scene.ana), scene.dora
+    far = endings.closes(
+        ana, scene.right_of(scene.ana), scene.right_of(dora), limits.STATEMENT_MS_MAX
+    )
+    dora.perform(lambda turn: add_own_statements(turn, scene.group, [far]))
+    for device in (scene.ana, scene.cy, scene.ben, scene.eve):
+        device.go_offline()
+    assert list(dora.perform(removed_lately_of)) == [scene.group]
+    scene.world.run(limits.NEWCOMER_MS)
+    assert list(dora.perform(removed_lately_of)) == []
+
+
+def removed_lately_of(turn: Turn) -> list[GroupId]:
+    return list(removed_lately(turn))

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
 import pytest
 
 from peerstack import limits
+from peerstack.engine import Turn, statements
+from peerstack.engine.effects import Verify
+from peerstack.engine.statements import StatementsArrival
+from peerstack.engine.writing import add_own_statements
 from peerstack.groups.statements import Role
+from peerstack.ids import DeviceId, IdFactory
+from peerstack.keys import DerivedIdCheck, SignatureCheck
+from peerstack.record import Signed
+from peerstack.session.wire import Kind
+from peerstack.store import UNCHECKED, Sender
+from peerstack.testing.conditions import Conditions
+from peerstack.testing.ports import SeededEntropy
 from tests.groups import endings
-from tests.people import person
-from tests.simulation.hostile import Scene
+from tests.people import Person, person
+from tests.simulation.hostile import Scene, keys_of, tell
 from tests.simulation.people import assert_level
+from tests.simulation.scripted import Scripted, secret_of, stranger
+from tests.store.watching import trace
 
 ROOM = 3
 
@@ -93,3 +111,171 @@ def test_a_quarantine_that_is_full_of_one_members_records_keeps_out_nothing_that
 
     assert all(each.get(scene.group, again.id) == again for each in scene.honest)
     scene.nothing_counts()
+
+
+@pytest.mark.parametrize("proven", [False, True], ids=["stranger", "member"])
+def test_what_waits_in_vain_makes_room_for_what_waits_for_good_reason(
+    scene: Scene, *, proven: bool
+) -> None:
+    """Strangers who know a secret come under keys that cost nothing, one for each of them."""
+    at_ms = scene.world.wall_ms
+    promised = scene.mallory.invites(scene.right_of(scene.ana), at_ms)
+    early = person("gil").joins(promised, at_ms + 1)
+    scene.tell(scene.cy, [early])
+    for n in range(2 * ROOM):
+        puppet = scene.eve.user if proven else stranger(scene.world, f"puppet {n}")
+        mine = [Person(puppet, IdFactory(SeededEntropy(f"{n}"))).joins(promised, at_ms + 9 + n)]
+        secret = secret_of(scene.eve, scene.group)
+        script = Scripted(scene.world, scene.cy, puppet, seed=f"puppet {n}").shake_hands()
+        script.name_groups(scene.group, secret)
+        script.gives(*mine, kind=Kind.STATEMENTS)
+        assert script.acknowledged == [0]
+        script.plug.end_it()
+
+    honest = person("flo").joins(promised, at_ms + 2)
+    scene.tell(scene.cy, [honest])
+
+    waiting = scene.cy.read(lambda snapshot: snapshot.pending_statements(scene.group))
+    assert honest in waiting
+    assert len(waiting) == ROOM
+
+
+def test_what_waits_is_let_go_of_after_a_week(scene: Scene) -> None:
+    at_ms = scene.world.wall_ms
+    promised = scene.mallory.invites(scene.right_of(scene.ana), at_ms)
+    scene.tell(scene.cy, [person("gil").joins(promised, at_ms + 1)])
+    counts = scene.cy.read(lambda snapshot: snapshot.counts(scene.group))
+    assert counts.pending_statements == 1
+    scene.world.run(limits.WAITING_MS + 2 * 60 * 60 * 1000)
+    counts = scene.cy.read(lambda snapshot: snapshot.counts(scene.group))
+    assert counts.pending_statements == 0
+
+
+def test_what_cannot_be_checked_has_nothing_else_looked_at_that_waits(scene: Scene) -> None:
+    at_ms = scene.world.wall_ms
+    promised = scene.mallory.invites(scene.right_of(scene.ana), at_ms)
+    ran = trace(scene.cy.store._writer)
+    for n in range(3):
+        scene.tell(scene.cy, [person(f"nobody {n}").joins(promised, at_ms + 1 + n)])
+    assert any("INSERT INTO statements" in sql for sql in ran)
+    read = [sql for sql in ran if "statements.body" in sql]
+    assert not [sql for sql in read if "pending = 1" in sql and "waits_for" not in sql]
+
+
+@pytest.mark.parametrize("flood", ["unknown signers", "far future"])
+def test_what_one_member_has_held_in_vain_makes_room_for_what_others_send(
+    scene: Scene, flood: str
+) -> None:
+    at_ms, soon_ms = scene.world.wall_ms, scene.world.wall_ms + limits.FUTURE_MS + 60_000
+    early = keys_of(scene.dora).writes(scene.group, soon_ms)
+    secret = secret_of(scene.eve, scene.group)
+    tell(scene.world, scene.cy, scene.dora.user, scene.group, secret, [early])
+    junk = [
+        person(f"nobody {n}").writes(scene.group, at_ms)
+        if flood == "unknown signers"
+        else scene.mallory.writes(scene.group, at_ms + 10**12 + n)
+        for n in range(2 * ROOM)
+    ]
+    scene.tell(scene.cy, junk)
+    scene.tell(scene.cy, junk)
+
+    scene.world.run(3 * 60_000)
+
+    assert early.id in scene.cy.records(scene.group)
+
+
+def test_what_no_statement_and_no_time_will_release_is_let_go_of_after_a_week(scene: Scene) -> None:
+    scene.tell(scene.cy, [scene.mallory.writes(scene.group, scene.world.wall_ms + 10**12)])
+    assert scene.cy.read(lambda snapshot: snapshot.counts(scene.group)).held == 1
+    scene.world.run(limits.WAITING_MS + 2 * 60 * 60 * 1000)
+    assert scene.cy.read(lambda snapshot: snapshot.counts(scene.group)).held == 0
+
+
+def hold_unchecked(held: Sequence[Signed], sender: DeviceId, turn: Turn) -> None:
+    turn.tx.hold(held, sender, turn.now.wall_ms, waits_for=UNCHECKED)
+
+
+def test_what_is_held_is_taken_up_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No turn reads more of it than one slice, and all of it comes in the end."""
+    monkeypatch.setattr(limits, "SLICE_RECORDS", 10)
+    scene = Scene.begin()
+    scene.off_the_net()
+    scene.world.run(60_000)
+    scene.cy.go_offline()
+    scene.world.settle()
+    flo = scene.world.device("flo")
+    flo.join(scene.ana.invite(scene.group))
+    scene.world.settle()
+    notes = flo.put_many(scene.group, "note", [{"n": n} for n in range(35)])
+    ids = [note.id for note in notes]
+    held = list(flo.read(lambda snapshot: snapshot.live(scene.group, ids)).values())
+    scene.cy.perform(partial(hold_unchecked, held, scene.eve.user.device))
+    sizes: list[int] = []
+    perform = scene.cy.engine.perform
+
+    def counted(action: Any, now: Any) -> Any:
+        result, effects = perform(action, now)
+        sizes.extend(len(each.checks) for each in effects if isinstance(each, Verify))
+        return result, effects
+
+    monkeypatch.setattr(scene.cy.engine, "perform", counted)
+    said = scene.ana.perform(lambda turn: turn.statements(scene.group))
+    scene.cy.perform(lambda turn: add_own_statements(turn, scene.group, said))
+    scene.world.run(1_000)
+
+    assert all(scene.cy.get(scene.group, note.id) == note for note in notes)
+    assert sizes == [10, 10, 10, 5]
+
+
+def test_who_comes_again_and_again_has_no_more_checked_at_once() -> None:
+    """What it sent before it went is still being checked, and counts."""
+    scene = Scene.begin()
+    scene.off_the_net()
+    scene.world.run(60_000)
+    scene.world.conditions = Conditions(verify_ms=(100_000, 100_000))
+    secret, number = secret_of(scene.eve, scene.group), 0
+    for _ in range(4):
+        script = Scripted(scene.world, scene.ana, scene.eve.user, seed="eve").shake_hands()
+        script.name_groups(scene.group, secret)
+        for _ in range(20):
+            number += 1
+            note = keys_of(scene.eve).writes(scene.group, scene.world.wall_ms, {"n": number})
+            script.gives(note, number=number)
+        if not script.is_cut_off:
+            script.plug.end_it()
+    assert scene.ana.engine.queues.checks == 3 * limits.WINDOW_BATCHES
+    assert script.is_cut_off
+    assert scene.ana.hangups[-1].startswith("too-many")
+
+
+def follow(
+    arrival: StatementsArrival, holds: Sequence[bool], turn: Turn
+) -> StatementsArrival | None:
+    return statements.verified(turn, arrival, holds)
+
+
+def test_no_id_is_derived_for_what_is_not_signed_by_the_key_that_it_names(scene: Scene) -> None:
+    somebody = person("somebody else").user.statements
+    forged = [msgspec.structs.replace(each, signature=b"\1" + bytes(64)) for each in somebody]
+    join = person("somebody else").joins(
+        scene.mallory.invites(scene.right_of(scene.ana), scene.world.wall_ms),
+        scene.world.wall_ms + 1,
+    )
+    signer = Sender("11" * 32, False)
+
+    def arrive(turn: Turn) -> StatementsArrival | None:
+        return statements.receive(turn, scene.group, [*forged, join], signer)
+
+    arrival = scene.ana.perform(arrive)
+    assert arrival is not None
+    assert all(isinstance(each, SignatureCheck) for each in arrival.checks)
+    holds = [each.holds() for each in arrival.checks]
+    assert scene.ana.perform(partial(follow, arrival, holds)) is None
+
+    true = [*somebody, join]
+    arrival = scene.ana.perform(lambda turn: statements.receive(turn, scene.group, true, signer))
+    assert arrival is not None
+    holds = [each.holds() for each in arrival.checks]
+    following = scene.ana.perform(partial(follow, arrival, holds))
+    assert following is not None
+    assert all(isinstance(each, DerivedIdCheck) for each in following.checks)

@@ -181,6 +181,45 @@ def test_who_never_answers_a_comparison_is_cut_off() -> None:
     assert ana.hangups[-1].startswith("timeout")
 
 
+def test_who_says_other_things_than_what_it_owes_is_cut_off_in_the_end() -> None:
+    """Without what it owes: neither words that cost nothing, nor news, nor levels that close."""
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    world.run(60_000)
+    script = Scripted(world, ana, ben.user, dialled=True).shake_hands()
+    script.name_groups(family, secret_of(ben, family))
+    shown = script.heard(Level)[0]
+    other = msgspec.structs.replace(shown.records, digest=b"\1" * 16)
+    script.say(Level(0, shown.statements, other))
+    assert script.heard(Ranges)
+    began_ms, number = world.now_ms, 0
+    while not script.is_cut_off and world.now_ms < began_ms + 2 * limits.OWED_MS:
+        script.say(Compared(0), Level(0, shown.statements, other, True))
+        news = written_by(ben.user, family, NOTE, world.wall_ms, {"n": number})
+        script.gives(news, number=number)
+        number += 1
+        world.run(limits.ANSWER_MS // 2)
+    assert script.is_cut_off
+    assert ana.hangups[-1].startswith("timeout")
+    assert world.now_ms - began_ms <= limits.OWED_MS + limits.ANSWER_MS
+
+
+def test_who_goes_on_to_give_what_it_owes_has_all_its_time_for_each_part() -> None:
+    world = World()
+    family, ana, _, script = member_at(world)
+    notes = [ana.put(family, "note", {"n": n}) for n in range(12)]
+    world.run(1_000)
+    numbers = [batch.number for batch in script.heard(Batch)]
+    assert len(numbers) == len(notes)
+    for number in numbers[:-1]:
+        world.run(limits.ANSWER_MS - 3_000)
+        script.say(Ack(number))
+        assert not script.is_cut_off
+    world.run(limits.ANSWER_MS)
+    assert script.is_cut_off
+
+
 def test_levels_that_change_for_ever_are_each_answered_by_a_bounded_number_of_messages() -> None:
     world = World()
     _, _, _, script = member_at(world)

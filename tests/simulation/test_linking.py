@@ -6,13 +6,14 @@ import msgspec
 import pytest
 
 from peerstack import limits
-from peerstack.engine import Turn, linking, revoking
+from peerstack.engine import Turn, enrolling, kept_secrets, linking, revoking, writing
 from peerstack.engine.link_state import Ending
 from peerstack.engine.statements import add_own_identity
-from peerstack.errors import InvalidValue, LinkEnded, LinkPending, NotAllowed, NotFound
+from peerstack.errors import InvalidValue, LinkEnded, LinkPending, NotAllowed, NotFound, StoreFull
 from peerstack.identity.linking import decode_untrusted_device_link
 from peerstack.ids import DeviceId
 from peerstack.keys import Signer
+from peerstack.session import wire
 from peerstack.session.wire import LinkCommit
 from peerstack.testing.conditions import STORMY, Conditions
 from peerstack.testing.device import Device
@@ -20,6 +21,7 @@ from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
 from tests.simulation.linking import link, links_of, messages, own_devices, show_digits
 from tests.simulation.people import family_of
+from tests.simulation.test_taking_up import fail_to_commit
 
 
 def root_of(device: Device) -> bytes | None:
@@ -335,6 +337,9 @@ def test_a_link_made_before_a_rotation_links_nobody() -> None:
     world = World()
     ana = world.device("ana")
     show_digits(world, ana)
+    opened = ana.opened_link()
+    shown = opened.candidate
+    assert shown is not None
     user = ana.user
 
     def rotate(turn: Turn) -> None:
@@ -347,7 +352,7 @@ def test_a_link_made_before_a_rotation_links_nobody() -> None:
 
     ana.perform(rotate)
     with pytest.raises(LinkEnded, match="root key has changed"):
-        ana.confirm_link()
+        ana.perform(lambda turn: linking.confirm(turn, opened, shown))
     with pytest.raises(NotAllowed, match="replaced the root key"):
         ana.link_device()
     assert own_devices(ana).keys() == {ana.user.device}
@@ -503,3 +508,64 @@ def test_keys_that_could_not_be_written_are_offered_again() -> None:
     world.settle()
     assert root_of(laptop) == root_of(ana)
     assert laptop.is_linked
+
+
+def test_a_device_that_comes_after_its_time_is_given_nothing() -> None:
+    world = World()
+    ana = world.device("ana")
+    laptop = show_digits(world, ana)
+    ana.confirm_link()
+    laptop.go_offline()
+    world.run(limits.NEWCOMER_MS)
+    # It finds the old one all the same, since both are devices of one user.
+    user = ana.user.id
+    said = ana.perform(lambda turn: turn.statements(user))
+    secret = ana.perform(lambda turn: kept_secrets.secret_of(turn, user))
+    assert secret is not None
+    laptop.perform(lambda turn: writing.add_own_statements(turn, user, said))
+    laptop.perform(lambda turn: kept_secrets.remember(turn, user, [secret]))
+    laptop.go_online()
+    world.settle()
+
+    assert ana.user.device in laptop.peers() or laptop.user.device in ana.peers()
+    assert laptop.engine.me.user.root is None
+
+
+def test_what_was_noted_of_a_link_is_not_so_where_the_turn_was_not_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    ana = world.device("ana")
+    laptop = show_digits(world, ana)
+    with monkeypatch.context() as patch:
+        fail_to_commit(ana, patch)
+        with pytest.raises(StoreFull):
+            ana.confirm_link()
+    assert ana.opened_link().ending is None
+    assert ana.opened_link().linked is None
+    assert ana.digits == laptop.digits is not None
+
+    ana.confirm_link()
+    world.run_until(lambda: laptop.is_linked)
+
+
+def test_a_new_device_goes_on_to_be_linked_where_the_end_of_it_was_not_stored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    ana = world.device("ana")
+    laptop = show_digits(world, ana)
+    ana.confirm_link()
+    pending = links_of(laptop).pending
+    assert pending is not None
+    world.run_until(lambda: bool(pending.told))
+    connection = next(iter(pending.told))
+    with monkeypatch.context() as patch:
+        fail_to_commit(laptop, patch)
+        with pytest.raises(StoreFull):
+            laptop.perform(
+                lambda turn: enrolling.ended_untrusted(turn, connection, wire.LinkEnded("complete"))
+            )
+    assert links_of(laptop).pending is pending
+    world.settle()
+    assert links_of(laptop).pending is None

@@ -17,9 +17,12 @@ from peerstack.errors import StoreFull
 from peerstack.groups.statements import CLOSE_TYPE, INVITE_TYPE, JOIN_TYPE
 from peerstack.ids import GroupId
 from peerstack.record import Signed
+from peerstack.store import Sender
 from peerstack.testing.device import Device
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
+from tests.groups.test_large_groups import calls_of
+from tests.people import T0, person
 from tests.simulation.linking import link
 from tests.simulation.people import family_of
 from tests.simulation.scripted import NOTE, written_by
@@ -51,7 +54,7 @@ def end_is_sealed(device: Device, group: GroupId, ended: Device) -> bool:
 
 def give_held(device: Device, signed: Signed, until_ms: int) -> None:
     def act(turn: Turn) -> None:
-        turn.tx.hold([signed], turn.now.wall_ms, until_ms=until_ms)
+        turn.tx.hold([signed], signed.device, turn.now.wall_ms, until_ms=until_ms)
         turn.held_anything = True
 
     device.perform(act)
@@ -151,7 +154,9 @@ def test_what_another_process_added_releases_what_waited_for_it() -> None:
     note = cleo.put(family, "note", {"title": "Hello"})
     signed = cleo.read(lambda snapshot: snapshot.get(family, note.id))
     assert signed is not None
-    ben.perform(lambda turn: turn.tx.hold([signed], turn.now.wall_ms, waits_for="statement"))
+    ben.perform(
+        lambda turn: turn.tx.hold([signed], signed.device, turn.now.wall_ms, waits_for="statement")
+    )
     theirs = ana.perform(lambda turn: turn.statements(family))
 
     # It ends before it could have anything checked.
@@ -169,8 +174,11 @@ def of_type(device: Device, group: GroupId, kind: str) -> list[Signed]:
     return device.perform(lambda turn: [s for s in turn.tx.statements(group) if s.type == kind])
 
 
+MEMBER = Sender("01J8Z0000000000000000000AB", True)
+
+
 def receive(device: Device, group: GroupId, items: Sequence[Signed]) -> StatementsArrival | None:
-    return device.perform(lambda turn: statements.receive(turn, group, items))
+    return device.perform(lambda turn: statements.receive(turn, group, items, MEMBER))
 
 
 def check(device: Device, arrival: StatementsArrival | None) -> None:
@@ -248,6 +256,8 @@ def test_a_statement_that_could_be_admitted_at_a_crash_is_admitted_after_it() ->
     check(ben, receive(ben, family, [join]))
     arrival = receive(ben, work, [*cleo.user.statements, elsewhere])
     assert arrival is not None
+    arrival = ben.perform(partial(all_hold, arrival))
+    assert arrival is not None, "ids are derived last"
     # What the last turn wanted checked never is.
     for device in (ana, cleo):
         device.go_offline()
@@ -258,3 +268,33 @@ def test_a_statement_that_could_be_admitted_at_a_crash_is_admitted_after_it() ->
     world.run(1_000)
 
     assert join in of_type(ben, family, JOIN_TYPE)
+
+
+def chained(links: int) -> tuple[GroupId, list[Signed], list[Signed]]:
+    """A grant under a grant under a grant..., from the last to the first; and who is in it."""
+    ana = person("ana")
+    founding = ana.founds(T0 + 100)
+    said = [founding]
+    for n in range(links):
+        said.append(ana.grants(said[-1], ana.id, "admin", founding, T0 + 200 + n))
+    return founding.group, list(ana.user.statements), said[::-1]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_each_statement_of_a_chain_is_judged_no_more_than_twice(*, newest_first: bool) -> None:
+    """In whatever order it comes: what it costs grows with its length alone."""
+
+    def calls(links: int) -> int:
+        world = World()
+        ben = world.device("ben")
+        group, identity, said = chained(links)
+        ben.perform(lambda turn: turn.add_group(group, 0))
+        check(ben, receive(ben, group, [*identity, said[-1]]))
+        arrival = receive(ben, group, said[:-1] if newest_first else said[-2::-1])
+        assert arrival is not None
+        holds = [True] * len(arrival.checks)
+        made = calls_of(lambda: ben.perform(lambda turn: statements.verified(turn, arrival, holds)))
+        assert len(of_type(ben, group, "$grant")) == links
+        return made
+
+    assert calls(200) < 2.5 * calls(100)

@@ -11,7 +11,7 @@ from peerstack import ids
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId, as_group, as_user
 from peerstack.keys import Signer
 from peerstack.record import Body, Signed, compose
-from peerstack.store import LOCAL_ORIGIN, Change, Head, Store
+from peerstack.store import LOCAL_ORIGIN, Change, Head, Sender, Store, Transaction, Waiting
 
 NOW = 1_700_000_000_000
 SIGNER = Signer(bytes(32))
@@ -24,7 +24,7 @@ def ulid(number: int) -> str:
 
 GROUP = as_group(ulid(1))
 OTHER_GROUP = as_group(ulid(2))
-ANA, BEN = as_user(ulid(11)), as_user(ulid(12))
+ANA, BEN, CY = as_user(ulid(11)), as_user(ulid(12)), as_user(ulid(13))
 PHONE, LAPTOP = DeviceId(ulid(21)), DeviceId(ulid(22))
 
 
@@ -88,3 +88,18 @@ def put(store: Store, *changes: Change, now_ms: int = NOW) -> list[int]:
     """Apply changes in a transaction of their own."""
     with store.transaction() as transaction:
         return transaction.apply(changes, now_ms)
+
+
+BENS_PHONE = Sender(PHONE, True)
+
+
+def keep_waiting(
+    transaction: Transaction,
+    *signed: Signed,
+    sender: Sender = BENS_PHONE,
+    waits_for: str = "what never comes",
+    now_ms: int = NOW,
+) -> int:
+    """Keep statements of `GROUP` that wait for something; how many there was no room for."""
+    waiting = [Waiting(one, waits_for) for one in signed]
+    return transaction.keep_pending(GROUP, waiting, sender, now_ms)

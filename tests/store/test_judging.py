@@ -10,9 +10,11 @@ from tests.store.samples import (
     ANA,
     BEN,
     GROUP,
+    LAPTOP,
     NOW,
     OTHER_GROUP,
     fresh,
+    keep_waiting,
     over,
     put,
     record,
@@ -84,7 +86,7 @@ def test_a_signers_kept_versions_are_read_by_hash_with_why_they_are_kept(store: 
         transaction.keep_history([record(6, group=OTHER_GROUP)], NOW)
         transaction.mark_conflicts([unseen.hash], [])
         transaction.quarantine([(aside, "an end")], NOW)
-        transaction.hold([held], NOW, until_ms=NOW + 1)
+        transaction.hold([held], LAPTOP, NOW, until_ms=NOW + 1)
 
         found = transaction.kept_by(GROUP, ANA, b"", 9)
         pages = [transaction.kept_by(GROUP, ANA, found[n].record.hash, 1) for n in range(3)]
@@ -96,6 +98,30 @@ def test_a_signers_kept_versions_are_read_by_hash_with_why_they_are_kept(store: 
     }
     assert [each.record.hash for each in found] == sorted(each.record.hash for each in found)
     assert pages == [found[1:2], found[2:3], []]
+
+
+def test_what_is_held_of_a_signer_is_read_by_hash_page_by_page(store: Store) -> None:
+    versions = sorted((record(number) for number in range(5)), key=lambda one: one.hash)
+    with store.transaction() as transaction:
+        transaction.hold(versions, LAPTOP, NOW, waits_for="a statement")
+        transaction.hold([record(9)], LAPTOP, NOW, until_ms=NOW + 1)
+        others = [record(10, group=OTHER_GROUP), record(11, signer=BEN)]
+        transaction.hold(others, LAPTOP, NOW, waits_for="a statement")
+        transaction.keep_history([record(12)], NOW)
+
+        first = transaction.held_by(GROUP, ANA, b"", 3)
+        assert first == versions[:3]
+        assert transaction.held_by(GROUP, ANA, first[-1].hash, 9) == versions[3:]
+
+
+def test_who_is_queued_for_what_is_held_keeps_the_place_that_they_have(store: Store) -> None:
+    with store.transaction() as transaction:
+        transaction.queue_judging(GROUP, [BEN])
+        transaction.queue_at(GROUP, [ANA, BEN], "held:")
+
+        assert transaction.next_judging() == Judging(GROUP, BEN, "")
+        transaction.end_judging(Judging(GROUP, BEN, ""))
+        assert transaction.next_judging() == Judging(GROUP, ANA, "held:")
 
 
 def test_lost_versions_of_many_records_are_read_at_once_newest_first(store: Store) -> None:
@@ -115,6 +141,7 @@ def test_lost_versions_of_many_records_are_read_at_once_newest_first(store: Stor
     [
         (lambda store: store.live_by(GROUP, ANA, "", 9), "ix_records_signer"),
         (lambda store: store.kept_by(GROUP, ANA, b"", 9), "ix_versions_signer"),
+        (lambda store: store.held_by(GROUP, ANA, b"", 9), "ix_versions_signer"),
         (lambda store: store.lost(GROUP, [record(1).id]), "ix_versions_line"),
         (lambda store: store.forget(GROUP, [ANA]), "ix_remembered_signer"),
         (lambda store: store.forget_aged(GROUP, [record(1).id]), "ix_remembered_line"),
@@ -145,12 +172,12 @@ def test_a_transaction_knows_which_statements_count_since_it_began(store: Store)
     here, new, pending, settled = (statement(number) for number in range(4))
     with store.transaction() as transaction:
         transaction.add_statements([here])
-        transaction.add_statements([settled], pending=True)
+        keep_waiting(transaction, settled)
         root = transaction.group(GROUP)
     assert root is not None
     with store.transaction() as transaction:
         transaction.add_statements([here, new, settled])
-        transaction.add_statements([pending], pending=True)
+        keep_waiting(transaction, pending)
 
         assert transaction.counting_now == {new.hash, settled.hash}
         assert transaction.roots_before == {GROUP: root.statements_root}
@@ -161,7 +188,7 @@ def test_a_statement_that_counts_already_changes_no_root(store: Store) -> None:
         transaction.add_statements([statement(1)])
     with store.transaction() as transaction:
         transaction.add_statements([statement(1)])
-        transaction.add_statements([statement(2)], pending=True)
+        keep_waiting(transaction, statement(2))
 
         assert transaction.roots_before == {}
         assert transaction.counting_now == set()

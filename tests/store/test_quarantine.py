@@ -209,7 +209,7 @@ def test_what_is_kept_already_stays_as_it_is(store: Store) -> None:
     withdraw(store, (gone, None))
 
     with store.transaction() as transaction:
-        transaction.hold([held], NOW, until_ms=NOW + 5)
+        transaction.hold([held], LAPTOP, NOW, until_ms=NOW + 5)
         transaction.quarantine([(gone, "another"), (held, "another")], NOW + 9)
 
         assert transaction.quarantined(GROUP, 9) == [SetAside(gone, END, NOW)]

@@ -7,8 +7,19 @@ import pytest
 from peerstack import limits
 from peerstack.ids import GroupId, as_group
 from peerstack.record import Signed
-from peerstack.store import Store, Transaction
-from tests.store.samples import ANA, BEN, GROUP, NOW, OTHER_GROUP, statement, ulid
+from peerstack.store import Sender, Store, Transaction
+from tests.store.samples import (
+    ANA,
+    BEN,
+    GROUP,
+    LAPTOP,
+    NOW,
+    OTHER_GROUP,
+    PHONE,
+    keep_waiting,
+    statement,
+    ulid,
+)
 
 
 def root_of(*signed: Signed) -> bytes:
@@ -81,7 +92,7 @@ def test_a_group_that_comes_after_its_statements_has_their_root(store: Store) ->
 def test_pending_statements_do_not_show_until_they_are_added_outright(store: Store) -> None:
     waiting = statement(1)
     with store.transaction() as transaction:
-        assert transaction.add_statements([waiting], pending=True) == []
+        assert keep_waiting(transaction, waiting) == 0
         assert transaction.statements(GROUP) == []
         assert transaction.statement_hashes(GROUP) == []
         assert transaction.pending_statements(GROUP) == [waiting]
@@ -97,7 +108,7 @@ def test_pending_statements_do_not_show_until_they_are_added_outright(store: Sto
 def test_a_settled_statement_does_not_become_pending_again(store: Store) -> None:
     with store.transaction() as transaction:
         transaction.add_statements([statement(1)])
-        transaction.add_statements([statement(1)], pending=True)
+        keep_waiting(transaction, statement(1))
         transaction.drop_pending([statement(1).hash])
 
         assert transaction.statements(GROUP) == [statement(1)]
@@ -105,19 +116,80 @@ def test_a_settled_statement_does_not_become_pending_again(store: Store) -> None
 
 def test_pending_statements_can_be_dropped(store: Store) -> None:
     with store.transaction() as transaction:
-        transaction.add_statements([statement(1), statement(2)], pending=True)
+        keep_waiting(transaction, statement(1), statement(2))
         transaction.drop_pending([statement(1).hash])
 
         assert transaction.pending_statements(GROUP) == [statement(2)]
 
 
-def test_a_group_keeps_no_more_pending_statements_than_its_bound(
+def test_what_waits_is_found_by_what_it_waits_for(store: Store) -> None:
+    first, second, third = (statement(number) for number in range(3))
+    with store.transaction() as transaction:
+        keep_waiting(transaction, first, third, waits_for="ana")
+        keep_waiting(transaction, second, waits_for="ben")
+
+        assert transaction.pending_statements(GROUP, ["ana", "cy"]) == [first, third]
+
+        keep_waiting(transaction, first, waits_for="ben")
+
+        assert transaction.pending_statements(GROUP, ["ben"]) == [first, second]
+        assert transaction.pending_statements(OTHER_GROUP, ["ben"]) == []
+
+
+MEMBER, OTHER_MEMBER = Sender(PHONE, True), Sender(LAPTOP, True)
+STRANGER, OTHER_STRANGER = Sender("11" * 32, False), Sender("22" * 32, False)
+
+
+def test_what_strangers_sent_makes_room_first_and_of_it_the_eldest(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "PENDING_STATEMENTS_PER_GROUP", 2)
-    signed = [statement(number) for number in range(4)]
+    monkeypatch.setattr(limits, "PENDING_STATEMENTS_PER_GROUP", 4)
+    flood = [statement(number) for number in range(4)]
+    honest = [statement(number) for number in range(4, 8)]
     with store.transaction() as transaction:
-        assert transaction.add_statements(signed[:1], pending=True) == []
-        assert transaction.add_statements(signed[:3], pending=True) == signed[2:3]
-        assert transaction.add_statements(signed[3:]) == []
-        assert transaction.statements(GROUP) == signed[3:]
+        for at, each in enumerate(flood):
+            assert keep_waiting(transaction, each, sender=STRANGER, now_ms=NOW + at) == 0
+        assert keep_waiting(transaction, *honest[:2], sender=MEMBER, now_ms=NOW + 9) == 2
+        assert transaction.pending_statements(GROUP) == [*flood[2:], *honest[:2]]
+
+        keep_waiting(transaction, *honest[2:], sender=OTHER_MEMBER, now_ms=NOW + 10)
+        assert transaction.pending_statements(GROUP) == honest
+
+        assert keep_waiting(transaction, flood[0], sender=STRANGER, now_ms=NOW + 11) == 1
+        assert transaction.pending_statements(GROUP) == honest
+
+
+@pytest.mark.parametrize(("greedy", "modest"), [(STRANGER, OTHER_STRANGER), (MEMBER, OTHER_MEMBER)])
+def test_who_sent_most_of_what_waits_makes_room_for_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch, greedy: Sender, modest: Sender
+) -> None:
+    monkeypatch.setattr(limits, "PENDING_STATEMENTS_PER_GROUP", 4)
+    flood = [statement(number) for number in range(9)]
+    with store.transaction() as transaction:
+        keep_waiting(transaction, statement(10), sender=modest)
+        for at, each in enumerate(flood):
+            keep_waiting(transaction, each, sender=greedy, now_ms=NOW + 1 + at)
+        assert transaction.pending_statements(GROUP) == [*flood[-3:], statement(10)]
+
+        keep_waiting(transaction, statement(11), sender=modest, now_ms=NOW + 20)
+
+        expected = [*flood[-2:], statement(10), statement(11)]
+        assert transaction.pending_statements(GROUP) == expected
+        transaction.add_statements(flood)
+        assert transaction.statements(GROUP) == flood
+
+
+def test_what_waits_too_long_is_let_go_of(store: Store) -> None:
+    late_ms = NOW + limits.WAITING_MS
+    with store.transaction() as transaction:
+        keep_waiting(transaction, statement(1), statement(2), statement(3))
+        keep_waiting(transaction, statement(4), now_ms=NOW + 1)
+        # It is looked at again meanwhile, which does not make it any younger.
+        keep_waiting(transaction, statement(3), now_ms=late_ms)
+        transaction.add_statements([statement(2)])
+
+        assert transaction.sweep_pending(late_ms, limit=9) == 0
+        assert transaction.sweep_pending(late_ms + 1, limit=1) == 1
+        assert transaction.sweep_pending(late_ms + 1, limit=9) == 1
+        assert transaction.pending_statements(GROUP) == [statement(4)]
+        assert transaction.statements(GROUP) == [statement(2)]

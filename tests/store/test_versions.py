@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from peerstack import limits
 from peerstack.keys import Hash
-from peerstack.store import Counts, Store
+from peerstack.store import UNCHECKED, Counts, Store, Transaction
 from tests.store.samples import (
     ANA,
     BEN,
+    CY,
     GROUP,
     LAPTOP,
     NOW,
     OTHER_GROUP,
+    PHONE,
     fresh,
+    keep_waiting,
     over,
     put,
     record,
@@ -23,9 +27,9 @@ from tests.store.samples import (
 
 def test_held_versions_come_due_in_the_order_of_their_times(store: Store) -> None:
     with store.transaction() as transaction:
-        assert transaction.hold([record(1)], NOW, until_ms=NOW + 20) == []
-        assert transaction.hold([record(2)], NOW, until_ms=NOW + 10) == []
-        assert transaction.hold([record(3)], NOW, waits_for="a statement") == []
+        assert transaction.hold([record(1)], LAPTOP, NOW, until_ms=NOW + 20) == 0
+        assert transaction.hold([record(2)], LAPTOP, NOW, until_ms=NOW + 10) == 0
+        assert transaction.hold([record(3)], LAPTOP, NOW, waits_for="a statement") == 0
 
     with store.snapshot() as snapshot:
         assert snapshot.next_due_ms() == NOW + 10
@@ -36,27 +40,27 @@ def test_held_versions_come_due_in_the_order_of_their_times(store: Store) -> Non
 
 def test_nothing_is_due_where_nothing_waits_for_a_time(store: Store) -> None:
     with store.transaction() as transaction:
-        transaction.hold([record(1)], NOW, waits_for="a statement")
+        transaction.hold([record(1)], LAPTOP, NOW, waits_for="a statement")
 
         assert transaction.next_due_ms() is None
 
 
-def test_waiting_versions_are_read_page_by_page(store: Store) -> None:
-    versions = sorted((record(number) for number in range(5)), key=lambda one: one.hash)
+def test_who_signed_what_waits_for_a_statement_is_known(store: Store) -> None:
     with store.transaction() as transaction:
-        transaction.hold(versions, NOW, waits_for="a statement")
-        transaction.hold([record(9)], NOW, until_ms=NOW + 1)
-        transaction.hold([record(10, group=OTHER_GROUP)], NOW, waits_for="a statement")
+        for signer in (ANA, BEN):
+            held = [record(1, signer=signer), record(2, signer=signer)]
+            transaction.hold(held, LAPTOP, NOW, waits_for="a statement")
+        transaction.hold([record(9, signer=CY)], LAPTOP, NOW, until_ms=NOW + 1)
+        elsewhere = record(10, group=OTHER_GROUP, signer=CY)
+        transaction.hold([elsewhere], LAPTOP, NOW, waits_for="a statement")
 
-        first = transaction.waiting(GROUP, limit=3)
-        assert first == versions[:3]
-        assert transaction.waiting(GROUP, limit=9, after=first[-1].hash) == versions[3:]
+        assert transaction.waiting_signers(GROUP) == {ANA, BEN}
 
 
 def test_released_versions_are_no_longer_known(store: Store) -> None:
     held = record(1)
     with store.transaction() as transaction:
-        transaction.hold([held], NOW, until_ms=NOW)
+        transaction.hold([held], LAPTOP, NOW, until_ms=NOW)
         assert transaction.known(GROUP, [held.hash]) == {held.hash}
 
         transaction.release([held.hash])
@@ -73,22 +77,62 @@ def test_release_leaves_history_alone(store: Store) -> None:
         assert transaction.history(GROUP, record_id(1)) == [record(1)]
 
 
-def test_a_group_holds_no_more_than_its_bound(
+def test_of_what_is_held_the_eldest_of_whoever_sent_most_makes_room(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "HELD_RECORDS_PER_GROUP", 3)
-    versions = [record(number) for number in range(4)]
+    monkeypatch.setattr(limits, "HELD_RECORDS_PER_GROUP", 4)
+    flood = [record(number) for number in range(6)]
+    honest = [record(10), record(11)]
     with store.transaction() as transaction:
-        assert transaction.hold(versions[:2], NOW, until_ms=NOW) == []
-        assert transaction.hold(versions[2:], NOW, until_ms=NOW) == versions[3:]
-        assert transaction.hold([record(1, group=OTHER_GROUP)], NOW, until_ms=NOW) == []
+        assert transaction.hold(honest[:1], PHONE, NOW, until_ms=NOW) == 0
+        for at, each in enumerate(flood[:5]):
+            dropped = transaction.hold([each], LAPTOP, NOW + 1 + at, waits_for="what never comes")
+            assert dropped == (at > 2) * 1
+        assert held_in(transaction) == {each.hash for each in (*flood[2:5], honest[0])}
+
+        assert transaction.hold(honest[1:], PHONE, NOW + 9, until_ms=NOW) == 1
+        assert transaction.hold(flood[5:], LAPTOP, NOW + 9, waits_for="what never comes") == 1
+
+        assert held_in(transaction) == {each.hash for each in (*flood[4:], *honest)}
+        elsewhere = record(1, group=OTHER_GROUP)
+        assert transaction.hold([elsewhere], LAPTOP, NOW, until_ms=NOW) == 0
+
+
+def held_in(transaction: Transaction) -> set[bytes]:
+    every = [record(number).hash for number in range(20)]
+    return set(transaction.known(GROUP, every))
+
+
+def test_what_is_held_once_more_has_waited_from_the_first_time_on(store: Store) -> None:
+    late_ms = NOW + limits.WAITING_MS + 1
+    with store.transaction() as transaction:
+        transaction.hold([record(1), record(2)], LAPTOP, NOW, until_ms=late_ms + 9)
+        transaction.hold([record(3)], LAPTOP, NOW + 1, waits_for="a statement")
+        transaction.keep_history([record(4)], NOW)
+        transaction.hold([record(2)], PHONE, late_ms, waits_for="a statement")
+
+        assert transaction.sweep_held(late_ms - 1, limit=9) == 0
+        assert transaction.sweep_held(late_ms, limit=1) == 1
+        assert transaction.sweep_held(late_ms, limit=9) == 1
+        assert held_in(transaction) == {record(3).hash, record(4).hash}
+
+
+def test_a_checked_copy_takes_the_place_of_one_that_nobody_could_check(store: Store) -> None:
+    forged = msgspec.structs.replace(record(1), signature=b"\1" + bytes(64))
+    with store.transaction() as transaction:
+        transaction.hold([forged], LAPTOP, NOW, waits_for=UNCHECKED)
+        assert transaction.held_by(GROUP, ANA, b"", 9) == [forged]
+        transaction.hold([record(1)], PHONE, NOW, waits_for="a statement")
+        assert transaction.held_by(GROUP, ANA, b"", 9) == [record(1)]
+        transaction.hold([forged], LAPTOP, NOW, waits_for=UNCHECKED)
+        assert transaction.held_by(GROUP, ANA, b"", 9) == [record(1)]
 
 
 def test_known_are_kept_and_remembered_hashes_of_the_group(store: Store) -> None:
     kept, held, refused, elsewhere = (record(number) for number in range(4))
     with store.transaction() as transaction:
         transaction.keep_history([kept], NOW)
-        transaction.hold([held], NOW, until_ms=NOW)
+        transaction.hold([held], LAPTOP, NOW, until_ms=NOW)
         transaction.remember(GROUP, [(refused.hash, ANA, "no-role")], NOW)
         transaction.remember(OTHER_GROUP, [(elsewhere.hash, ANA, "no-role")], NOW)
         asked = [Hash(bytes([n]) * 32) for n in range(200)] * 5
@@ -239,9 +283,9 @@ def test_changes_to_pruned_versions_are_no_longer_told(store: Store) -> None:
 def test_counts_say_what_is_known_of_a_group(store: Store) -> None:
     put(store, *fresh(record(1)), over(record(1, modified=NOW + 1), record(1)))
     with store.transaction() as transaction:
-        transaction.hold([record(3), record(4)], NOW, until_ms=NOW)
+        transaction.hold([record(3), record(4)], LAPTOP, NOW, until_ms=NOW)
         transaction.remember(GROUP, [(record(5).hash, ANA, "no-role")], NOW)
-        transaction.add_statements([statement(1)], pending=True)
+        keep_waiting(transaction, statement(1))
         transaction.keep_history([record(1, {"n": 9})], NOW)
 
         assert transaction.counts(GROUP) == Counts(

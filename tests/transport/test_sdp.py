@@ -110,7 +110,7 @@ def test_an_oversize_description_is_refused_unread() -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        *("peer.local", "example.org", "224.0.0.251", "0.0.0.0", "::", "fe80::1%eth0"),  # noqa: S104
+        *("peer.local", "example.org", "224.0.0.251", "0.0.0.0", "::", "fe80::1%eth0"),  # noqa: S104 -- refused
         *("::ffff:224.0.0.251", "::ffff:0.0.0.0"),
     ],
 )
@@ -118,6 +118,14 @@ def test_a_candidate_without_a_plain_address_is_left_out(address: str) -> None:
     read = sdp.decode_untrusted(TEXT.replace("192.0.2.7", address), sdp.Role.OFFER)
 
     assert read.candidates == DESCRIPTION.candidates[1:]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "192.0.2.9"])
+def test_an_ipv4_address_that_is_spelled_as_ipv6_is_read_as_what_it_is(address: str) -> None:
+    """Else whoever asks whether it is loopback is told that it is not."""
+    read = sdp.decode_untrusted(TEXT.replace("192.0.2.7", f"::ffff:{address}"), sdp.Role.OFFER)
+
+    assert read.candidates[0].address == address
 
 
 def test_no_more_candidates_are_tried_than_the_bound_and_each_address_once() -> None:

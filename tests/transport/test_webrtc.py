@@ -190,13 +190,14 @@ async def test_an_answer_that_is_not_due_is_refused(dialers: Callable[..., Diale
         assert refused.value.reason is Reason.UNEXPECTED
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"])
 async def test_a_peer_cannot_point_this_device_at_its_own_loopback(
-    stranger: Stranger, dialers: Callable[..., Dialer]
+    address: str, stranger: Stranger, dialers: Callable[..., Dialer]
 ) -> None:
     dialer = dialers()
     offer = re.sub(r"a=candidate:.*\r\n", "", await stranger.offer())
 
-    await dialer.answer(offer + "a=candidate:f 1 udp 1 127.0.0.1 9 typ host\r\n")
+    await dialer.answer(offer + f"a=candidate:f 1 udp 1 {address} 9 typ host\r\n")
 
     # At once: were the candidate tried, this would take until the dial's bound.
     async with asyncio.timeout(dialer_module.CONNECT_S / 2):

@@ -49,11 +49,16 @@ def _make_statements() -> None:
         sa.Column("signer", sa.Text, nullable=False),
         sa.Column("device", sa.Text, nullable=False),
         sa.Column("pending", sa.Boolean, nullable=False),
+        sa.Column("waits_for", sa.Text),
+        sa.Column("sender", sa.Text),
+        sa.Column("by_member", sa.Boolean),
+        sa.Column("since_ms", sa.BigInteger),
         sa.Column("body", sa.Text, nullable=False),
         sa.Column("signature", sa.LargeBinary, nullable=False),
     )
     op.create_index("ix_statements_group", "statements", ["group_id", "pending", "signer"])
     op.create_index("ix_statements_signer", "statements", ["signer", "pending", "group_id"])
+    op.create_index("ix_statements_waiting", "statements", ["waits_for", "group_id"])
 
 
 def _make_records() -> None:
@@ -93,6 +98,7 @@ def _make_versions() -> None:
         sa.Column("since_ms", sa.BigInteger, nullable=False),
         sa.Column("until_ms", sa.BigInteger),
         sa.Column("waits_for", sa.Text),
+        sa.Column("sender", sa.Text),
         sa.Column("signature", sa.LargeBinary, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
