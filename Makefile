@@ -16,6 +16,10 @@ FIRST ?= 0
 SECONDS ?= 60
 TARGETS ?=
 
+# How often `make crashes` kills, and what draws the moments: a number that it prints if none is given.
+ROUNDS ?= 300
+SEED ?=
+
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(UPGRADE)
@@ -23,7 +27,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit test test-python sim mutants load fuzz bench demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python sim mutants load fuzz crashes bench demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +60,9 @@ load: $(READY) ## Many devices, groups and records at once, and peers that take 
 
 fuzz: $(FUZZER) ## Look for inputs that break something (SECONDS=60 each, TARGETS="link kit")
 	$(BIN)/python -m tests.fuzz.campaign --seconds $(SECONDS) $(TARGETS)
+
+crashes: $(READY) ## Kill two devices again and again while they write and sync (ROUNDS=300, SEED=7)
+	$(BIN)/python -m tests.crashes.campaign --rounds $(ROUNDS) --seed "$(SEED)"
 
 bench: $(READY) ## Measure what the performance claims rest on
 	$(BIN)/python -m benchmarks

@@ -65,10 +65,12 @@ if TYPE_CHECKING:
     from peerstack.node.wiping import wipe
     from peerstack.query import contains, ge, gt, le, lt, one_of, prefix
     from peerstack.record import Record
+    from peerstack.store import BrokenVersion
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BrokenVersion",
     "Change",
     "DeviceInfo",
     "Fingerprint",
@@ -154,6 +156,7 @@ _HOMES = {
     "peerstack.node.wiping": ("wipe",),
     "peerstack.query": ("contains", "ge", "gt", "le", "lt", "one_of", "prefix"),
     "peerstack.record": ("Record",),
+    "peerstack.store": ("BrokenVersion",),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
+from tests.own_disk import own_disk
 from tests.own_network import own_network
 
 # A property is about what holds, never about how long it took on a busy machine.
@@ -12,17 +13,32 @@ settings.register_profile("no-deadline", settings(deadline=None))
 settings.load_profile("no-deadline")
 
 
+NEEDS = {
+    "own_network": (
+        own_network,
+        "this system permits no network namespace (`unshare --net`); what is said without a "
+        "network goes unchecked",
+    ),
+    "own_disk": (
+        own_disk,
+        "this system permits no mount of a tmpfs (it takes root); what happens on a disk that is "
+        "full or read-only goes unchecked",
+    ),
+}
+"""What some tests need of the system, by their mark; and what it means where that is not there."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    chosen = [item for item in items if item.get_closest_marker("own_network")]
-    if chosen and not own_network():
-        config.hook.pytest_deselected(items=chosen)
-        items[:] = [item for item in items if item not in chosen]
+    for mark, (is_there, _) in NEEDS.items():
+        chosen = [item for item in items if item.get_closest_marker(mark)]
+        if chosen and not is_there():
+            config.hook.pytest_deselected(items=chosen)
+            items[:] = [item for item in items if item not in chosen]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not own_network():
-        terminalreporter.write_line(
-            "NOT RUN: tests marked `own_network`, since this system permits no network namespace "
-            "(`unshare --net`); what is said without a network goes unchecked",
-            yellow=True,
-        )
+    for mark, (is_there, meaning) in NEEDS.items():
+        if not is_there():
+            terminalreporter.write_line(
+                f"NOT RUN: tests marked `{mark}`, since {meaning}", yellow=True
+            )

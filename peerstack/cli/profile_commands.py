@@ -1,4 +1,4 @@
-"""`init`, `whoami`, `wipe`: the profile itself."""
+"""`init`, `whoami`, `check`, `wipe`: the profile itself."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def whoami(call: Call) -> None:
 
 
 @click.command(cls=Command)
+def check(call: Call) -> None:
+    """Look at all that is stored, and take what the disk has broken out of use."""
+
+    async def ask() -> list[peerstack.BrokenVersion]:
+        async with call.open() as node:
+            return await node.check()
+
+    broken = run(ask())
+    for each in broken:
+        document = {"id": each.id, "group": each.group, "type": each.type, "hash": each.hash}
+        call.output.result(printable(f"broken  {each.type} {each.id}"), document)
+    if broken:
+        call.output.next_step("`peerstack sync` fetches from other devices what they have of that")
+    else:
+        call.output.note(f"{call.path} is as it was stored")
+
+
+@click.command(cls=Command)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def wipe(call: Call, yes: bool) -> None:
     """Remove the profile from this machine: keys, records and all, even one that does not open."""
@@ -72,4 +90,4 @@ def _show_user(call: Call, node: peerstack.Node) -> None:
     call.output.result("\n".join(f"{key:8} {text}" for key, text in shown.items()), document)
 
 
-COMMANDS = (init, whoami, wipe)
+COMMANDS = (init, whoami, check, wipe)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.turn import Turn
 from peerstack.engine.whereabouts import restore
 from peerstack.engine.writing import write_new_secret
 from peerstack.errors import LinkPending, StoreDamaged
 from peerstack.identity import Whereabouts
+from peerstack.store import BrokenVersion
 
 _USER = "user"
 _SERVERS = "servers"
@@ -33,6 +36,19 @@ def introduce(turn: Turn, restores: Whereabouts | None = None) -> None:
         write_new_secret(turn, user.id)
 
 
+def mend(turn: Turn) -> Sequence[BrokenVersion]:
+    """Take what is broken in the store out of use, so that it comes back from others.
+
+    Who this user is comes back from the key file. Raises `StoreDamaged` where that is of no help.
+    """
+    found = turn.tx.mend()
+    turn.tx.add_statements(turn.me.user.statements)
+    for group in turn.groups():
+        turn.statements_changed(group)
+        turn.records_changed(group)
+    return found
+
+
 def claim(turn: Turn) -> bool:
     """Make the store this user's, with a personal group; whether it was before.
 
@@ -42,8 +58,8 @@ def claim(turn: Turn) -> bool:
     owner = turn.tx.profile_get(_USER)
     if owner is not None and owner != user:
         raise StoreDamaged(
-            f"this database is of user {owner}, and the key file beside it of {user}; "
-            "put back the two files that belong together"
+            f"the database {turn.tx.database_name} is of user {owner}, and the key file beside it "
+            f"of {user}; put back the two files that belong together"
         )
     if owner is None:
         turn.add_group(user, turn.now.wall_ms)

@@ -15,6 +15,7 @@ from peerstack.engine.writing import label_of
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.session.channel import State
 from peerstack.session.peer import Peer
+from peerstack.store import BrokenVersion
 
 
 class Sharing(msgspec.Struct, frozen=True):
@@ -139,6 +140,8 @@ class Standings(NamedTuple):
     former: Sequence[FormerGroup]
     revoked: bool
     """Whether this device is known to be revoked."""
+    broken: Sequence[BrokenVersion]
+    """What the disk did not keep as it was stored, and what has not come back yet."""
 
 
 def standings(turn: Turn) -> Standings:
@@ -153,6 +156,7 @@ def standings(turn: Turn) -> Standings:
         changed_keys(turn),
         former_groups(turn),
         turn.is_revoked,
+        turn.tx.broken_versions(),
     )
 
 

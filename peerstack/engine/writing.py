@@ -11,10 +11,11 @@ from msgspec import UNSET
 from peerstack import limits
 from peerstack.engine.merging import merge
 from peerstack.engine.turn import Turn
-from peerstack.errors import InvalidValue, NotAllowed, NotFound
+from peerstack.errors import InvalidValue, NotAllowed, NotFound, StoreDamaged
 from peerstack.groups.membership import GroupState
 from peerstack.groups.rules import role_needed
 from peerstack.groups.statements import GROUP_TYPE, SEAL_TYPE, Founding, group_id_fields
+from peerstack.identity import Device
 from peerstack.ids import GroupId, RecordId, as_group
 from peerstack.keys import KEY_BYTES, Label, derive_id
 from peerstack.record import (
@@ -88,10 +89,7 @@ def create_group(turn: Turn, name: str) -> GroupId:
     check_not_revoked(turn)
     nonce = turn.me.entropy.draw(_NONCE_BYTES)
     stamp = turn.now.wall_ms
-    identity = turn.state(turn.me.user.id)
-    device = identity.device(turn.me.user.id, turn.me.user.device)
-    assert device is not None
-    stamp = max(stamp, device.since_ms + 1)
+    stamp = max(stamp, _this_device(turn, turn.state(turn.me.user.id)).since_ms + 1)
     fields = group_id_fields(turn.me.user.id, nonce)
     group = as_group(derive_id(Label.GROUP_ID, fields, stamp))
     turn.add_group(group, turn.now.wall_ms)
@@ -254,9 +252,19 @@ def _right_since(turn: Turn, state: GroupState, type_name: str) -> int:
             f"{label_of(turn, state.group)}; you are a "
             f"{role.label if role else 'stranger'} there. An admin can change that."
         )
+    return max(grant.since_ms, _this_device(turn, state).since_ms)
+
+
+def _this_device(turn: Turn, state: GroupState) -> Device:
+    user = turn.me.user
     device = state.device(user.id, user.device)
-    assert device is not None
-    return max(grant.since_ms, device.since_ms)
+    if device is None:
+        # It was there when the profile was made, and nothing but a broken disk removes it.
+        raise StoreDamaged(
+            "the database does not say any more that this is a device of its user; that is put "
+            "back from the key file: try again, and let `peerstack check` look at all the rest"
+        )
+    return device
 
 
 def _version(turn: Turn, group: GroupId, looked_at: Record) -> Signed:

@@ -37,6 +37,7 @@ from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
+from peerstack.store import BrokenVersion
 
 T = TypeVar("T")
 
@@ -282,6 +283,10 @@ class SyncNode:
             return self._node.status()
 
         return self._loop.wait(ask())
+
+    def check(self) -> list[BrokenVersion]:
+        """As `Node.check`."""
+        return self._loop.wait(self._node.check())
 
     def recovery_phrase(self) -> list[str]:
         """As `Node.recovery_phrase`."""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from peerstack.errors import InvalidValue, StoreDamaged
+from peerstack.errors import InvalidValue, StoreDamaged, StoreFull
 from peerstack.identity import User
 from peerstack.node import keyfile
-from peerstack.node.keyfile import KeyFile, Keys
+from peerstack.node.keyfile import RESTORE_KEYS, KeyFile, Keys
 from peerstack.node.lock import NetworkLock
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.store import Store
+from peerstack.store.faults import RESTORE
 
 
 class Files(NamedTuple):
@@ -39,12 +40,24 @@ def open_files(
     `new_keys` is called where there is no profile yet. Raises `ProfileInUse`, `ProfileLocked`,
     `InvalidValue` or `StoreError`, and leaves nothing open.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = NetworkLock(path) if network else None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = NetworkLock(path) if network else None
+    except OSError as error:
+        raise StoreFull(
+            f"the profile {path} cannot be opened: {error.strerror}; make room, or see that your "
+            "user may write to its folder, and that the disk is not mounted read-only"
+        ) from error
     try:
         key_file = key_file_of(path, passphrase)
         keys = _open_keys(path, key_file, new_keys)
-        return Files(path, Store.open(path, indexes), keys, key_file, lock)
+        store = Store.open(path, indexes)
+        try:
+            key_file.note_database()
+        except BaseException:
+            store.close()
+            raise
+        return Files(path, store, keys, key_file, lock)
     except BaseException:
         if lock is not None:
             lock.release()
@@ -60,11 +73,15 @@ def _open_keys(path: Path, key_file: KeyFile, new_keys: Callable[[], Keys]) -> K
     # The keys are written first, so that a database without them is not one being made.
     has_database = path.exists() and path.stat().st_size > 0
     if key_file.path.exists():
+        if not has_database and not key_file.is_fresh():
+            raise StoreDamaged(
+                f"the database {path} is empty or not there, but its keys are, {key_file.path}. "
+                f"{RESTORE}"
+            )
         return key_file.read()
     if has_database:
         raise StoreDamaged(
-            f"the database {path} is there, but not its keys, {key_file.path}; put the key file "
-            "back, choose another path for a new profile, or wipe what is left of this one"
+            f"the database {path} is there, but not its keys, {key_file.path}. {RESTORE_KEYS}"
         )
     keys = new_keys()
     # Where another process was making the profile at the same time, and was first: its keys.

@@ -17,7 +17,7 @@ from peerstack.engine.effects import (
     KeepKeys,
     StatusChanged,
 )
-from peerstack.errors import InvalidValue, LocalError, StoreError
+from peerstack.errors import InvalidValue, LocalError, StoreDamaged, StoreError
 from peerstack.identity import User
 from peerstack.ids import GroupId
 from peerstack.keys import Signer
@@ -168,7 +168,11 @@ class Host:
             with self._store.snapshot() as snapshot:
                 return question(snapshot)
 
-        return await self._shell.loop.run_in_executor(self._readers, ask)
+        try:
+            return await self._shell.loop.run_in_executor(self._readers, ask)
+        except StoreDamaged:
+            self._shell.mend()
+            raise
 
     def changes(self, group: GroupId, since: int | None) -> AsyncIterator[feed.Change]:
         """See `Group.changes`."""

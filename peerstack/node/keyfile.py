@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from peerstack.errors import ProfileLocked, RemoteError, StoreDamaged, StoreFull, StoreTooNew
 from peerstack.identity import User, Whereabouts, kit_key_of
@@ -24,6 +25,15 @@ from peerstack.record import Signed, decode_untrusted
 
 _VERSION: Final = 2
 """1 had no root-less devices, and erased no seed: what it lacks can be worked out."""
+
+RESTORE_KEYS: Final = (
+    "Put it back from a backup. Without one, move what is left of this profile away, and get the "
+    "data from another device of yours (`peerstack link`), or with recovery phrase and kit "
+    "(`peerstack recover`)"
+)
+
+_OWNER: Final = 0o600
+_OTHERS: Final = 0o077
 
 Mark = tuple[int, int, int]
 
@@ -51,10 +61,12 @@ class _Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return f"_Secrets(user={self.user})"
 
 
-class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Content(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     version: int
     sealed: bool
     content: bytes
+    fresh: bool = False
+    """The database that belongs to these keys has not been made yet."""
 
 
 def path_of(database: Path) -> Path:
@@ -82,14 +94,33 @@ class KeyFile:
         return f"KeyFile({str(self.path)!r})"
 
     def write_new(self, keys: Keys) -> bool:
-        """Write secrets; false where there are some already. Raises `StoreFull`."""
-        content = self._encoded(keys, sealed=self.passphrase is not None)
+        """Write secrets, before their database; false where there are some. Raises `StoreFull`."""
+        content = self._encoded(keys, sealed=self.passphrase is not None, fresh=True)
         with self._told():
             return whole.write_new(self.path, content)
 
     def read(self) -> Keys:
         """The secrets. Raises `ProfileLocked`, `StoreDamaged` or `StoreTooNew`."""
         return self._read()[0]
+
+    def is_fresh(self) -> bool:
+        """Whether the database has not been made yet. Raises `StoreDamaged` or `StoreTooNew`."""
+        with self._readable():
+            return self._content().fresh
+
+    def note_database(self) -> None:
+        """The database is there, and missed from now on. Raises as `is_fresh`, or `StoreFull`."""
+        with self._readable():
+            file = self._content()
+        if not file.fresh:
+            return
+        with self._told():
+            try:
+                whole.replace(self.path, msgspec.json.encode(structs.replace(file, fresh=False)))
+            except FileNotFoundError:
+                # Another process that opens it for the first time has noted it, and tidied up.
+                if self.is_fresh():
+                    raise
 
     def forget_recovery(self) -> User:
         """Erase the recovery seed, and what a recovery brought; the user as the file has it then.
@@ -140,21 +171,34 @@ class KeyFile:
 
     def _read(self) -> tuple[Keys, bool]:
         """The secrets, and whether they are sealed."""
-        try:
-            file = msgspec.json.decode(self.path.read_bytes(), type=_Content)
-            if file.version > _VERSION:
-                raise StoreTooNew(
-                    f"a newer peerstack wrote the key file {self.path}; update this one"
-                )
+        with self._readable():
+            file = self._content()
             opened = msgspec.json.decode(self._opened(file), type=_Secrets)
+            self._take_from_others()
             return _keys(opened), file.sealed
+
+    def _take_from_others(self) -> None:
+        """Let nobody but the owner read it, though a copy or a restored backup may have been so."""
+        if self.path.stat().st_mode & _OTHERS:
+            with suppress(OSError):
+                self.path.chmod(_OWNER)
+
+    def _content(self) -> _Content:
+        file = msgspec.json.decode(self.path.read_bytes(), type=_Content)
+        if file.version > _VERSION:
+            raise StoreTooNew(f"a newer peerstack wrote the key file {self.path}; update this one")
+        return file
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
         except (msgspec.MsgspecError, ValueError, RemoteError) as error:
-            raise StoreDamaged(
-                f"the key file {self.path} is damaged; restore it from a backup of this device"
-            ) from error
+            raise StoreDamaged(f"the key file {self.path} is damaged. {RESTORE_KEYS}") from error
         except OSError as error:
             raise StoreDamaged(
-                f"the key file {self.path} cannot be read: {error.strerror}"
+                f"the key file {self.path} cannot be read: {error.strerror}. Give your user read "
+                f"access to it. {RESTORE_KEYS}"
             ) from error
 
     def _opened(self, file: _Content) -> bytes:
@@ -164,12 +208,12 @@ class KeyFile:
             raise ProfileLocked(f"the keys in {self.path} are sealed; give their passphrase")
         return open_with_passphrase(self.passphrase, file.content)
 
-    def _encoded(self, keys: Keys, *, sealed: bool) -> bytes:
+    def _encoded(self, keys: Keys, *, sealed: bool, fresh: bool = False) -> bytes:
         content = msgspec.json.encode(_secrets(keys))
         if sealed:
             assert self.passphrase is not None
             content = seal_with_passphrase(self.passphrase, content, self.entropy)
-        return msgspec.json.encode(_Content(_VERSION, sealed, content))
+        return msgspec.json.encode(_Content(_VERSION, sealed, content, fresh))
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -27,12 +27,16 @@ def says_wiping(database: Path) -> bool:
 
 
 class NetworkLock:
-    """The lock beside a profile's database. Raises `ProfileInUse`, naming who has it."""
+    """The lock beside a profile's database. Raises `ProfileInUse`, naming who has it; `OSError`."""
 
     def __init__(self, database: Path) -> None:
         self._path = path_of(database)
         self._file = _locked(self._path, database)
-        self._say(str(os.getpid()))
+        try:
+            self._say(str(os.getpid()))
+        except OSError:
+            os.close(self._file)
+            raise
 
     def say_wiping(self) -> None:
         """Leave word that this profile is being wiped, for who comes after a crash."""

@@ -41,6 +41,7 @@ from peerstack.node.status import (
     Status,
     advice,
     broken_identities,
+    broken_versions,
     endings,
     key_changes,
     problems,
@@ -282,6 +283,7 @@ class Node(Myself):
             *endings(now.former, revoked=revoked),
             *broken_identities(now.keeping, now.forked),
             *key_changes(names),
+            *broken_versions(now.broken),
             *self._hindrances(shown),
         ]
         return msgspec.structs.replace(shown, problems=found)

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from peerstack.engine import Engine, Turn
+from peerstack.engine import Engine, Turn, profile
 from peerstack.engine.effects import Effect, StatusChanged, Verify
 from peerstack.engine.events import Event, StoreChanged, Verified, Woke
 from peerstack.engine.status import Connection, connections
-from peerstack.errors import LocalError, NodeClosed, StoreError
+from peerstack.errors import LocalError, NodeClosed, StoreDamaged, StoreError
 from peerstack.keys import Check
 from peerstack.node.ports import SystemClock
 from peerstack.ports import Instant
@@ -28,6 +28,10 @@ T = TypeVar("T")
 _VERIFIERS: Final = 2
 _LOOK_S: Final = 0.2
 """How often to see whether another process has written."""
+
+_FAILED_FOR_MS: Final = 15_000
+"""How long a failure is told of at least: longer than the engine waits before it tries again, since
+on a full disk small writes go well meanwhile, and reads always do."""
 
 _SWITCH_S: Final = 0.0005
 """How long a thread may keep the interpreter while another waits for it. libsodium and OpenSSL let
@@ -43,7 +47,8 @@ class Shell:
         """`on_effect` is called on the event loop with each effect but `Verify`."""
         self.loop = asyncio.get_running_loop()
         self.failure: StoreError | None = None
-        """Why the database could not be written, while that lasts."""
+        """Why the database failed, while that lasts."""
+        self._failed_ms = 0
         self.connections: tuple[Connection, ...] = ()
         """The connections to other devices, as the latest turn left them."""
         self._engine = engine
@@ -55,6 +60,7 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         self._seen_version = store.data_version()
+        self._may_mend = True
         self._closed = False
 
     def start(self) -> None:
@@ -87,6 +93,10 @@ class Shell:
         """Have something short done on the engine's thread; what it raises is lost."""
         if not self._closed:
             self._thread.submit(work)
+
+    def mend(self) -> None:
+        """Take what is broken in the database out of use, behind all that was handed in before."""
+        self.hand_in(self._mend)
 
     def post(self, event: Event) -> None:
         """Hand an event to the engine, behind all that was handed to it before."""
@@ -121,13 +131,16 @@ class Shell:
         try:
             result, effects = self._engine.perform(action, self._clock.now())
         except Exception as error:
-            self.failure = error if isinstance(error, StoreError) else self.failure
+            if isinstance(error, StoreError):
+                self._failed(error)
             if not isinstance(error, LocalError):
                 # What peers were about to be told is not stored.
                 self._release(self._engine.abandon_peers(self._clock.now()))
+            if isinstance(error, StoreDamaged):
+                self._mend()
             self.loop.call_soon_threadsafe(_fail, answer, error)
             return
-        self.failure = None
+        self._went_well()
         self._release(effects)
         self.loop.call_soon_threadsafe(_answer, answer, result)
 
@@ -138,14 +151,40 @@ class Shell:
         """Do something that nobody waits for; where it fails, say so in the status and hang up."""
         try:
             effects = work()
-            self.failure = None
+            self._went_well()
         except StoreError as error:
-            self.failure = error
+            self._failed(error)
             effects = self._engine.abandon_peers(self._clock.now())
+            if isinstance(error, StoreDamaged):
+                self._mend()
         except Exception:
             _log.exception("an event could not be handled; hanging up on all peers")
             effects = self._engine.abandon_peers(self._clock.now())
         self._release(effects)
+
+    def _failed(self, error: StoreError) -> None:
+        self.failure, self._failed_ms = error, self._clock.now().mono_ms
+
+    def _went_well(self) -> None:
+        if self._clock.now().mono_ms - self._failed_ms >= _FAILED_FOR_MS:
+            self.failure = None
+
+    def _mend(self) -> None:
+        """Take what is broken out of use, so that it comes back from others.
+
+        Looks at all that is stored, so not again where that was of no help.
+        """
+        if not self._may_mend:
+            return
+        try:
+            found, effects = self._engine.perform(profile.mend, self._clock.now())
+        except StoreError as error:
+            self._may_mend = False
+            self._failed(error)
+        else:
+            self._may_mend = bool(found)
+            self.failure = None
+            self._release(effects)
 
     def _start_engine(self) -> None:
         self._guard(lambda: self._engine.start(self._clock.now()))

@@ -13,6 +13,7 @@ from peerstack.engine.recovering import Keeping
 from peerstack.engine.status import Connection, FormerGroup, GroupStanding
 from peerstack.identity import FORKED, Device
 from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.store import BrokenVersion
 
 _CLOCK_OFF_MS: Final = 60_000
 _NAMED: Final = 3
@@ -137,6 +138,17 @@ def broken_identities(keeping: Keeping, forked: Mapping[UserId, str]) -> Iterabl
         yield (
             "your recovery on another device did not keep this one, so nothing that it signs "
             f"counts; keep it from there: `peerstack recovery --keep {keeping.device}`"
+        )
+
+
+def broken_versions(broken: Sequence[BrokenVersion]) -> Iterable[str]:
+    """What the disk did not keep, and nobody has brought back so far."""
+    if broken:
+        named = _named(f"{each.type} {each.id}" for each in broken)
+        yield (
+            f"the disk did not keep {named} as stored: each comes back once this device syncs with "
+            "one that has it; if none has, put a backup of the database in its place, and look "
+            "after the disk"
         )
 
 

@@ -22,8 +22,13 @@ def write_new(path: Path, content: bytes) -> bool:
         os.link(beside, path)
     except FileExistsError:
         return False
+    except FileNotFoundError:
+        # Whoever was first has written it a second time since, and tidied up.
+        if path.exists():
+            return False
+        raise
     finally:
-        beside.unlink()
+        beside.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return True
 

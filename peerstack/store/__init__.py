@@ -10,6 +10,7 @@ from peerstack.store.store import Snapshot, Store, Transaction
 from peerstack.store.values import (
     LOCAL_ORIGIN,
     UNCHECKED,
+    BrokenVersion,
     Change,
     Counts,
     GroupRow,
@@ -29,6 +30,7 @@ from peerstack.store.values import (
 __all__ = [
     "LOCAL_ORIGIN",
     "UNCHECKED",
+    "BrokenVersion",
     "Change",
     "Counts",
     "GroupRow",

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from peerstack import limits
 from peerstack.ids import GroupId
-from peerstack.reconcile import Item, Span, Sum, shortest_bound
+from peerstack.reconcile import EVERYTHING, Item, Span, Sum, shortest_bound
 from peerstack.store.rows import chunks, fetch, fetch_each, marks, run_many
 from peerstack.store.values import key_of
 
@@ -48,6 +48,19 @@ _INSERT: Final = "INSERT INTO blocks (group_id, first_key, count, sum) VALUES (?
 def begin(connection: Connection, group: GroupId) -> None:
     """Give a new group its first block, in which all keys lie."""
     run_many(connection, _INSERT, [(group, b"", 0, Sum().dump())])
+
+
+def begin_anew(connection: Connection, group: GroupId) -> None:
+    """Work all of a group's sums out again, from its records."""
+    pieces = cut(b"", read_items(connection, group, EVERYTHING), {})
+    total = _together([each for _, each in pieces])
+    run_many(connection, "DELETE FROM blocks WHERE group_id = ?", [(group,)])
+    run_many(connection, _INSERT, [(group, start, one.count, one.dump()) for start, one in pieces])
+    run_many(
+        connection,
+        "UPDATE groups SET count = ?, sum = ? WHERE id = ?",
+        [(total.count, Sum().plus(total).dump(), group)],
+    )
 
 
 def move(

@@ -65,7 +65,7 @@ def check_untouched(path: Path) -> None:
         _check_length(path, header)
     try:
         revision = _read_revision(path)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if not may_lack:
             raise damaged(str(path), str(error)) from error
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
 
 from peerstack.query import Path, build_query, parse_field
 from peerstack.store.fields import kind_sql, value_sql
@@ -30,6 +33,18 @@ class IndexWrites(Rows):
             self._connection.exec_driver_sql(f'DROP INDEX "{name}"')
         for name in sorted(declared.keys() - present):
             self._connection.exec_driver_sql(_create_sql(name, *declared[name]))
+
+
+@contextmanager
+def without_indexes(connection: Connection) -> Iterator[None]:
+    """Do without declared indexes for a while: they read values, which may be broken."""
+    rows = fetch(connection, "SELECT name, sql FROM sqlite_master WHERE type = 'index'")
+    declared = {name: sql for name, sql in rows if name.startswith(_PREFIX)}
+    for name in declared:
+        connection.exec_driver_sql(f'DROP INDEX "{name}"')
+    yield
+    for sql in declared.values():
+        connection.exec_driver_sql(sql)
 
 
 def _create_sql(name: str, type_name: str, path: Path) -> str:

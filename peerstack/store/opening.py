@@ -79,7 +79,8 @@ def open_database(url: str | Path) -> Opened:
     )
     _equip(writer, "BEGIN IMMEDIATE", _SETTINGS)
     try:
-        _bring_up_to_date(writer, name)
+        with translated(name):
+            _bring_up_to_date(writer, name)
     except BaseException:
         writer.dispose()
         raise
@@ -147,10 +148,9 @@ def _bring_up_to_date(writer: Engine, name: str) -> None:
         with connection.begin():
             _upgrade(connection, name)
         # Only now: until its first commit, the file of a new database stays empty.
-        with translated(name):
-            driver = connection.connection.cursor()
-            driver.execute("PRAGMA journal_mode = WAL")
-            driver.close()
+        driver = connection.connection.cursor()
+        driver.execute("PRAGMA journal_mode = WAL")
+        driver.close()
 
 
 def _upgrade(connection: Connection, name: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert
 from peerstack.ids import GroupId
 from peerstack.reconcile import Sum
 from peerstack.store import blocks, schema
+from peerstack.store.faults import DATABASE_NAME
 from peerstack.store.rows import Rows, fetch
 from peerstack.store.statements import refresh_roots
 from peerstack.store.values import GroupRow
@@ -25,6 +26,11 @@ _GROUP = f"SELECT {_COLUMNS} FROM groups WHERE id = ?"  # noqa: S608 -- names of
 
 class ProfileReads(Rows):
     """Questions about the device and its groups."""
+
+    @property
+    def database_name(self) -> str:
+        """What messages call the database."""
+        return str(self._connection.get_execution_options()[DATABASE_NAME])
 
     def profile_get(self, key: str) -> Any:
         """What `profile_set` stored last under `key`; `None` if nothing."""

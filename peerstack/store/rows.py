@@ -14,8 +14,10 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Executable, FromClause, false
 from sqlalchemy.engine.interfaces import DBAPICursor
 
-from peerstack.record import Signed
-from peerstack.store.faults import DATABASE_NAME, fault
+from peerstack.errors import RemoteError
+from peerstack.keys import sha256
+from peerstack.record import Signed, decode_untrusted
+from peerstack.store.faults import DATABASE_NAME, BrokenRow, fault
 
 T = TypeVar("T")
 
@@ -36,13 +38,18 @@ def signed_columns(table: FromClause) -> list[ColumnElement[Any]]:
 
 
 def signed_of(row: Sequence[Any]) -> Signed:
-    """The version in a row that starts with the columns `SIGNED`."""
+    """The version in a row that starts with the columns `SIGNED`.
+
+    Raises `BrokenRow` where its parts do not belong together: SQLite keeps no checksums.
+    """
     body, digest, signature, record_id, group, kind, modified, signer, device, deleted = row[:10]
+    encoded = body.encode()
+    if sha256(encoded) != digest:
+        raise BrokenRow(f"the {kind} {record_id}")
     # Most bodies have no such field, and parsing would be most of the work; keys may be escaped.
     may_have_seen = '"seen"' in body or "\\u" in body
     seen = orjson.loads(body).get("seen", {}) if may_have_seen else {}
-    encoded = body.encode()
-    return Signed(
+    signed = Signed(
         encoded,
         digest,
         signature,
@@ -55,6 +62,25 @@ def signed_of(row: Sequence[Any]) -> Signed:
         bool(deleted),
         seen,
     )
+    if not is_of_one_piece(signed):
+        raise BrokenRow(f"the {kind} {record_id}")
+    return signed
+
+
+def is_of_one_piece(signed: Signed) -> bool:
+    """Whether the columns of a row say what its body does."""
+    device = f',"device":"{signed.device}"' if signed.device else ""
+    rest = ',"deleted":true' if signed.deleted else ',"value":'
+    as_written_here = (
+        f'{{"id":"{signed.id}","group":"{signed.group}","type":"{signed.type}",'
+        f'"modified":{signed.modified},"signer":"{signed.signer}"{device}{rest}'
+    )
+    if signed.body.startswith(as_written_here.encode()):
+        return True
+    try:
+        return decode_untrusted(signed.body, signed.signature) == signed
+    except RemoteError:
+        return False
 
 
 def row_of(signed: Signed) -> SignedRow:

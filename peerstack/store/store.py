@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from peerstack.store.changes import ChangeReads
-from peerstack.store.faults import translated
+from peerstack.store.faults import BrokenFile, BrokenRow, broken, fault, translated
 from peerstack.store.find import FindReads
 from peerstack.store.indexes import IndexWrites
 from peerstack.store.judging import JudgingReads, JudgingWrites
+from peerstack.store.mending import MendingReads, MendingWrites
 from peerstack.store.opening import Opened, open_database
-from peerstack.store.profile import ProfileReads, ProfileWrites
 from peerstack.store.quarantine import QuarantineReads, QuarantineWrites
 from peerstack.store.records import RecordReads, RecordWrites
 from peerstack.store.signers import SignerReads
@@ -24,7 +24,7 @@ from peerstack.store.versions import VersionReads, VersionWrites
 
 
 class Snapshot(
-    ProfileReads,
+    MendingReads,
     StatementReads,
     RecordReads,
     FindReads,
@@ -38,7 +38,7 @@ class Snapshot(
 
 
 class Transaction(
-    ProfileWrites,
+    MendingWrites,
     StatementWrites,
     RecordWrites,
     VersionWrites,
@@ -103,6 +103,12 @@ class Store:
         try:
             yield transaction
             self._writer.commit()
+        except BrokenRow as error:
+            self._writer.rollback()
+            raise broken(self._name, str(error)) from error
+        except BrokenFile as error:
+            self._writer.rollback()
+            raise fault(error, self._name) from error
         except BaseException:
             self._writer.rollback()
             raise
@@ -121,6 +127,8 @@ class Store:
             snapshot = Snapshot(connection)
             try:
                 yield snapshot
+            except BrokenRow as error:
+                raise broken(self._name, str(error)) from error
             finally:
                 snapshot.end()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -105,6 +105,17 @@ class SetAside(msgspec.Struct, frozen=True):
     why: str
     """The hash, in hex, of the statement that ended its author's right; or a reason's name."""
     since_ms: int
+
+
+class BrokenVersion(NamedTuple):
+    """A version that the disk did not keep as it was stored; each text as it was found."""
+
+    group: str
+    type: str
+    id: str
+    body: str
+    hash: str
+    """In hex."""
 
 
 class KeptVersion(msgspec.Struct, frozen=True):

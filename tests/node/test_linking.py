@@ -18,6 +18,7 @@ from peerstack.node.keyfile import KeyFile, path_of
 from peerstack.node.ports import SystemEntropy
 from peerstack.record import OWN_GROUP_TYPE
 from tests.server_process import running_server
+from tests.unmade import unmake
 
 # Nothing listens on this port of the loopback interface: it is reserved.
 NOBODY = "http://127.0.0.1:1"
@@ -130,8 +131,8 @@ async def test_what_a_new_device_was_given_is_there_when_it_is_opened_again(
         assert again.user.kit_key == ana.user.kit_key
         assert again.user.recovery is None
         assert len(again.user.statements) == 3
-    # Its database can be made anew from its keys, as that of any profile.
-    path.unlink()
+    # Its database can be made from its keys alone, as that of any profile.
+    unmake(path)
     async with peerstack.open(path, network=False) as anew:
         await anew.personal.put("note", {"title": "Milk"})
 

@@ -12,6 +12,7 @@ import pytest
 
 import peerstack
 from peerstack.engine.secrets import shared_secrets
+from tests.unmade import unmake
 
 
 async def test_a_profile_keeps_its_user_and_records(tmp_path: Path) -> None:
@@ -114,9 +115,7 @@ async def test_an_interrupted_first_opening_is_completed_by_the_next(tmp_path: P
     path = tmp_path / "ana.db"
     async with peerstack.open(path, "Ana", network=False) as node:
         user = node.user.id
-    for file in tmp_path.glob("ana.db*"):
-        if not file.name.endswith(".keys"):
-            file.unlink()
+    unmake(path)
 
     async with peerstack.open(path, network=False) as node:
         assert node.user.id == user

@@ -21,6 +21,7 @@ from peerstack.keys import Signer
 from peerstack.node.keyfile import path_of
 from peerstack.record import Signed
 from tests.searching import found_in
+from tests.unmade import unmake
 
 SERVER = "http://127.0.0.1:1"
 
@@ -258,9 +259,7 @@ async def test_a_recovery_that_was_cut_short_goes_on_without_a_second_rotation(
         first = node.user
     keys = path_of(new).read_bytes()
     # As a crash between the key file and the database would leave it.
-    for file in tmp_path.glob("new.db*"):
-        if file != path_of(new):
-            file.unlink()
+    unmake(new)
 
     async with peerstack.recover(new, lost.phrase, lost.kit, network=False) as node:
         assert node.user.device == first.device
@@ -278,9 +277,7 @@ async def test_whatever_opens_it_next_completes_a_recovery(
     new = tmp_path / "new.db"
     async with peerstack.recover(new, lost.phrase, lost.kit, network=False):
         pass
-    for file in tmp_path.glob("new.db*"):
-        if file != path_of(new):
-            file.unlink()
+    unmake(new)
 
     again = (
         peerstack.open(new, network=False)
