@@ -24,7 +24,7 @@ from peerstack.engine.writing import (
 from peerstack.groups.keeping import with_effect
 from peerstack.groups.membership import GroupState
 from peerstack.groups.seals import End, seal_root
-from peerstack.groups.statements import SEAL_TYPE, Close, Role, Seal
+from peerstack.groups.statements import SEAL_TYPE, Close, Role, Seal, named
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
@@ -77,12 +77,19 @@ def hear_of_ends(turn: Turn, group: GroupId) -> None:
     fresh = [each for each in _to_seal(turn, turn.state(group)) if each.by.hex() not in heard]
     if fresh:
         now, before = (turn.tx.last_seq(), turn.now.wall_ms), turn.state_before(group)
-        noted = {each.by.hex(): _Heard(now, _statements(before, each)) for each in fresh}
+        noted = {each.by.hex(): _Heard(now, _statements(turn, before, each)) for each in fresh}
         _store(turn, group, heard | noted)
 
 
-def _statements(before: GroupState, ended: _Ended) -> tuple[str, ...]:
-    names = with_effect(before, ended.user) if ended.device is None else ()
+def _statements(turn: Turn, before: GroupState, ended: _Ended) -> tuple[str, ...]:
+    if ended.device is not None:
+        return ()
+    names = with_effect(before, ended.user)
+    close, form = turn.state(before.group).forms.get(ended.by, (None, None))
+    own = close is not None and close.signer == ended.user
+    if own and isinstance(form, Close) and form.under != form.target:
+        # What they keep came together with what they give up: both are by their own hand.
+        names = {*names, named(form.under)}
     return tuple(sorted(each.hex() for each in names))
 
 

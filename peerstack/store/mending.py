@@ -37,7 +37,7 @@ class MendingReads(ProfileReads):
     def _is_here(self, one: BrokenVersion) -> bool:
         digest = bytes.fromhex(one.hash)
         return any(
-            fetch(self._connection, f"SELECT 1 FROM {table} WHERE hash = ?", [digest])  # noqa: S608
+            fetch(self._connection, f"SELECT 1 FROM {table} WHERE hash = ?", [digest])  # noqa: S608 -- our tables
             for table in _TABLES
         )
 
@@ -72,21 +72,30 @@ class MendingWrites(ProfileWrites, MendingReads):
 
 def _take_out(connection: Connection, table: str) -> list[BrokenVersion]:
     found = dict[int, BrokenVersion]()
-    question = f"SELECT rowid, {_AS_STORED} FROM {table} NOT INDEXED"  # noqa: S608
+    question = f"SELECT rowid, {_AS_STORED} FROM {table} NOT INDEXED"  # noqa: S608 -- our tables
     for number, *stored, digest, body, signature in fetch_each(connection, question):
-        if not _is_sound(stored, digest, body, signature):
-            texts = [each.decode(errors="replace") for each in (*stored[:3], body)]
-            found[number] = BrokenVersion(texts[1], texts[2], texts[0], texts[3], digest.hex())
+        broken = _broken(stored, digest, body, signature)
+        if broken is not None:
+            found[number] = broken
     deletion = f"DELETE FROM {table} WHERE rowid = ?"  # noqa: S608 -- one of our tables
     run_many(connection, deletion, [(number,) for number in found])
     return list(found.values())
 
 
-def _is_sound(stored: list[bytes], digest: bytes, body: bytes, signature: bytes) -> bool:
-    """Whether a row is what its body says, and its body what its hash was taken of."""
+def _broken(
+    stored: list[bytes], digest: bytes, body: bytes, signature: bytes
+) -> BrokenVersion | None:
+    """What a row was, where it is not what its body says, or its body not what its hash is of."""
+    names = [each.decode(errors="replace") for each in stored[:3]]
     try:
         read = decode_untrusted(body, signature)
     except RemoteError:
-        return False
-    texts = (read.id, read.group, read.type, str(read.modified), read.signer, read.device)
-    return digest == read.hash and stored == [text.encode() for text in texts]
+        read = None
+    if read is not None and digest == read.hash:
+        texts = (read.id, read.group, read.type, str(read.modified), read.signer, read.device)
+        if stored == [text.encode() for text in texts]:
+            return None
+        # The body is as it was signed, so a column is broken: maybe one of these very names.
+        names = [read.id, read.group, read.type]
+    record_id, group, kind = names
+    return BrokenVersion(group, kind, record_id, body.decode(errors="replace"), digest.hex())

@@ -111,7 +111,8 @@ class Lives:
     def write_anyway(self, roll: Roll) -> None:
         """By a program that does not care about roles: its record is offered to everybody."""
         device, group = self._device(roll), self._group(roll)
-        if sum(not each.honest for each in self.devices) < LIARS:
+        has_it = device.read(lambda kept: kept.group(group)) is not None
+        if has_it and sum(not each.honest for each in self.devices) < LIARS:
             user, now_ms = device.user, device.now().wall_ms
             record_id = RecordId(f"{roll(1_000):026}")
             body = Body(record_id, group, "note", now_ms, user.id, user.device, {"n": 1})

@@ -20,7 +20,7 @@ STEPS = st.lists(
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),  # What fails is cut down by `python -m tests.proving`.

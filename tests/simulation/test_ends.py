@@ -7,7 +7,7 @@ import pytest
 from peerstack.engine import ending, parting
 from peerstack.errors import InvalidValue, NotAllowed, NotFound
 from peerstack.groups.membership import Membership
-from peerstack.groups.statements import Role
+from peerstack.groups.statements import Role, RoleName
 from peerstack.ids import GroupId
 from peerstack.record import Signed
 from peerstack.session.wire import Batch, Kind, decode_untrusted
@@ -428,3 +428,19 @@ def test_who_was_removed_is_not_met_again_and_again_while_it_is_still_looked_for
     world.run(60_000)
     assert ben.membership(family) is Membership.MEMBER
     assert_level(family, [ana, ben])
+
+
+@pytest.mark.parametrize("role", ["reader", "writer"])
+def test_an_admin_who_steps_down_stays_a_member_to_everybody(role: RoleName) -> None:
+    """Other admins hear of the end together with the grant that is kept, and seal it."""
+    world = World(23)
+    family, (ana, ben, cy) = with_admins(world, "ana", "ben", "cy", admins=2)
+    ben.set_role(family, ben.user.id, role)
+    world.settle()
+
+    for device in (ana, ben, cy):
+        assert device.members(family)[ben.user.id].label == role
+    note = cy.put(family, "note", {"for": "all"})
+    world.settle()
+    assert ben.get(family, note.id) == note
+    assert_level(family, [ana, ben, cy])

@@ -168,7 +168,7 @@ def _shrinking_ends() -> Iterator[None]:
 
 @pytest.mark.timeout(900)  # Where it fails, it shrinks; and other work may share the machine.
 @pytest.mark.parametrize("conditions", [CALM, STORMY], ids=["calm", "stormy"])
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
 @given(steps(WAITS_MS), SKEWS, st.integers(0, 2**20))
 def test_all_devices_end_with_the_same_records_and_the_same_conflicts(
     conditions: Conditions, played: list[Step], skews_ms: list[int], seed: int
@@ -196,7 +196,7 @@ def _a_history_of_an_hour() -> Iterator[None]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("_a_history_of_an_hour")
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(steps([*WAITS_MS, 20 * MINUTE_MS, 50 * MINUTE_MS]), st.integers(0, 2**20))
 def test_devices_differ_in_no_conflict_but_for_what_one_of_them_had_for_its_time(
     played: list[Step], seed: int
