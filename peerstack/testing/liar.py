@@ -32,7 +32,7 @@ from peerstack.session.wire import (
     encode,
 )
 from peerstack.testing.dice import Dice
-from peerstack.testing.invariants import decoded
+from peerstack.testing.invariants import decoded, records_in
 
 _FLOOD: Final = 100
 _DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -59,7 +59,8 @@ class Liar:
         behind, self._kept_back = self._kept_back, []
         if not self._dice.happens(self._chance):
             return [data, *behind]
-        lie = self._one_of(LIES)
+        # Records are what there is most to gain from.
+        lie = self._one_of(_ABOUT_RECORDS if any(records_in(data)) else LIES)
         self.told[lie.__name__] += 1
         return [*lie(self, data), *behind]
 
@@ -197,6 +198,8 @@ LIES: Final[Sequence[Lie]] = (
     Liar._forges,
     Liar._forges,
 )
+
+_ABOUT_RECORDS: Final[Sequence[Lie]] = (*LIES, *(Liar._forges for _ in LIES))
 
 _ALTERATIONS: Final[Mapping[type, Callable[[Liar, Any], Message]]] = {
     Level: Liar._alter_level,

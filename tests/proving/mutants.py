@@ -61,7 +61,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
         "a group has one name on all pipes",
         "peerstack/session/naming.py",
         "return group_tag(secret, self._peer.transcript, group, sender)",
-        "return group_tag(secret, Hash(bytes(32)), group, sender)",
+        "return group_tag(secret, bytes(32), group, sender)",
     ),
     Mutant(
         "what was said is not always stored",
