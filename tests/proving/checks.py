@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from peerstack import limits
+from peerstack.engine.kept_secrets import secret_of
+from peerstack.groups.membership import Membership
 from peerstack.groups.rules import judge_record
-from peerstack.ids import GroupId
+from peerstack.ids import GroupId, UserId
+from peerstack.keys import Secret
 from peerstack.record import Signed
 from peerstack.testing.device import Device
 from peerstack.testing.invariants import Broken, records_in
@@ -54,6 +57,28 @@ def check_level(lives: Lives) -> None:
             if not device.is_level(group):
                 why = device.engine.why_not_level(group)
                 raise Broken(f"{device} does not know that {group} is level: {why}")
+
+
+def check_secrets(lives: Lives) -> None:
+    """Whoever was removed does not know by which secret the members meet."""
+    for group in lives.groups:
+        inside = [device for device in lives.devices if is_inside(device, group)]
+        present = {secret for device in inside if (secret := present_secret(device, group))}
+        for device in inside:
+            for other in lives.devices:
+                removed = standing(device, group, other.user.id) is Membership.REMOVED
+                if removed and present_secret(other, group) in present:
+                    raise Broken(f"{other} was removed, and knows where {group} meets")
+
+
+def standing(device: Device, group: GroupId, user: UserId) -> Membership:
+    """How a user stands to a group, as a device has it."""
+    return device.perform(lambda turn: turn.state(group)).membership(user)
+
+
+def present_secret(device: Device, group: GroupId) -> Secret | None:
+    """The secret that is live on a device."""
+    return device.perform(lambda turn: secret_of(turn, group))
 
 
 def is_inside(device: Device, group: GroupId) -> bool:

@@ -25,7 +25,10 @@ NEEDED: Final = ("peerstack", "server", "tests", "benchmarks", "pyproject.toml")
 TIMEOUT_S: Final = 30 * 60
 
 STORIES: Final = ("-m", "tests.proving", "--seeds", "{seeds}", "--no-shrink")
-RULES: Final = ("-m", "pytest", "-q", "-x", "tests/groups/test_random_stories.py")
+RULES: Final = (
+    *("-m", "pytest", "-q", "-x"),
+    *("tests/groups/test_rules_of_ends.py", "tests/groups/test_random_stories.py"),
+)
 
 
 class Mutant(NamedTuple):
@@ -101,9 +104,9 @@ MUTANTS: Final[Sequence[Mutant]] = (
         "def next_due_ms(self) -> None:\n        return\n\n    def _(self) -> int | None:",
     ),
     Mutant(
-        "news is not compared with what others have",
+        "records are not compared",
         "peerstack/session/channel.py",
-        "self._owes_level = True",
+        "kinds.append(Kind.RECORDS)",
         "pass",
     ),
     Mutant(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peerstack.testing.world import World
-from tests.proving.checks import check_agreement, check_cost, check_level
+from tests.proving.checks import check_agreement, check_cost, check_level, check_secrets
 from tests.proving.lives import Lives, Step, Story, heal, live_in, tell
 
 SHOWN = 60
@@ -55,6 +55,7 @@ def _tell_and_check(lives: Lives, story: Story) -> None:
     before = heal(lives)
     check_agreement(lives)
     check_level(lives)
+    check_secrets(lives)
     check_cost(lives, before)
 
 
