@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from peerstack import limits
-from peerstack.errors import RemoteError
+from peerstack.errors import InvalidValue, RemoteError
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.reconcile import Fingerprint
@@ -145,13 +145,21 @@ class Liar:
                 {"modified": genuine.modified + 300 * _DAY_MS, **by_me},
                 {"modified": max(0, genuine.modified - 300 * _DAY_MS), **by_me},
                 {"group": self._user.id, **by_me},
-                {"type": "$secret", "value": {"secret": "00" * 32}, **by_me},
+                {
+                    "id": f"{genuine.group}:secret",
+                    "type": "$secret",
+                    "value": {"secret": "00" * 32},
+                    **by_me,
+                },
                 {"signer": self._user.id},
                 {"device": self._user.device},
                 {"modified": genuine.modified + 1, "value": {"mine": True}, **by_me},
             ]
         )
-        return compose(self._user.device_key, _body_of(genuine, change))
+        try:
+            return compose(self._user.device_key, _body_of(genuine, change))
+        except InvalidValue:
+            return None  # Such an id is of no such type: nobody could say it.
 
     # --- Of each message. -----------------------------------------------------------------------
 
