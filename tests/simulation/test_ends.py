@@ -6,6 +6,7 @@ import pytest
 
 from peerstack.engine import ending, parting
 from peerstack.errors import InvalidValue, NotAllowed, NotFound
+from peerstack.groups.log import Grant
 from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role, RoleName
 from peerstack.ids import GroupId
@@ -444,3 +445,20 @@ def test_an_admin_who_steps_down_stays_a_member_to_everybody(role: RoleName) -> 
     world.settle()
     assert ben.get(family, note.id) == note
     assert_level(family, [ana, ben, cy])
+
+
+def test_an_admin_whose_clock_jumped_back_ends_a_right_no_earlier_than_it_was_given() -> None:
+    world = World(24)
+    family, (ana, ben, cy) = with_admins(world, "ana", "ben", "cy", admins=2)
+    since = {each.since_ms for each in open_grants(ana, family, ben)}
+    ana.skew_ms = -40 * DAY_MS
+    ana.remove(family, ben.user.id)
+    ended_ms = ana.perform(lambda turn: turn.state(family).ended_ms(ben.user.id))
+    assert ended_ms is not None
+    assert ended_ms > max(since)
+    world.settle()
+    assert ben.user.id not in cy.members(family)
+
+
+def open_grants(device: Device, group: GroupId, member: Device) -> list[Grant]:
+    return device.perform(lambda turn: turn.state(group).open_grants(member.user.id))
