@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +99,12 @@ async def titles(group: peerstack.Group) -> set[str]:
 
 async def become(group: peerstack.Group, *wanted: str) -> None:
     """Wait until the group has notes with these titles, and no others."""
-    async with asyncio.timeout(10):
-        while await titles(group) != set(wanted):
-            await asyncio.sleep(0.01)
+
+    def look(turn: Turn) -> set[str] | None:
+        found = {note.value["title"] for note in turn.tx.find(group.id, "note")}
+        return found if found == set(wanted) else None
+
+    await group._node.until(look, 10)
 
 
 async def test_an_app_sees_what_left_and_what_returned(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import pytest
 from aiortc.rtcsctptransport import InboundStream
@@ -23,6 +24,7 @@ from peerstack.signaling.rendezvous.boxes import Peer
 from tests.transport.stranger import Stranger
 
 PATIENCE_S = 20
+LOOK_S = 0.05
 ONE, OTHER = meet.Link(1), meet.Link(2)
 SOMEBODY = Peer(as_user("user"), DeviceId("device"), PublicKey(bytes(32)))
 
@@ -32,7 +34,8 @@ class Meeting:
 
     def __init__(self) -> None:
         self.posted: list[events.Event] = []
-        self.network = Network(self.posted.append, SystemEntropy())
+        self._news = asyncio.Event()
+        self.network = Network(self._post, SystemEntropy())
         self.strangers: list[Stranger] = []
 
     async def connect(self, link: meet.Link) -> Stranger:
@@ -53,10 +56,18 @@ class Meeting:
     def heard(self, link: meet.Link) -> list[bytes]:
         return [e.data for e in self.told(link, events.PeerSent) if isinstance(e, events.PeerSent)]
 
-    async def until(self, look: Callable[[], list[events.Event]]) -> list[events.Event]:
+    def _post(self, event: events.Event) -> None:
+        self.posted.append(event)
+        self._news.set()
+
+    async def until(
+        self, look: Callable[[], list[events.Event]], count: int = 1
+    ) -> list[events.Event]:
+        """What `look` finds, once it finds as many."""
         async with asyncio.timeout(PATIENCE_S):
-            while not (found := look()):
-                await asyncio.sleep(0.01)
+            while len(found := look()) < count:
+                self._news.clear()
+                await self._news.wait()
         return found
 
     async def close(self) -> None:
@@ -83,11 +94,16 @@ def pieces_in_memory(mark: bytes) -> int:
     return sum(mark in chunk.user_data for stream in streams for chunk in stream.reassembly)
 
 
+async def in_memory(mark: bytes, holds: Callable[[int], bool]) -> None:
+    """Wait until so many pieces are here. Nothing tells of them, so one has to look."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds(pieces_in_memory(mark)):
+            await asyncio.sleep(LOOK_S)
+
+
 async def arrived(mark: bytes) -> None:
     """Wait until some of a message is here."""
-    async with asyncio.timeout(PATIENCE_S):
-        while pieces_in_memory(mark) < 2:
-            await asyncio.sleep(0.05)
+    await in_memory(mark, lambda pieces: pieces >= 2)
 
 
 async def test_messages_whose_pieces_interleave_arrive_whole_each_on_its_own_connection(
@@ -109,9 +125,7 @@ async def test_messages_whose_pieces_interleave_arrive_whole_each_on_its_own_con
     other.channel.send(messages[OTHER][1])
 
     for link, sent in messages.items():
-        async with asyncio.timeout(PATIENCE_S):
-            while len(meeting.heard(link)) < len(sent):
-                await asyncio.sleep(0.01)
+        await meeting.until(partial(meeting.told, link, events.PeerSent), len(sent))
         assert meeting.heard(link) == sent
 
 
@@ -130,9 +144,7 @@ async def test_nothing_is_left_of_a_message_whose_connection_ended_in_the_middle
         await meeting.until(lambda: meeting.told(ONE, events.PeerGone))
     else:
         meeting.network.carry_out(meet.Abandon(ONE))
-    async with asyncio.timeout(PATIENCE_S):
-        while pieces_in_memory(b"unfinished"):
-            await asyncio.sleep(0.05)
+    await in_memory(b"unfinished", lambda pieces: pieces == 0)
 
     assert meeting.heard(ONE) == []
     await rest()
