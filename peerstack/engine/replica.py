@@ -146,16 +146,17 @@ class TurnReplica:
             return self._introduced_by(state.vouching(me.id), me.id)
         # Those whom this device had let in, or who have not heard, are to know that it is in no
         # more: before that, they would take no join from it.
-        chain = state.parting(me.id)
+        chain = state.parting(me.id, sealed=False)
         pending = pending_joins(self._turn).get(group)
         if pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
             chain.append(join)
         return self._introduced_by(chain, me.id)
 
-    def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
+    def parting(self, group: GroupId, user: UserId, *, sealed: bool) -> Sequence[Signed]:
         """See `Replica`."""
-        return self._introduced_by(self._turn.state(group).parting(user), user)
+        chain = self._turn.state(group).parting(user, sealed=sealed)
+        return self._introduced_by(chain, user)
 
     def _introduced_by(self, chain: Sequence[Signed], user: UserId) -> Sequence[Signed]:
         """Some statements of a group, behind what says who a user and their signers are."""

@@ -122,6 +122,11 @@ class Channel:
         return self.standing in (Standing.UNKNOWN, Standing.PARTED)
 
     @property
+    def has_shown_level(self) -> bool:
+        """Whether the peer has shown its level, as who takes itself for a member does."""
+        return self._heard is not None
+
+    @property
     def statements_level(self) -> bool:
         """Whether the peer has shown all its statements: what is missing, it has not either."""
         if self._heard is None or self._shown is None:
@@ -189,6 +194,8 @@ class Channel:
         """The peer showed where it stands."""
         conflicts = message.conflicts or _NO_CONFLICTS
         heard = Roots(message.statements, message.records, conflicts)
+        if self.standing is Standing.PARTED and not self.has_shown_level:
+            self.parts = True
         if message.audit is not None or heard != self._heard:
             self._claimed = message.audit
         self._heard = heard

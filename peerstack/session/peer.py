@@ -379,10 +379,11 @@ class Peer:
             self._say(Served(serving.channel.mine))
 
     def _part(self, channel: Channel, replica: Replica) -> None:
-        """Show a peer, once, why it is in the group no more."""
+        """Show a peer why it is in the group no more."""
         if channel.parts and self.authenticated is not None:
             channel.parts = False
-            why = replica.parting(channel.group, self.authenticated.user)
+            user, sealed = self.authenticated.user, channel.has_shown_level
+            why = replica.parting(channel.group, user, sealed=sealed)
             self._send_batch(channel, Kind.STATEMENTS, why)
 
     def _flush(self, channel: Channel) -> None:

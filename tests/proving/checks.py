@@ -14,7 +14,7 @@ from peerstack.ids import GroupId, UserId
 from peerstack.keys import Secret
 from peerstack.record import Signed
 from peerstack.testing.device import Device
-from peerstack.testing.invariants import Broken, records_in
+from peerstack.testing.invariants import Broken, records_in, statements_in
 from peerstack.testing.world import World
 from tests.proving.lives import Before, Lives, versions_at
 from tests.simulation.people import live
@@ -26,7 +26,7 @@ SLACK_BYTES = 10_000
 """What may be sent to who has it already: what is news there is not known to all at once."""
 
 TALK_BYTES = 8_000
-"""Of one side of a link, but for records: handshake, statements, comparisons."""
+"""Of one side of a link: handshake, who one is, comparisons."""
 
 _ALL = 1_000_000
 
@@ -128,12 +128,20 @@ def verdicts(device: Device, group: GroupId, pool: Sequence[Signed]) -> list[obj
 def check_cost(lives: Lives, before: Before) -> None:
     """Bringing all level took what had to be brought, a few times at most, and some talk.
 
-    What a device had already may come along, where a leaf is sent unseen: that is not counted.
+    Records that a device had already may come along, where a leaf is sent unseen: they are not
+    counted. Statements that it had are talk: they say who the sender is.
     """
     honest = {device.name for device in lives.devices if device.honest}
     sent = [each for each in lives.world.sent[before.sent :] if each.sender in honest]
-    brought = [(each.receiver, signed) for each in sent for signed in records_in(each.data)]
-    news = sum(_size(it) for to, it in brought if it.hash not in before.versions.get(to, {}))
+    records = [(each.receiver, signed) for each in sent for signed in records_in(each.data)]
+    told = [
+        (each.receiver, signed)
+        for each in sent
+        for signed in statements_in(each.data)
+        if signed.hash not in before.versions.get(each.receiver, {})
+    ]
+    fresh = [it for to, it in records if it.hash not in before.versions.get(to, {})]
+    news = sum(_size(it) for it in fresh) + sum(_size(it) for _, it in told)
     lacked = sum(
         size
         for device in lives.devices
@@ -141,11 +149,12 @@ def check_cost(lives: Lives, before: Before) -> None:
         if key not in before.versions.get(device.name, {})
     )
     if news > TIMES_OVER * lacked + SLACK_BYTES:
-        raise Broken(f"{news} bytes of records were sent to bring {lacked}")
+        raise Broken(f"{news} bytes of records and statements were sent to bring {lacked}")
     talk = sum(len(each.data) for each in sent)
     links = sum(each.kind == "Hello" for each in sent)
-    if talk > sum(_size(it) for _, it in brought) + (links + 1) * TALK_BYTES:
-        raise Broken(f"{talk} bytes on {links // 2} links, to bring {lacked} of records")
+    carried = sum(_size(it) for _, it in (*records, *told))
+    if talk > carried + (links + 1) * TALK_BYTES:
+        raise Broken(f"{talk} bytes on {links // 2} links, to bring {carried}")
 
 
 def _size(signed: Signed) -> int:
