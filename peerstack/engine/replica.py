@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from peerstack import limits
 from peerstack.engine.joining import pending_joins
 from peerstack.engine.kept_secrets import note_holder
+from peerstack.engine.leases import Leases
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
@@ -29,9 +30,12 @@ _TIME_BYTES = 6
 class TurnReplica:
     """See `peerstack.session.replica.Replica`."""
 
-    def __init__(self, turn: Turn, link: Link, arrive: Arrive, now: Callable[[], Turn]) -> None:
+    def __init__(
+        self, turn: Turn, link: Link, leases: Leases, arrive: Arrive, now: Callable[[], Turn]
+    ) -> None:
         """`arrive` takes what the peer at `link` sent; `now` gives the turn of any later moment."""
         self._turn = turn
+        self._leases = leases
         self._link = link
         self._arrive = arrive
         self._now = now
@@ -56,6 +60,10 @@ class TurnReplica:
     def holds(self, group: GroupId, device: DeviceId, secrets: Collection[Secret]) -> None:
         """See `Replica`."""
         note_holder(self._turn, group, device, secrets)
+
+    def takes_lease(self, group: GroupId) -> bool:
+        """See `Replica`."""
+        return self._leases.take(group, self._link, self._turn.now)
 
     def roots(self, group: GroupId) -> Roots:
         """See `Replica`."""

@@ -159,6 +159,13 @@ class Peer:
             channel.refresh(replica)
             self.pump(replica)
 
+    def resume(self, group: GroupId, replica: Replica) -> None:
+        """Another peer that was bringing a group level is done: this one may, if it waits."""
+        channel = self.channels.get(group)
+        if channel is not None:
+            channel.resume(replica)
+            self.pump(replica)
+
     def push(self, group: GroupId, items: Sequence[Signed]) -> None:
         """Send news at once, where the peer may have it; with a full window, levels will tell."""
         channel = self.channels.get(group)

@@ -80,6 +80,10 @@ class Replica(Protocol):
         """Note that a device, proven to be a member's, has these of the group's secrets."""
         ...
 
+    def takes_lease(self, group: GroupId) -> bool:
+        """Whether the peer may bring the group level now; else `Channel.resume` says when."""
+        ...
+
     def roots(self, group: GroupId) -> Roots:
         """Where this device stands in a group; a few lookups, whatever the group's size."""
         ...

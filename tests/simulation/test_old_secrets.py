@@ -179,7 +179,7 @@ def test_whoever_was_removed_gets_nothing_by_an_old_secret() -> None:
     assert dan.membership(family) is Membership.REMOVED
     assert dan.get(family, note.id) is None
     assert present_of(dan, family) != present_of(ana, family)
-    assert ana.is_level(family), ana.engine.why_not_level(family)
+    assert ana.is_level(family), ana.engine.levels.why_not(family)
     cleo.go_online()
     world.settle()
     assert cleo.get(family, note.id) == note
