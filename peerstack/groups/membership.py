@@ -273,6 +273,14 @@ class GroupState:
             if signed.modified > left_ms and newer and self.spares(signed):
                 yield signed, join
 
+    def joins_in_vain(self, by: Join) -> int:
+        """How many joins by the same invite as one, or by none as well, nobody was let in for."""
+        answered = {grant.consent for grant in self.log.grants.values()}
+        return sum(
+            isinstance(form, Join) and form.invite == by.invite and signed.hash not in answered
+            for signed, form in self.forms.values()
+        )
+
     def asks_in_vain(self, user: UserId, device: DeviceId) -> bool:
         """Whether who was removed has asked to be let in again since, by an invite from before."""
         ended_ms = self.ended_ms(user)
