@@ -11,7 +11,7 @@ from peerstack import limits
 from peerstack.engine import ending, judging, records
 from peerstack.engine.records import RecordsArrival
 from peerstack.engine.turn import Turn
-from peerstack.ports import Instant
+from peerstack.ports import Instant, below
 
 _SWEEP_MS: Final = 60 * 60 * 1000
 _SWEEP_ROWS: Final = 500
@@ -85,4 +85,6 @@ class Upkeep:
             pending = turn.tx.sweep_pending(turn.now.wall_ms, _SWEEP_ROWS)
             held = turn.tx.sweep_held(turn.now.wall_ms, _SWEEP_ROWS)
             more = _SWEEP_ROWS in (swept.eldest, pending, held)
-            self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)
+            # Not on many devices at once: what one of them renews, the others need not.
+            rest_ms = _SWEEP_MS // 2 + below(_SWEEP_MS // 2, turn.me.entropy)
+            self._sweep_at_ms = turn.now.mono_ms + (0 if more else rest_ms)
