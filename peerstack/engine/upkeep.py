@@ -1,4 +1,5 @@
-"""What the store wants done in time: held records released, versions judged, history let go.
+"""What the store wants done in time: held records released, versions judged, history let go, and
+the words of what is gone taken out of the search index.
 
 Each goes in slices that take no more than a turn may; how far one has come stands in the store.
 """
@@ -83,5 +84,6 @@ class Upkeep:
                 turn.records_changed(group)
             pending = turn.tx.sweep_pending(turn.now.wall_ms, _SWEEP_ROWS)
             held = turn.tx.sweep_held(turn.now.wall_ms, _SWEEP_ROWS)
-            more = _SWEEP_ROWS in (swept.eldest, pending, held)
+            untidy = turn.tx.tidy_search(turn.now.wall_ms)
+            more = untidy or _SWEEP_ROWS in (swept.eldest, pending, held)
             self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)

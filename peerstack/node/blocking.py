@@ -97,6 +97,7 @@ def open_sync(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.open`, as an ordinary context manager.
@@ -110,6 +111,7 @@ def open_sync(
         passphrase,
         network=network,
         indexes=indexes,
+        search=search,
         address_book=address_book,
     )
     with _opened(opening) as node:
@@ -127,6 +129,7 @@ def open_linked_sync(
     timeout: float = LINK_S,
     on_problem: Callable[[str], None] | None = None,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.open_linked`, as an ordinary context manager.
@@ -142,6 +145,7 @@ def open_linked_sync(
         timeout=timeout,
         on_problem=on_problem,
         indexes=indexes,
+        search=search,
         address_book=address_book,
     )
     with _opened(opening) as node:
@@ -160,6 +164,7 @@ def recover_sync(
     passphrase: str | None = None,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.recover`, as an ordinary context manager."""
@@ -173,6 +178,7 @@ def recover_sync(
         passphrase=passphrase,
         network=network,
         indexes=indexes,
+        search=search,
         address_book=address_book,
     )
     with _opened(opening) as node:
@@ -415,6 +421,12 @@ class SyncGroup:
         """As `Group.find`."""
         found = self._group.find(type, where, order_by=order_by, limit=limit, after=after)
         return self._loop.wait(found)
+
+    def search(
+        self, text: str, type: str | None = None, *, limit: int = 50, offset: int = 0
+    ) -> list[Record]:
+        """As `Group.search`."""
+        return self._loop.wait(self._group.search(text, type, limit=limit, offset=offset))
 
     def types(self) -> dict[str, int]:
         """As `Group.types`."""
