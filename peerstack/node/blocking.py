@@ -24,6 +24,7 @@ from typing import Any, Self, TypeVar
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
 from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.node.backup import OnProgress
 from peerstack.node.enrol import LINK_S, open_linked
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Where
@@ -293,6 +294,12 @@ class SyncNode:
     def check(self) -> list[BrokenVersion]:
         """As `Node.check`."""
         return self._loop.wait(self._node.check())
+
+    def backup(
+        self, path: str | Path, password: str, *, on_progress: OnProgress | None = None
+    ) -> None:
+        """As `Node.backup`. `on_progress` is called in the thread in which the node runs."""
+        self._loop.wait(self._node.backup(path, password, on_progress=on_progress))
 
     def recovery_phrase(self) -> list[str]:
         """As `Node.recovery_phrase`."""

@@ -15,7 +15,7 @@ from peerstack.store.find import FindReads
 from peerstack.store.indexes import IndexWrites
 from peerstack.store.judging import JudgingReads, JudgingWrites
 from peerstack.store.mending import MendingReads, MendingWrites
-from peerstack.store.opening import Opened, open_database
+from peerstack.store.opening import Opened, copy_database, open_database
 from peerstack.store.quarantine import QuarantineReads, QuarantineWrites
 from peerstack.store.records import RecordReads, RecordWrites
 from peerstack.store.search import SearchReads, SearchWrites
@@ -142,6 +142,15 @@ class Store:
                 raise broken(self._name, str(error)) from error
             finally:
                 snapshot.end()
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the database to an empty file, as it is at one moment, while others go on writing.
+
+        Nothing lies beside the copy. Not for a database in memory. Raises `StoreError`.
+        """
+        assert self._reader is not None
+        with self._reader.connect() as connection, translated(str(path)):
+            copy_database(connection, path)
 
     def data_version(self) -> int:
         """A number that changes when another process (or connection) has committed something."""
