@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nacl import bindings
+from nacl.pwhash import argon2id
 
 import peerstack
 from peerstack.engine.joining import pending_joins
@@ -348,6 +351,31 @@ def test_what_stands_behind_the_end_is_noticed(made: Path, size: int) -> None:
     with made.open("rb") as file, pytest.raises(peerstack.InvalidBackup, match="damaged"):
         list(sealed_file.open_untrusted(file, PASSWORD))
     refused(made)
+
+
+def test_the_file_is_what_the_protocol_says(made: Path) -> None:
+    """Worked out once more, from docs/protocol.md alone."""
+    content = bytes(range(256)) * 300
+    sealed(made, content)
+    data = made.read_bytes()
+    head, stream, rest = data[:33], data[33:57], data[57:]
+    assert head[:17] == b"peerstack backup\1"
+    slow = argon2id.kdf(32, PASSWORD.encode(), head[17:], opslimit=3, memlimit=64 * 1024 * 1024)
+    label = b"peerstack/1 backup\0"
+    state = bindings.crypto_secretstream_xchacha20poly1305_state()
+    bindings.crypto_secretstream_xchacha20poly1305_init_pull(
+        state, stream, hmac.digest(slow, label, "sha256")
+    )
+
+    sizes = [17, 65_536 + 17, len(content) - 65_536 + 17]
+    pulled = []
+    for size in sizes:
+        pull = bindings.crypto_secretstream_xchacha20poly1305_pull
+        pulled.append(pull(state, rest[:size], ad=head))
+        rest = rest[size:]
+    assert [tag for _, tag in pulled] == [0, 0, 3]
+    assert [chunk for chunk, _ in pulled] == [b"", content[:65_536], content[65_536:]]
+    assert rest == b""
 
 
 @pytest.mark.parametrize("pieces", [[b""], [b"x"] * 100, [bytes(65_536)], [bytes(200_001), b"x"]])
