@@ -431,7 +431,7 @@ def contents(made: Path) -> tuple[bytes, bytes]:
     return whole_content[:length], whole_content[length:]
 
 
-@pytest.mark.parametrize("why", ["damaged", "no database", "of another user"])
+@pytest.mark.parametrize("why", ["damaged", "no database", "of another length", "of another user"])
 def test_a_database_that_does_not_go_with_its_keys_is_refused(made: Path, why: str) -> None:
     first, database = contents(made)
     match why:
@@ -439,6 +439,9 @@ def test_a_database_that_does_not_go_with_its_keys_is_refused(made: Path, why: s
             database = database[:100] + bytes(len(database) - 100)
         case "no database":
             database = bytes(len(database))
+        case "of another length":
+            said = f'"database_bytes":{len(database)}'.encode()
+            first = first.replace(said, f'"database_bytes":{len(database) - 1}'.encode())
         case "of another user":
             other = made.parent / "other.db"
             with peerstack.open_sync(other, "Ben", network=False):
