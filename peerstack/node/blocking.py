@@ -396,7 +396,9 @@ class SyncGroup:
     def __repr__(self) -> str:
         return f"Sync{self._group!r}"
 
-    def put(self, type: str, value: JsonObject, *, over: Record | None = None) -> Record:
+    def put(
+        self, type: str, value: JsonObject, *, over: Record | Sequence[Record] | None = None
+    ) -> Record:
         """As `Group.put`."""
         return self._loop.wait(self._group.put(type, value, over=over))
 
@@ -465,6 +467,10 @@ class SyncGroup:
     def history(self, id: str) -> list[Record]:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
+
+    def conflicts(self, id: str | None = None) -> list[Record]:
+        """As `Group.conflicts`."""
+        return self._loop.wait(self._group.conflicts(id))
 
     def quarantine(
         self, *, limit: int = 100, after: QuarantinedRecord | None = None

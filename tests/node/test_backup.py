@@ -6,10 +6,11 @@ import asyncio
 import hmac
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl import bindings
@@ -20,7 +21,7 @@ from peerstack.engine.joining import pending_joins
 from peerstack.errors import StoreError
 from peerstack.node import backup as backup_module
 from peerstack.node import sealed_file, whole
-from peerstack.node.backup import coming_database
+from peerstack.node.backup import Content, coming_database
 from peerstack.node.keyfile import KeyFile, path_of
 from peerstack.node.ports import SystemEntropy
 from peerstack.record import decode_untrusted
@@ -233,6 +234,24 @@ def test_a_backup_leaves_nothing_beside_itself_or_the_profile(made: Path) -> Non
     assert files_in(made.parent) == ["ana.backup", "home/ana.db", "home/ana.db.keys"]
 
 
+def test_the_copy_of_the_database_has_no_name_while_it_is_encrypted(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    seal = sealed_file.seal
+
+    def look(*given: Any) -> None:
+        found.extend(files_in(made.parent / "home"))
+        seal(*given)
+
+    monkeypatch.setattr(sealed_file, "seal", look)
+    with peerstack.open_sync(original(made), network=False) as node:
+        node.backup(made, PASSWORD)
+
+    assert "ana.db" in found
+    assert not [name for name in found if name.endswith(".tmp")]
+
+
 def test_an_older_backup_is_replaced_and_nothing_else_is(made: Path) -> None:
     before = made.read_bytes()
     other = made.parent / "photo.jpg"
@@ -421,6 +440,15 @@ def test_content_that_no_backup_holds_is_refused(made: Path, content: bytes) -> 
     sealed(made, content)
 
     refused(made)
+
+
+def test_no_more_is_read_of_a_beginning_than_it_may_have(tmp_path: Path) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b"\xff\xff\xff\xff"
+        pytest.fail("it reads on")
+
+    with pytest.raises(peerstack.InvalidBackup):
+        Content(endless(), None).write_database_untrusted(tmp_path / "ana.db")
 
 
 def contents(made: Path) -> tuple[bytes, bytes]:
