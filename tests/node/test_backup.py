@@ -506,6 +506,12 @@ def test_no_profile_is_taken_the_place_of(made: Path) -> None:
 
     keys = path_of(original(made))
     kept = keys.read_bytes()
+    keys.unlink()
+    with pytest.raises(peerstack.InvalidValue, match="another profile"):
+        peerstack.restore(made, PASSWORD, original(made))
+    assert original(made).read_bytes() == before
+
+    keys.write_bytes(kept)
     original(made).unlink()
     with pytest.raises(peerstack.InvalidValue, match="another profile"):
         peerstack.restore(made, PASSWORD, original(made))
