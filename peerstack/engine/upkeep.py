@@ -1,4 +1,5 @@
-"""What is to be done in time: records released and judged, history let go, secrets renewed.
+"""What is to be done in time: records released and judged, history let go, secrets renewed, and the
+words of what is gone taken out of the search index.
 
 Each goes in slices that take no more than a turn may; how far one has come stands in the store.
 """
@@ -84,7 +85,8 @@ class Upkeep:
                 turn.records_changed(group)
             pending = turn.tx.sweep_pending(turn.now.wall_ms, _SWEEP_ROWS)
             held = turn.tx.sweep_held(turn.now.wall_ms, _SWEEP_ROWS)
-            more = _SWEEP_ROWS in (swept.eldest, pending, held)
+            untidy = turn.tx.tidy_search(turn.now.wall_ms)
+            more = untidy or _SWEEP_ROWS in (swept.eldest, pending, held)
             # Not on many devices at once: what one of them renews, the others need not.
             rest_ms = _SWEEP_MS // 2 + below(_SWEEP_MS // 2, turn.me.entropy)
             self._sweep_at_ms = turn.now.mono_ms + (0 if more else rest_ms)
