@@ -57,6 +57,7 @@ class Refusal(enum.StrEnum):
     TOO_MANY_CONNECTIONS = "too-many-connections"
     FULL = "full"
     CLOSING = "closing"
+    UNAVAILABLE = "unavailable"
 
 
 # --- From a device, and the answers. ------------------------------------------------------------
@@ -163,13 +164,19 @@ class Signaled(Struct, frozen=True, tag_field="event", tag="signal"):
     sender: Address
 
 
+class Again(Struct, frozen=True, tag_field="event", tag="again"):
+    """Not all may have heard what was announced. Do it again at a random moment in `spread_ms`."""
+
+    spread_ms: Count
+
+
 class Closing(Struct, frozen=True, tag_field="event", tag="closing"):
     """The server goes down. Come back at a random moment within `spread_ms`."""
 
     spread_ms: Count
 
 
-Event = Welcome | DayChanged | Announced | Signaled | Closing | Problem
+Event = Welcome | DayChanged | Announced | Signaled | Again | Closing | Problem
 T = TypeVar("T")
 
 
@@ -243,7 +250,7 @@ _TO_SERVER: Final = re.compile(
     r'[13]\Z|4[01]\Z|40\{|42([0-9]{1,10})\["(?:join|leave|announce|signal|ice)"[,\]]'
 )
 _TO_DEVICE: Final = re.compile(
-    r'0\{|1\Z|4\{|3[0-9]{1,10}\[|2\["(?:welcome|day|announce|signal|closing|problem)"[,\]]'
+    r'0\{|1\Z|4\{|3[0-9]{1,10}\[|2\["(?:welcome|day|announce|signal|again|closing|problem)"[,\]]'
 )
 
 
