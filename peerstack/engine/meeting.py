@@ -13,8 +13,8 @@ from peerstack.engine.events import (
     MeetingEvent,
     Offered,
     ServerDayChanged,
-    ServerUnheard,
     ServerLost,
+    ServerUnheard,
     ServerWelcomed,
 )
 from peerstack.engine.secrets import shared_secrets

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from peerstack_server.carrier import CarrierSettings, network_of
 from peerstack_server.cli import main
 from peerstack_server.ice import IceSettings
-from peerstack_server.settings import InvalidSetting, Settings
+from peerstack_server.settings import InvalidSetting, Settings, parse_proxies
 
 README = Path(__file__).resolve().parents[2] / "server" / "README.md"
 
@@ -57,17 +57,21 @@ def test_every_option_is_in_the_operators_guide() -> None:
 @pytest.mark.parametrize(
     ("peer", "forwarded", "proxies", "network"),
     [
-        ("192.0.2.7", "", 0, "192.0.2.7"),
-        ("192.0.2.7", "203.0.113.9", 0, "192.0.2.7"),
-        ("10.0.0.1", "6.6.6.6, 203.0.113.9", 1, "203.0.113.9"),
-        ("10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2", 2, "203.0.113.9"),
-        ("192.0.2.7", "", 1, "unknown"),
-        ("2001:db8:1:2:3:4:5:6", "", 0, "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.7", "", 0, "192.0.2.7"),
-        (None, "", 0, "unknown"),
+        ("192.0.2.7", "", (), "192.0.2.7"),
+        ("192.0.2.7", "203.0.113.9", (), "192.0.2.7"),
+        ("10.0.0.1", "6.6.6.6, 203.0.113.9", ("10.0.0.1",), "203.0.113.9"),
+        ("10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2", ("10.0.0.0/8",), "203.0.113.9"),
+        ("10.0.0.1", "6.6.6.6, 203.0.113.9, 10.0.0.2", ("10.0.0.1",), "10.0.0.2"),
+        ("192.0.2.7", "203.0.113.9", ("10.0.0.0/8",), "192.0.2.7"),
+        ("::ffff:10.0.0.1", "2001:db8:1:2:3:4:5:6", ("10.0.0.1",), "2001:db8:1:2::/64"),
+        ("10.0.0.1", "", ("10.0.0.0/8",), "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.9, nobody", ("10.0.0.0/8",), "unknown"),
+        ("2001:db8:1:2:3:4:5:6", "", (), "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "", (), "192.0.2.7"),
+        (None, "", (), "unknown"),
     ],
 )
-def test_a_network_is_what_trusted_hops_say(
-    peer: str | None, forwarded: str, proxies: int, network: str
+def test_a_network_is_what_named_proxies_say(
+    peer: str | None, forwarded: str, proxies: tuple[str, ...], network: str
 ) -> None:
-    assert network_of(peer, forwarded, proxies) == network
+    assert network_of(peer, forwarded, parse_proxies(proxies)) == network

@@ -95,7 +95,9 @@ def test_a_server_that_asks_again_and_again_is_told_no_more_often_than_anybody()
     announced = []
     for now_ms in range(0, 100_000, 100):
         device.rendezvous.unheard("a", 0, now_ms)
-        announced += [now_ms for each in device.rendezvous.wake(now_ms) if isinstance(each, Announce)]
+        announced += [
+            now_ms for each in device.rendezvous.wake(now_ms) if isinstance(each, Announce)
+        ]
 
     assert 5 < len(announced) <= 1 + 100_000 // AGAIN_PAUSE_MS
 
