@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,42 +37,42 @@ def _read_file(context: click.Context, _parameter: click.Parameter, file: Path |
     try:
         settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"--config {file}: {error}") from None
-    known = {_key(name) for name in _names(context.command)}
-    _refuse_unknown(f"{file}: there is no setting", settings, known)
+        raise click.UsageError(f"{file}: {error}") from None
+    known = {flag.removeprefix("--"): option for flag, option in _options(context.command).items()}
+    _refuse_unknown(f"{file}: there is no setting ", settings, known)
     context.default_map = {
-        key.replace("-", "_"): _from_file(file, key, value) for key, value in settings.items()
+        str(known[key].name): _from_file(file, key, value, several=known[key].multiple)
+        for key, value in settings.items()
     }
 
 
-def _from_file(file: Path, key: str, value: object) -> object:
-    values = value if isinstance(value, list) else [value]
+def _from_file(file: Path, key: str, value: object, *, several: bool) -> object:
+    values = value if several and isinstance(value, list) else [value]
     if not all(isinstance(each, str) or type(each) is int for each in values):
-        raise click.UsageError(f"{file}: {key} takes a number, a text, or a list of texts")
-    return value
+        form = "a list of texts" if several else "a number or a text"
+        raise click.UsageError(f"{file}: {key} takes {form}")
+    return values if several else value
 
 
 def _check_environment(command: click.Command) -> None:
-    given = [name for name in os.environ if name.startswith(f"{PREFIX}_")]
-    known = {f"{PREFIX}_{name.upper()}" for name in _names(command)}
-    _refuse_unknown("there is no setting for the environment variable", given, known)
+    prefix = f"{PREFIX}_"
+    given = [name.removeprefix(prefix) for name in os.environ if name.startswith(prefix)]
+    known = {"CONFIG", *(str(option.name).upper() for option in _options(command).values())}
+    _refuse_unknown(f"there is no setting {prefix}", given, known)
 
 
-def _refuse_unknown(complaint: str, given: Iterable[str], known: set[str]) -> None:
+def _refuse_unknown(complaint: str, given: Iterable[str], known: Collection[str]) -> None:
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            meant = f". Was {near[0]} meant?" if near else "; --help lists all settings"
-            raise click.UsageError(f"{complaint} {name}{meant}")
+            meant = f"was {near[0]} meant?" if near else "--help lists all"
+            raise click.UsageError(f"{complaint}{name}; {meant}")
 
 
-def _names(command: click.Command) -> list[str]:
+def _options(command: click.Command) -> dict[str, click.Option]:
+    """All settings, by their flags."""
     options = [each for each in command.params if isinstance(each, click.Option)]
-    return [str(each.name) for each in options if each.name != "config"] + ["config"]
-
-
-def _key(name: str) -> str:
-    return name.replace("_", "-")
+    return {each.opts[0]: each for each in options if each.expose_value}
 
 
 @click.command(context_settings={"auto_envvar_prefix": PREFIX})
@@ -141,6 +141,7 @@ def _key(name: str) -> str:
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
+    help="How much is logged.",
 )
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
