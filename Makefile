@@ -84,6 +84,7 @@ format: $(READY) ## Lay out the code and fix what can be fixed without thought
 lock: $(LIBRARIES) ## Work out requirements*.lock again from pyproject.toml
 	$(COMPILE) $(RUNTIME) --output-file requirements.lock
 	$(COMPILE) $(RUNTIME) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --group image --constraint requirements.lock --output-file requirements-image.lock
 	$(COMPILE) --group fuzz --output-file requirements-fuzz.lock
 
 clean: ## Remove everything that make, the tests and the tools made

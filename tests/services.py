@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
-PROGRAMS: Final = ("redis-server", "nginx")
+PROGRAMS: Final = ("redis-server", "nginx", "systemd-analyze")
 """All that tests may ask for; `.ci/ensure-services` installs them."""
 
 PORTS: Final = range(20_000, 30_000)
