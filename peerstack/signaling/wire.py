@@ -32,6 +32,9 @@ Topic = Annotated[bytes, Meta(min_length=limits.TOPIC_BYTES, max_length=limits.T
 Box = Annotated[bytes, Meta(min_length=1, max_length=limits.BOX_BYTES)]
 """Something sealed that the server relays and cannot open."""
 
+SentBox = Annotated[bytes, Meta(min_length=1, max_length=limits.SIGNALING_MESSAGE_BYTES)]
+"""A box from a device: one that is too large by the server's rules is to be told just that."""
+
 Address = Annotated[str, Meta(min_length=1, max_length=ADDRESS_CHARS)]
 """A connection on the server: random, new for each connection, tied to nobody."""
 
@@ -79,14 +82,14 @@ class Announce(Struct, frozen=True, tag_field="event", tag="announce"):
     """Relay `box` to everyone else in a topic that was entered. Answered by `Done`."""
 
     topic: Topic
-    box: Box
+    box: SentBox
 
 
 class Signal(Struct, frozen=True, tag_field="event", tag="signal"):
     """Relay `box` to one address. Answered by `Delivery`."""
 
     to: Address
-    box: Box
+    box: SentBox
 
 
 class AskIce(Struct, frozen=True, tag_field="event", tag="ice"):
