@@ -79,6 +79,7 @@ class Redis(Service):
     """A Redis that keeps nothing."""
 
     def __init__(self, port: int, folder: Path) -> None:
+        self.port = port
         self.url = f"redis://127.0.0.1:{port}"
         keeping = ("--save", "", "--appendonly", "no", "--dir", str(folder))
         where = ("--bind", "127.0.0.1", "--port", str(port))
