@@ -17,7 +17,9 @@ import pytest
 
 from peerstack.signaling import wire
 from peerstack.signaling.client import Disconnected
-from tests.raw_socket import raw_device
+from peerstack_server.carrier import Carrier
+from peerstack_server.serve import serve
+from peerstack_server.settings import Settings
 from tests.server.several import numbers, ready, until
 from tests.server_process import LINE, ROOT, ServerProcess, running_server, server_process
 from tests.signaling_device import Device, online
@@ -142,12 +144,26 @@ async def test_a_restart_on_a_socket_that_was_handed_over_refuses_nobody() -> No
                     await ben.client.close()
 
 
-async def test_a_server_that_sends_its_devices_away_is_reached_by_nobody_new() -> None:
-    with server_process() as server:
-        async with raw_device(server.url) as (device, _):
-            server.process.send_signal(signal.SIGTERM)
-            await device.hear_event("closing")
+async def test_before_devices_are_sent_away_nobody_new_gets_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = []
+    drain = Carrier.drain
 
-            # So a proxy asks the next one, and no device comes back to this one.
-            with pytest.raises(aiohttp.ClientConnectorError):
-                await ready(server.url)
+    async def observed(carrier: Carrier) -> None:
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(*url.removeprefix("http://").split(":"))
+        refused.append(url)
+        await drain(carrier)
+
+    monkeypatch.setattr(Carrier, "drain", observed)
+    serving = asyncio.create_task(serve(Settings(port=0)))
+    async with asyncio.timeout(20):
+        while not (line := capsys.readouterr().out):
+            await asyncio.sleep(0.01)
+        url = line.removeprefix(LINE).strip()
+        signal.raise_signal(signal.SIGTERM)
+        await serving
+
+    # So a proxy asks the next process, and no device comes back to this one.
+    assert refused == [url]
