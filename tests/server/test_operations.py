@@ -147,7 +147,7 @@ async def test_a_restart_on_a_socket_that_was_handed_over_refuses_nobody() -> No
 async def test_before_devices_are_sent_away_nobody_new_gets_in(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = []
+    refused: list[str] = []
     drain = Carrier.drain
 
     async def observed(carrier: Carrier) -> None:
