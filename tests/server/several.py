@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,11 @@ def several(folder: Path, *flags: str, count: int = 3) -> Iterator[Several]:
     with ExitStack() as stack:
         redis = stack.enter_context(running_redis(folder))
         every = ("--redis", redis.url, "--proxy", "127.0.0.1", *flags)
-        processes = tuple(stack.enter_context(server_process(*every)) for _ in range(count))
+        with ThreadPoolExecutor() as pool:
+            starting = [
+                pool.submit(stack.enter_context, server_process(*every)) for _ in range(count)
+            ]
+            processes = tuple(each.result() for each in starting)
         nginx = stack.enter_context(running_nginx(folder, proxy_settings(processes)))
         yield Several(f"http://127.0.0.1:{nginx.port}", processes, redis)
 

@@ -209,20 +209,6 @@ async def test_when_redis_is_back_devices_are_asked_again_and_all_goes_on_withou
         assert await reached(ana, ben)
 
 
-async def test_a_redis_that_answers_nothing_is_away_and_nobody_waits_for_long(
-    tried: Several,
-) -> None:
-    async with everywhere(tried) as (ana, ben, _), online(tried[0]) as dan:
-        tried.redis.pause()
-
-        assert await ana.client.signal(ben.address, b"box") is None
-        assert (await ana.next(wire.Problem)).error is wire.Refusal.UNAVAILABLE
-        assert await reached(ana, dan)
-        tried.redis.resume()
-        await ana.next(wire.Again)
-        assert await reached(ana, ben)
-
-
 async def test_two_who_came_while_redis_was_away_find_each_other_once_it_is_back(
     tried: Several, tmp_path: Path
 ) -> None:
@@ -263,23 +249,6 @@ async def each_with_one(server: Several) -> list[str]:
 # --- Processes end. -----------------------------------------------------------------------------
 
 
-async def test_devices_of_a_killed_process_come_back_on_the_others(breakable: Several) -> None:
-    async with AsyncExitStack() as stack:
-        devices = [await stack.enter_async_context(online(breakable.url)) for _ in range(6)]
-        for device in devices:
-            await device.client.join([TOPIC])
-        held = [(await numbers(each.url))["connections"] for each in breakable.processes]
-        assert held == [2, 2, 2]
-
-        breakable.processes[0].process.kill()
-
-        for url in (breakable[1], breakable[2]):
-            await until(url, lambda found: found["connections"] == 3)
-        for sender in devices:
-            for receiver in devices:
-                assert await reached(sender, receiver, sender.address.encode())
-
-
 async def test_people_on_a_killed_process_come_back_on_the_others_and_are_level_again(
     breakable: Several, tmp_path: Path
 ) -> None:
@@ -304,19 +273,24 @@ async def test_people_on_a_killed_process_come_back_on_the_others_and_are_level_
             assert [found.id for found in await family.find("note")] == [note.id]
 
 
-async def test_a_process_that_is_stopped_sends_its_devices_to_the_others(
+async def test_devices_of_a_process_that_stops_or_is_killed_come_back_on_those_that_are_left(
     breakable: Several,
 ) -> None:
     async with AsyncExitStack() as stack:
         devices = [await stack.enter_async_context(online(breakable.url)) for _ in range(6)]
+        held = [(await numbers(each.url))["connections"] for each in breakable.processes]
+        assert held == [2, 2, 2]
 
         assert await asyncio.to_thread(breakable.processes[0].stop) == 0
+        for url in (breakable[1], breakable[2]):
+            await until(url, lambda found: found["connections"] == 3)
+        # They were told to come back, and were refused nowhere on their way.
+        left = [each.reason for device in devices for each in device.all(Disconnected)]
+        assert len(left) == 2
+        assert all("goes down" in reason for reason in left)
 
-        moved = [each for each in devices if each.all(Disconnected)]
-        assert len(moved) == 2
-        for device in moved:
-            await device.next(wire.Welcome, 2)
-            # Told to come back, each does so at once, and is refused nowhere on the way.
-            (left,) = device.all(Disconnected)
-            assert "goes down" in left.reason
-            assert await reached(devices[1], device)
+        breakable.processes[1].process.kill()
+        await until(breakable[2], lambda found: found["connections"] == 6)
+        for sender in devices:
+            for receiver in devices:
+                assert await reached(sender, receiver, sender.address.encode())
