@@ -139,3 +139,24 @@ async def test_what_makes_no_sense_in_redis_is_counted_and_harms_nobody(
         ((topic, passed),) = ana.announced
         assert (topic, passed.sender, passed.box) == (TOPIC, "ben", b"box")
         assert ana.stats.foreign == 1
+
+
+async def test_a_redis_with_a_password_is_reached_by_who_has_it_and_by_nobody_else(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Client.from_url(redis.url) as client:
+        await client.config_set("requirepass", "opensesame")
+        try:
+            for password, connected in (("sesame", False), ("opensesame", True)):
+                cluster = Cluster(redis.url.replace("//", f"//:{password}@"), Stats())
+                made = Process(cluster, Stats())
+                cluster.listen(made.take, made.ignore, made.reunite)
+                running = asyncio.create_task(cluster.run())
+                await asyncio.wait_for(cluster.tried.wait(), WITHIN_S)
+                assert cluster.connected == connected
+                running.cancel()
+        finally:
+            await client.config_set("requirepass", "")
+
+    (told,) = [record for record in caplog.records if record.message.endswith("out of reach")]
+    assert told.fields == {"because": "AuthenticationError"}  # type: ignore[attr-defined]

@@ -82,6 +82,8 @@ def test_the_service_is_given_little_of_the_machine() -> None:
     done = analyze("security", "--offline=true", "--threshold=15", unit)
 
     assert done.returncode == 0, done.stdout
+    # Without /proc/stat there would be no numbers of the process in /metrics.
+    assert not re.search("^ProcSubset", text("peerstack-server.service"), re.MULTILINE)
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
