@@ -126,6 +126,7 @@ class Relay:
     async def _handle(self, address: str, request: wire.Request) -> Struct:
         match request:
             case wire.Join(topics):
+                self._rooms.spend_topics(address, len(topics), _now_ms())
                 self._rooms.join(address, topics)
                 if self._cluster is not None:
                     # Of two who join and then announce, one at least hears the other.
@@ -143,17 +144,15 @@ class Relay:
         return wire.Done()
 
     async def _announce(self, address: str, request: wire.Announce) -> None:
-        now_ms = time.monotonic_ns() // 1_000_000
         topic, box, network = request.topic, request.box, self._rooms.network(address)
-        recipients = self._rooms.announce(address, topic, box, now_ms, self._copies)
+        recipients = self._rooms.announce(address, topic, box, _now_ms(), self._copies)
         await self._relay(wire.Announced(topic, box, address), *recipients)
         if self._cluster is not None:
             await self._cluster.announce(topic, network, address, box)
 
     async def _signal(self, address: str, request: wire.Signal) -> wire.Delivery:
-        now_ms = time.monotonic_ns() // 1_000_000
         to, box = request.to, request.box
-        delivered: bool | None = self._rooms.signal(address, to, box, now_ms, self._copies)
+        delivered: bool | None = self._rooms.signal(address, to, box, _now_ms(), self._copies)
         if delivered:
             await self._relay(wire.Signaled(box, address), to)
         elif self._cluster is not None:
@@ -167,10 +166,9 @@ class Relay:
     # --- From other processes. ------------------------------------------------------------------
 
     async def _announced_elsewhere(self, topic: bytes, passed: Passed) -> None:
-        now_ms = time.monotonic_ns() // 1_000_000
         network, box, sender = passed.network, passed.box, passed.sender
         try:
-            recipients = self._rooms.announce_from_elsewhere(network, topic, box, now_ms)
+            recipients = self._rooms.announce_from_elsewhere(network, topic, box, _now_ms())
         except Refused as refused:
             # Who sent it is on another process, and was answered there.
             self._stats.refused[refused.problem.error] += 1
@@ -193,3 +191,7 @@ class Relay:
 
     async def _emit(self, event: Struct, *addresses: str) -> None:
         await self._server.emit(wire.name(event), wire.body(event), to=list(addresses))
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
