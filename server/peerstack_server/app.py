@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from peerstack_server.cluster import Cluster, Passed
 
 AGAIN_MS_PER_CONNECTION: Final = 5
+WELCOMED: Final = "welcomed"
+"""The room of all; no address is as short."""
 
 
 class Json:
@@ -90,8 +92,7 @@ class Relay:
 
     async def tell_day(self, day: int) -> None:
         """Tell every device that a new day began."""
-        event = wire.DayChanged(day)
-        await self._server.emit(wire.name(event), wire.body(event))
+        await self._emit(wire.DayChanged(day), WELCOMED)
 
     async def stop(self) -> None:
         """Stop socket.io's background tasks."""
@@ -107,6 +108,8 @@ class Relay:
         welcome = wire.Welcome(
             address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
         )
+        # What is told to all must not come before this.
+        await self._server.enter_room(sid, WELCOMED)
         await self._emit(welcome, address)
 
     async def _answer(self, event: str, sid: str, *arguments: object) -> dict[str, Any]:
@@ -181,16 +184,15 @@ class Relay:
 
     async def _ask_again(self) -> None:
         connections = self._rooms.counts().connections
-        event = wire.Again(AGAIN_MS_PER_CONNECTION * connections)
-        await self._server.emit(wire.name(event), wire.body(event))
+        await self._emit(wire.Again(AGAIN_MS_PER_CONNECTION * connections), WELCOMED)
 
     async def _relay(self, event: Struct, *addresses: str) -> None:
         if addresses:
             await self._emit(event, *addresses)
             self._stats.relayed += len(addresses)
 
-    async def _emit(self, event: Struct, *addresses: str) -> None:
-        await self._server.emit(wire.name(event), wire.body(event), to=list(addresses))
+    async def _emit(self, event: Struct, *rooms: str) -> None:
+        await self._server.emit(wire.name(event), wire.body(event), to=list(rooms))
 
 
 def _now_ms() -> int:

@@ -18,7 +18,7 @@ MESSAGES = Rate(per_second=30, burst=300)
 NETWORK_MESSAGES = Rate(per_second=300, burst=3_000)
 NETWORK_RELAYED_BYTES = Rate(per_second=2 * 2**20, burst=32 * 2**20)
 TOPICS_PER_MESSAGE = 16
-"""So many that are entered count as a message: where several processes act as one, each costs."""
+"""So many that are entered at once count as one more: across processes, each of them costs."""
 
 _FIRST_SWEEP_NETWORKS = 1_024
 
@@ -119,7 +119,7 @@ class Rooms:
 
     def spend_topics(self, address: str, count: int, now_ms: int) -> None:
         """A connection is about to enter topics. Refuses TOO_FAST."""
-        self._spend(address, count / TOPICS_PER_MESSAGE, now_ms)
+        self._spend(address, count // TOPICS_PER_MESSAGE, now_ms)
 
     def join(self, address: str, topics: Iterable[bytes]) -> None:
         """Enter all of the topics or none. Refuses TOO_MANY_TOPICS, TOPIC_FULL."""
