@@ -283,6 +283,7 @@ def _server_events() -> Iterator[bytes]:
         signaling.Announced(b"t" * 32, b"box", "address"),
         signaling.Signaled(b"box", "address"),
         signaling.Closing(1000),
+        signaling.Again(1000),
         signaling.Problem(signaling.Refusal.TOO_FAST, "wait", 100),
     )
     for event in told:
