@@ -209,6 +209,18 @@ def decode_untrusted_request(event: str, arguments: tuple[object, ...]) -> Reque
     return request
 
 
+def decode_untrusted_question(text: str, frame: Frame) -> Request:
+    """A device's request from a frame that asks something under `frame.ack`.
+
+    Raises `RemoteError`, whatever it is given.
+    """
+    try:
+        event, *arguments = msgspec.json.decode(text[len(_EVENT) + len(frame.ack) :])
+    except (ValueError, RecursionError):
+        raise RemoteError(Reason.MALFORMED, "no JSON") from None
+    return decode_untrusted_request(event, tuple(arguments))
+
+
 def decode_untrusted_event(event: str, arguments: tuple[object, ...]) -> Event:
     """A server's event from its name and its arguments, already bounded in size.
 
@@ -249,6 +261,9 @@ def _convert(value: object, kind: Any) -> Any:
 # Anything else (binary attachments, other namespaces, events that would be taken for the library's
 # own "connect" and "disconnect") is refused by its first characters, before it is parsed.
 
+_EVENT: Final = "42"
+_CONNECTED: Final = "40"
+
 _TO_SERVER: Final = re.compile(
     r'[13]\Z|4[01]\Z|40\{|42([0-9]{1,10})\["(?:join|leave|announce|signal|ice)"[,\]]'
 )
@@ -282,13 +297,21 @@ def is_from_server(packet: str) -> bool:
     return _TO_DEVICE.match(packet) is not None
 
 
+def is_admission(text: str) -> bool:
+    """Whether a frame from a server says that socket.io has let the device in."""
+    return text.startswith(_CONNECTED)
+
+
 def event_frame(event: Struct) -> str:
     """An event as one text frame."""
     return f'42["{name(event)}",{msgspec.json.encode(body(event)).decode()}]'
 
 
+def answer_frame(ack: str, answer: Struct) -> str:
+    """The answer to a request as one text frame."""
+    return f"43{ack}[{msgspec.json.encode(body(answer)).decode()}]"
+
+
 def problem_frame(ack: str, problem: Problem) -> str:
     """A problem as one text frame: the answer to a request, or an event without an `ack`."""
-    if not ack:
-        return event_frame(problem)
-    return f"43{ack}[{msgspec.json.encode(body(problem)).decode()}]"
+    return answer_frame(ack, problem) if ack else event_frame(problem)

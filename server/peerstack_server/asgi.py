@@ -22,3 +22,6 @@ class Relaying(Protocol):
 
 ADDRESS_KEY: Final = "peerstack.address"
 """Where the carrier puts a connection's address in the scope."""
+
+FRAME_KEY: Final = "peerstack.frame"
+"""Where it puts what it found when it looked at a message."""

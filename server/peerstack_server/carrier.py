@@ -13,13 +13,14 @@ import hmac
 import ipaddress
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from peerstack import limits
 from peerstack.signaling import wire
-from peerstack_server.asgi import ADDRESS_KEY, Message, Relaying
+from peerstack_server.asgi import ADDRESS_KEY, FRAME_KEY, Message, Relaying
 from peerstack_server.rooms import Refused, Rooms
 from peerstack_server.stats import Stats
 
@@ -188,12 +189,11 @@ class _Socket:
 
     async def run(self, relay: Relaying) -> web.StreamResponse:
         """Serve until the connection ends."""
-        headers = [(k.lower().encode(), v.encode()) for k, v in self._request.headers.items()]
         scope = {
             "type": "websocket",
             "path": self._request.path,
             "query_string": self._request.query_string.encode(),
-            "headers": headers,
+            "headers": _HEADERS,
             ADDRESS_KEY: self._address,
         }
         await relay(scope, self._receive, self._send)
@@ -219,7 +219,7 @@ class _Socket:
             if frame is not None and frame.leaving:
                 return {"type": "websocket.disconnect"}
             if frame is not None:
-                return {"type": "websocket.receive", "text": message.data}
+                return {"type": "websocket.receive", "text": message.data, FRAME_KEY: frame}
 
     async def _send(self, message: Message) -> None:
         match message["type"]:
@@ -259,8 +259,12 @@ class _Socket:
             self._stats.slow_readers += 1
             transport.abort()
             return
-        await self._ws.send_str(text)
+        with suppress(ConnectionError):  # It ends; whoever reads from it notices.
+            await self._ws.send_str(text)
 
+
+_HEADERS = ((b"connection", b"upgrade"), (b"upgrade", b"websocket"))
+"""What the relay is told of all that a device said: it is kept for as long as the connection."""
 
 _CONTENT = frozenset({WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG})
 
