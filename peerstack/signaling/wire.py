@@ -261,8 +261,12 @@ def _convert(value: object, kind: Any) -> Any:
 # Anything else (binary attachments, other namespaces, events that would be taken for the library's
 # own "connect" and "disconnect") is refused by its first characters, before it is parsed.
 
+PING_FRAME: Final = "2"
+"""How a server asks for a sign of life."""
+
 _EVENT: Final = "42"
-_CONNECTED: Final = "40"
+_ADMISSION: Final = "40"
+"""So begins what asks to be let in, and what says that one is."""
 
 _TO_SERVER: Final = re.compile(
     r'[13]\Z|4[01]\Z|40\{|42([0-9]{1,10})\["(?:join|leave|announce|signal|ice)"[,\]]'
@@ -298,8 +302,8 @@ def is_from_server(packet: str) -> bool:
 
 
 def is_admission(text: str) -> bool:
-    """Whether a frame from a server says that socket.io has let the device in."""
-    return text.startswith(_CONNECTED)
+    """Whether a frame asks to be let in or, from a server, says that one is."""
+    return text.startswith(_ADMISSION)
 
 
 def event_frame(event: Struct) -> str:

@@ -6,7 +6,6 @@ several processes act as one, it tells the others by `cluster`, and devices here
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Iterable
@@ -20,6 +19,7 @@ from peerstack import limits
 from peerstack.errors import RemoteError
 from peerstack.signaling import wire
 from peerstack_server.asgi import ADDRESS_KEY, FRAME_KEY, Message, Receive, Send
+from peerstack_server.device import Device, Greeting, Heartbeat
 from peerstack_server.ice import IceSettings, ice_servers
 from peerstack_server.rooms import Refused, Rooms
 from peerstack_server.stats import Stats
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from peerstack_server.cluster import Cluster, Passed
 
 AGAIN_MS_PER_CONNECTION: Final = 5
-
-log = logging.getLogger(__name__)
 
 
 class Json:
@@ -70,25 +68,27 @@ class Relay:
             async_mode="asgi",
             json=Json,
             transports=["websocket"],
-            # In order, one at a time per connection; refusals happen before the upgrade.
-            async_handlers=False,
-            always_connect=True,
             cors_allowed_origins=[],
-            ping_interval=ping_s,
+            # A greeting takes less than a second, or gets a sign of life from the library then;
+            # what devices are told is the sum.
+            ping_interval=(1, ping_s - 1),
             ping_timeout=ping_s,
             max_http_buffer_size=limits.SIGNALING_MESSAGE_BYTES,
         )
         self._server.on("connect", lambda _sid, _environ, _auth: None)
-        self._sessions: dict[str, _Session] = {}
+        self._heartbeat = Heartbeat(ping_s)
+        self._devices: dict[str, Device] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one WebSocket until it ends."""
-        session = _Session(self, scope[ADDRESS_KEY], receive, send)
-        await self._server.handle_request(scope, session.receive, session.send)
+        if await self._greet(scope, receive, send):
+            await self._serve(Device(scope[ADDRESS_KEY], send), receive)
 
     def ended(self, address: str) -> None:
         """A connection is over, however far it came."""
-        self._sessions.pop(address, None)
+        device = self._devices.pop(address, None)
+        if device is not None:
+            self._heartbeat.forget(device)
         emptied = self._rooms.disconnect(address)
         if self._cluster is not None:
             self._cluster.depart(address)
@@ -96,38 +96,50 @@ class Relay:
 
     async def tell_day(self, day: int) -> None:
         """Tell every device that a new day began."""
-        await self._emit(wire.DayChanged(day), list(self._sessions))
+        await self._emit(wire.DayChanged(day), list(self._devices))
+
+    async def keep_alive(self) -> None:
+        """Ask all devices for signs of life, until cancelled."""
+        await self._heartbeat.run()
 
     async def stop(self) -> None:
         """Stop socket.io's background tasks."""
         await self._server.shutdown()
 
-    async def welcome(self, session: _Session) -> None:
-        """Socket.io has let a device in: from now on it is told things."""
-        address = session.address
+    async def _greet(self, scope: Message, receive: Receive, send: Send) -> bool:
+        greeting = Greeting(receive, send)
+        await self._server.handle_request(scope, greeting.receive, greeting.send)
+        return greeting.admitted
+
+    async def _serve(self, device: Device, receive: Receive) -> None:
+        await self._welcome(device)
+        while (message := await receive())["type"] == "websocket.receive":
+            device.alive, frame = True, message[FRAME_KEY]
+            if frame.ack:
+                await self._answer(device, message["text"], frame)
+
+    async def _welcome(self, device: Device) -> None:
         if self._cluster is not None:
-            await self._cluster.arrive(address)
+            await self._cluster.arrive(device.address)
         bounds = self._rooms.limits
         day = wire.day_of(time.time_ns() // 1_000_000)
         welcome = wire.Welcome(
-            address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
+            device.address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
         )
         # What is told to all must not come before this.
-        await session.say(wire.event_frame(welcome))
-        self._sessions[address] = session
+        await device.say(wire.event_frame(welcome))
+        self._devices[device.address] = device
+        self._heartbeat.watch(device)
 
-    async def answer(self, session: _Session, text: str, frame: wire.Frame) -> None:
-        """Do what a device asks for, if it was let in, and say what came of it."""
-        if session.address not in self._sessions:
-            return
+    async def _answer(self, device: Device, text: str, frame: wire.Frame) -> None:
         try:
             request = wire.decode_untrusted_question(text, frame)
-            answer = await self._handle(session.address, request)
+            answer = await self._handle(device.address, request)
         except RemoteError as error:
             answer = self._problem(wire.Problem(wire.Refusal.MALFORMED, error.detail))
         except Refused as refused:
             answer = self._problem(refused.problem)
-        await session.say(wire.answer_frame(frame.ack, answer))
+        await device.say(wire.answer_frame(frame.ack, answer))
 
     def _problem(self, problem: wire.Problem) -> wire.Problem:
         self._stats.refused[problem.error] += 1
@@ -191,7 +203,7 @@ class Relay:
 
     async def _ask_again(self) -> None:
         connections = self._rooms.counts().connections
-        await self._emit(wire.Again(AGAIN_MS_PER_CONNECTION * connections), list(self._sessions))
+        await self._emit(wire.Again(AGAIN_MS_PER_CONNECTION * connections), list(self._devices))
 
     async def _relay(self, event: Struct, *addresses: str) -> None:
         if addresses:
@@ -202,46 +214,8 @@ class Relay:
         text = wire.event_frame(event)
         for address in addresses:
             # One may have ended while another was written to.
-            if session := self._sessions.get(address):
-                await session.say(text)
-
-
-class _Session:
-    """What python-socketio sees of a connection: how it begins, its signs of life, and its end.
-
-    Requests, answers and events pass by it: as measured, on that way each takes several tasks and
-    packets, and with them nine tenths of the time that relaying took.
-    """
-
-    __slots__ = ("_receive", "_relay", "_send", "address")
-
-    def __init__(self, relay: Relay, address: str, receive: Receive, send: Send) -> None:
-        self.address = address
-        self._relay = relay
-        self._receive = receive
-        self._send = send
-
-    async def receive(self) -> Message:
-        """The next thing that is no request."""
-        while True:
-            message = await self._receive()
-            frame = message.get(FRAME_KEY)
-            if frame is None or not frame.ack:
-                return message
-            try:
-                await self._relay.answer(self, message["text"], frame)
-            except Exception:
-                log.exception("a request failed")
-
-    async def send(self, message: Message) -> None:
-        """Pass it on; a device that was let in is welcomed."""
-        await self._send(message)
-        if wire.is_admission(message.get("text") or ""):
-            await self._relay.welcome(self)
-
-    async def say(self, text: str) -> None:
-        """Send a text frame."""
-        await self._send({"type": "websocket.send", "text": text})
+            if device := self._devices.get(address):
+                await device.say(text)
 
 
 def _now_ms() -> int:

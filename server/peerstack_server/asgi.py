@@ -25,3 +25,6 @@ ADDRESS_KEY: Final = "peerstack.address"
 
 FRAME_KEY: Final = "peerstack.frame"
 """Where it puts what it found when it looked at a message."""
+
+CUT: Final[Message] = {"type": "peerstack.cut"}
+"""Has the carrier end a connection at once, without waiting for the device to agree."""

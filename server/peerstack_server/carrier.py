@@ -227,6 +227,8 @@ class _Socket:
                 await self._ws.prepare(self._request)
             case "websocket.send":
                 await self._write(message["text"])
+            case "peerstack.cut" if self._request.transport is not None:
+                self._request.transport.abort()
             case _ if self._ws.prepared:
                 await self._ws.close()
 

@@ -49,7 +49,7 @@ async def serve(settings: Settings) -> None:
         if cluster is not None:
             await cluster.tried.wait()
         async with _listening(settings, carrier, watch) as site:
-            async with _running(_tell_days(relay), _report(rooms, stats)):
+            async with _running(relay.keep_alive(), _tell_days(relay), _report(rooms, stats)):
                 await stopping.wait()
             log.info("closing", extra={"fields": asdict(rooms.counts())})
             # Nothing comes in any more, so that who is told to come back comes to another process.
