@@ -18,8 +18,16 @@ from msgspec import Struct
 from peerstack import limits
 from peerstack.errors import RemoteError
 from peerstack.signaling import wire
-from peerstack_server.asgi import ADDRESS_KEY, FRAME_KEY, Message, Receive, Send
-from peerstack_server.device import Device, Greeting, Heartbeat
+from peerstack_server.asgi import (
+    FRAME_KEY,
+    SOCKET_KEY,
+    Message,
+    Receive,
+    Send,
+    Socket,
+    text_frame,
+)
+from peerstack_server.heartbeat import Greeting, Heartbeat
 from peerstack_server.ice import IceSettings, ice_servers
 from peerstack_server.rooms import Refused, Rooms
 from peerstack_server.stats import Stats
@@ -77,26 +85,26 @@ class Relay:
         )
         self._server.on("connect", lambda _sid, _environ, _auth: None)
         self._heartbeat = Heartbeat(ping_s)
-        self._devices: dict[str, Device] = {}
+        self._sockets: dict[str, Socket] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one WebSocket until it ends."""
         if await self._greet(scope, receive, send):
-            await self._serve(Device(scope[ADDRESS_KEY], send), receive)
+            await self._serve(scope[SOCKET_KEY], receive)
 
     def ended(self, address: str) -> None:
         """A connection is over, however far it came."""
-        device = self._devices.pop(address, None)
-        if device is not None:
-            self._heartbeat.forget(device)
+        socket = self._sockets.pop(address, None)
+        if socket is not None:
+            self._heartbeat.forget(socket)
         emptied = self._rooms.disconnect(address)
         if self._cluster is not None:
             self._cluster.depart(address)
             self._cluster.leave(emptied)
 
-    async def tell_day(self, day: int) -> None:
+    def tell_day(self, day: int) -> None:
         """Tell every device that a new day began."""
-        await self._emit(wire.DayChanged(day), list(self._devices))
+        self._tell(wire.DayChanged(day), self._sockets)
 
     async def keep_alive(self) -> None:
         """Ask all devices for signs of life, until cancelled."""
@@ -111,35 +119,35 @@ class Relay:
         await self._server.handle_request(scope, greeting.receive, greeting.send)
         return greeting.admitted
 
-    async def _serve(self, device: Device, receive: Receive) -> None:
-        await self._welcome(device)
+    async def _serve(self, socket: Socket, receive: Receive) -> None:
+        await self._welcome(socket)
         while (message := await receive())["type"] == "websocket.receive":
-            device.alive, frame = True, message[FRAME_KEY]
+            frame = message[FRAME_KEY]
             if frame.ack:
-                await self._answer(device, message["text"], frame)
+                await self._answer(socket, message["text"], frame)
 
-    async def _welcome(self, device: Device) -> None:
+    async def _welcome(self, socket: Socket) -> None:
         if self._cluster is not None:
-            await self._cluster.arrive(device.address)
+            await self._cluster.arrive(socket.address)
         bounds = self._rooms.limits
         day = wire.day_of(time.time_ns() // 1_000_000)
         welcome = wire.Welcome(
-            device.address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
+            socket.address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
         )
         # What is told to all must not come before this.
-        await device.say(wire.event_frame(welcome))
-        self._devices[device.address] = device
-        self._heartbeat.watch(device)
+        socket.write(text_frame(wire.event_frame(welcome)))
+        self._sockets[socket.address] = socket
+        self._heartbeat.watch(socket)
 
-    async def _answer(self, device: Device, text: str, frame: wire.Frame) -> None:
+    async def _answer(self, socket: Socket, text: str, frame: wire.Frame) -> None:
         try:
             request = wire.decode_untrusted_question(text, frame)
-            answer = await self._handle(device.address, request)
+            answer = await self._handle(socket.address, request)
         except RemoteError as error:
             answer = self._problem(wire.Problem(wire.Refusal.MALFORMED, error.detail))
         except Refused as refused:
             answer = self._problem(refused.problem)
-        await device.say(wire.answer_frame(frame.ack, answer))
+        socket.write(text_frame(wire.answer_frame(frame.ack, answer)))
 
     def _problem(self, problem: wire.Problem) -> wire.Problem:
         self._stats.refused[problem.error] += 1
@@ -168,7 +176,7 @@ class Relay:
     async def _announce(self, address: str, request: wire.Announce) -> None:
         topic, box, network = request.topic, request.box, self._rooms.network(address)
         recipients = self._rooms.announce(address, topic, box, _now_ms(), self._copies)
-        await self._relay(wire.Announced(topic, box, address), *recipients)
+        self._relay(wire.Announced(topic, box, address), *recipients)
         if self._cluster is not None:
             await self._cluster.announce(topic, network, address, box)
 
@@ -176,7 +184,7 @@ class Relay:
         to, box = request.to, request.box
         delivered: bool | None = self._rooms.signal(address, to, box, _now_ms(), self._copies)
         if delivered:
-            await self._relay(wire.Signaled(box, address), to)
+            self._relay(wire.Signaled(box, address), to)
         elif self._cluster is not None:
             network = self._rooms.network(address)
             delivered = await self._cluster.signal(to, network, address, box)
@@ -195,27 +203,27 @@ class Relay:
             # Who sent it is on another process, and was answered there.
             self._stats.refused[refused.problem.error] += 1
             return
-        await self._relay(wire.Announced(topic, box, sender), *recipients)
+        self._relay(wire.Announced(topic, box, sender), *recipients)
 
     async def _signaled_elsewhere(self, to: str, passed: Passed) -> None:
         if self._rooms.has(to):
-            await self._relay(wire.Signaled(passed.box, passed.sender), to)
+            self._relay(wire.Signaled(passed.box, passed.sender), to)
 
     async def _ask_again(self) -> None:
         connections = self._rooms.counts().connections
-        await self._emit(wire.Again(AGAIN_MS_PER_CONNECTION * connections), list(self._devices))
+        self._tell(wire.Again(AGAIN_MS_PER_CONNECTION * connections), self._sockets)
 
-    async def _relay(self, event: Struct, *addresses: str) -> None:
+    def _relay(self, event: Struct, *addresses: str) -> None:
         if addresses:
-            await self._emit(event, addresses)
+            self._tell(event, addresses)
             self._stats.relayed += len(addresses)
 
-    async def _emit(self, event: Struct, addresses: Iterable[str]) -> None:
-        text = wire.event_frame(event)
+    def _tell(self, event: Struct, addresses: Iterable[str]) -> None:
+        frame = text_frame(wire.event_frame(event))
         for address in addresses:
-            # One may have ended while another was written to.
-            if device := self._devices.get(address):
-                await device.say(text)
+            # Whoever is still being greeted is not told.
+            if socket := self._sockets.get(address):
+                socket.write(frame)
 
 
 def _now_ms() -> int:

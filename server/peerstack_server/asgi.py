@@ -20,11 +20,39 @@ class Relaying(Protocol):
         """Forget a connection, however far it came."""
 
 
-ADDRESS_KEY: Final = "peerstack.address"
-"""Where the carrier puts a connection's address in the scope."""
+class Socket(Protocol):
+    """What a connection is besides ASGI, which takes several times as long to send a frame."""
+
+    address: str
+    alive: bool
+    """Whether anything came since this was last set to False."""
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame as it is, or nothing where the connection ends."""
+
+    def cut(self) -> None:
+        """End it at once, without waiting for the device to agree."""
+
+
+SOCKET_KEY: Final = "peerstack.socket"
+"""Where the carrier puts a connection's `Socket` in the scope."""
 
 FRAME_KEY: Final = "peerstack.frame"
 """Where it puts what it found when it looked at a message."""
 
-CUT: Final[Message] = {"type": "peerstack.cut"}
-"""Has the carrier end a connection at once, without waiting for the device to agree."""
+
+def text_frame(text: str) -> bytes:
+    """A text as a WebSocket frame from a server, the same for all who get it.
+
+    https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    """
+    content = text.encode()
+    size = len(content)
+    if size < 126:
+        return bytes((_WHOLE_TEXT, size)) + content
+    if size < 2**16:
+        return bytes((_WHOLE_TEXT, 126)) + size.to_bytes(2, "big") + content
+    return bytes((_WHOLE_TEXT, 127)) + size.to_bytes(8, "big") + content
+
+
+_WHOLE_TEXT: Final = 0x81

@@ -111,7 +111,7 @@ async def _tell_days(relay: Relay) -> None:
         today = wire.day_of(_wall_ms())
         if today != told:
             told = today
-            await relay.tell_day(today)
+            relay.tell_day(today)
 
 
 async def _report(rooms: Rooms, stats: Stats) -> None:

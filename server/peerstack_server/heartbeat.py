@@ -1,4 +1,4 @@
-"""One connection, from its greeting to its last sign of life, as ASGI messages.
+"""What is done for every connection: it is greeted, and asked for signs of life.
 
 python-socketio greets: it speaks engine.io's and socket.io's handshakes. Behind them it keeps five
 tasks, a queue and what the request was for each connection, 20 kB, and passes each message through
@@ -13,9 +13,10 @@ import time
 from typing import Final
 
 from peerstack.signaling import wire
-from peerstack_server.asgi import CUT, Message, Receive, Send
+from peerstack_server.asgi import Message, Receive, Send, Socket, text_frame
 
 _ENDED: Final[Message] = {"type": "websocket.disconnect"}
+_PING: Final = text_frame(wire.PING_FRAME)
 
 
 class Greeting:
@@ -43,55 +44,37 @@ class Greeting:
         self.admitted = self.admitted or wire.is_admission(message.get("text") or "")
 
 
-class Device:
-    """Somebody who was let in."""
-
-    __slots__ = ("_send", "address", "alive")
-
-    def __init__(self, address: str, send: Send) -> None:
-        self.address = address
-        self.alive = True
-        """Whether anything came from it since it was last asked for a sign of life."""
-        self._send = send
-
-    async def say(self, text: str) -> None:
-        """Send a text frame."""
-        await self._send({"type": "websocket.send", "text": text})
-
-    async def cut(self) -> None:
-        """End the connection at once."""
-        await self._send(CUT)
-
-
 class Heartbeat:
     """Asks each device for a sign of life at its time, all in one task."""
 
     def __init__(self, every_s: float) -> None:
         self._every_s = every_s
-        self._due: dict[Device, float] = {}
+        self._due: dict[Socket, float] = {}
         """In the order of the times, since each comes last when it was asked."""
 
-    def watch(self, device: Device) -> None:
+    def watch(self, socket: Socket) -> None:
         """Begin to ask it."""
-        self._due[device] = time.monotonic() + self._every_s
+        self._due[socket] = time.monotonic() + self._every_s
 
-    def forget(self, device: Device) -> None:
+    def forget(self, socket: Socket) -> None:
         """Ask it no more."""
-        self._due.pop(device, None)
+        self._due.pop(socket, None)
 
     async def run(self) -> None:
         """Ask, and cut off who says nothing until asked again, until cancelled."""
         while True:
-            device, due = next(iter(self._due.items()), (None, time.monotonic() + self._every_s))
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            if device in self._due:
-                await self._ask(device)
+            now = time.monotonic()
+            socket, due = next(iter(self._due.items()), (None, now + self._every_s))
+            if socket is not None and due <= now:
+                self._ask(socket)
+            else:
+                await asyncio.sleep(due - now)
 
-    async def _ask(self, device: Device) -> None:
-        self.forget(device)
-        if not device.alive:
-            await device.cut()
+    def _ask(self, socket: Socket) -> None:
+        self.forget(socket)
+        if not socket.alive:
+            socket.cut()
             return
-        device.alive = False
-        self.watch(device)
-        await device.say(wire.PING_FRAME)
+        socket.alive = False
+        self.watch(socket)
+        socket.write(_PING)
