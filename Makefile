@@ -28,7 +28,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit test test-python services sim mutants load fuzz crashes bench demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python services sim mutants load fuzz crashes bench bench-server demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ crashes: $(READY) ## Kill two devices again and again while they write and sync 
 
 bench: $(READY) ## Measure what the performance claims rest on
 	$(BIN)/python -m benchmarks
+
+bench-server: $(READY) ## Measure the signaling server beside PeerJS's and y-webrtc's
+	$(BIN)/python -m benchmarks server --rivals
 
 demo: demo-headless ## Watch devices meet and come level, in the terminal
 

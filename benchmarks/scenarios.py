@@ -13,7 +13,7 @@ from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks import limits, rivals
+from benchmarks import limits, rivals, signaling
 from benchmarks.figures import Size
 from benchmarks.flights import Event, round_trips
 from benchmarks.processes import Worker, signaling_server, worker
@@ -219,5 +219,6 @@ SCENARIOS: Final[dict[str, Callable[[Size], Values]]] = {
     "sync": sync,
     "search": search,
     "live": live,
+    "server": signaling.server,
     "limits": machine_limits,
 }
