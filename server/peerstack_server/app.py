@@ -1,6 +1,6 @@
 """The socket.io side: unpacks requests, asks `rooms`, relays. The only module that knows socket.io.
 
-It holds no state of its own about devices, and sees only frames that `carrier` let through. Where
+Of devices it holds only their sockets, and it sees only frames that `carrier` let through. Where
 several processes act as one, it tells the others by `cluster`, and devices here what others told.
 """
 
@@ -51,7 +51,7 @@ class Json:
     def loads(text: str) -> object:
         """The value, or for text that is no JSON an event that no handler takes.
 
-        Raising would leave the request without an answer and the log with a traceback.
+        Raising would leave the log with a traceback.
         """
         try:
             return orjson.loads(text)

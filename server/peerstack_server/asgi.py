@@ -1,4 +1,4 @@
-"""The few words of ASGI that `carrier` and `app` speak with each other."""
+"""The few words of ASGI that `carrier` and `app` speak with each other, and what they add to it."""
 
 from __future__ import annotations
 
@@ -41,18 +41,17 @@ FRAME_KEY: Final = "peerstack.frame"
 """Where it puts what it found when it looked at a message."""
 
 
+_WHOLE_TEXT: Final = 0x81
+_LONGER: Final = 126
+
+
 def text_frame(text: str) -> bytes:
-    """A text as a WebSocket frame from a server, the same for all who get it.
+    """A text of less than 64 KiB as a WebSocket frame from a server, the same for all who get it.
 
     https://www.rfc-editor.org/rfc/rfc6455#section-5.2
     """
     content = text.encode()
     size = len(content)
-    if size < 126:
+    if size < _LONGER:
         return bytes((_WHOLE_TEXT, size)) + content
-    if size < 2**16:
-        return bytes((_WHOLE_TEXT, 126)) + size.to_bytes(2, "big") + content
-    return bytes((_WHOLE_TEXT, 127)) + size.to_bytes(8, "big") + content
-
-
-_WHOLE_TEXT: Final = 0x81
+    return bytes((_WHOLE_TEXT, _LONGER)) + size.to_bytes(2, "big") + content

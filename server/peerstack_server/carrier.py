@@ -1,9 +1,9 @@
 """Sockets: whom to let in, and which frames. Everything is bounded here before it is parsed.
 
-aiohttp carries it because it was measured: one connection signalling another over WebSocket, boxes
-of 1.2 kB, python-socketio with nothing around it, Python 3.11 and uvloop, relayed messages per CPU
-second: 11,300; uvicorn 10,100 (websockets-sansio) and 8,500 (websockets). With everything that this
-package checks it is 7,600. It must not know socket.io, nor what an event means.
+aiohttp carries it because it was measured, by the load of `python -m benchmarks server`: with
+nothing but a dictionary of sockets it relays 31,000 boxes of 1.2 kB a CPU second and keeps 14 kB of
+a connection, and with all that this package checks 23,000 and 19. It must not know socket.io, nor
+what an event means.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What is done for every connection: it is greeted, and asked for signs of life.
 
-python-socketio greets: it speaks engine.io's and socket.io's handshakes. Behind them it keeps five
-tasks, a queue and what the request was for each connection, 20 kB, and passes each message through
-several of them. So it is told that the connection ended once the device is let in, and what is
-spoken from then on, four kinds of frames, is spoken here.
+python-socketio greets: it speaks engine.io's and socket.io's handshakes. For what comes then, it
+keeps five tasks, a queue and the request, 20 kB for each connection, and each message passes
+through several of them. So it is told that the connection ended once the device is let in, and what
+is spoken from then on (requests, answers, events, signs of life) is up to this package.
 """
 
 from __future__ import annotations
