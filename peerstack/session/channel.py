@@ -15,8 +15,8 @@ from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.ids import GroupId
 from peerstack.keys import Hash
+from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step, hashed_fingerprint
 from peerstack.reconcile import Gap as FoundGap
-from peerstack.reconcile import Item, Reconciler, Span, Step, hashed_fingerprint
 from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
 from peerstack.session.replica import Replica, Roots, SecretKind, Standing
@@ -168,6 +168,11 @@ class Channel:
     def is_level_at(self, roots: Roots) -> bool:
         """Whether the peer is known to have all that is here now, and the other way round."""
         return self.state is State.LEVEL and self._shown == roots
+
+    def has_shown_records(self, records: Fingerprint) -> bool:
+        """Whether the peer, a member, has last shown these records of the group."""
+        shown = self._heard is not None and self._heard.records == records
+        return shown and self.standing is Standing.MEMBER and not self._in_doubt
 
     # --- What happens to it. --------------------------------------------------------------------
 
@@ -355,6 +360,7 @@ class Channel:
     def _agree(self, mine: Roots, replica: Replica) -> None:
         """The roots are the same on both sides; are the sets?"""
         self._was_level, self._postponed = True, False
+        replica.agreed(self.group)
         # A sample counts only where the levels agree: if they did not at first, one more.
         if self._leads and not self._audited:
             self._audited = True
