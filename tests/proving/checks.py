@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from peerstack.engine import marks
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.groups.membership import Membership
-from peerstack.groups.rules import judge_record
+from peerstack.groups.rules import ADMITTED, judge_record
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Secret
 from peerstack.record import Signed
@@ -90,6 +91,57 @@ def is_inside(device: Device, group: GroupId) -> bool:
 def statements(device: Device, group: GroupId) -> Sequence[bytes]:
     """The hashes of all admitted statements."""
     return device.read(lambda kept: kept.statement_hashes(group))
+
+
+def check_claims(lives: Lives) -> None:
+    """No device claims to have what it lacks: in a group of honest devices, none is deceived."""
+    if not all(device.honest for device in lives.devices):
+        return
+    for group, pool in versions_by_group(lives).items():
+        for device in lives.devices:
+            known = known_at(device, group)
+            for author in lives.devices:
+                claimed = known.get(author.user.device, marks.NOTHING)
+                if claimed.epoch == own_position(author, group).epoch:
+                    theirs = [each for each in pool if each.device == author.user.device]
+                    check_has(device, group, [it for it in theirs if it.modified <= claimed.stamp])
+
+
+def known_at(device: Device, group: GroupId) -> marks.Reached:
+    """Up to where a device has what others wrote, as it knows itself."""
+    return device.perform(lambda turn: marks.known(turn, group))
+
+
+def own_position(device: Device, group: GroupId) -> marks.Position:
+    """How far a device has written into a group, as it counts itself."""
+    return device.perform(lambda turn: marks.own_position(turn, group))
+
+
+def check_has(device: Device, group: GroupId, versions: Sequence[Signed]) -> None:
+    """A device has these versions of one group, later ones in their place, or no use for them."""
+    state, records = device.perform(lambda turn: turn.state(group)), device.records(group)
+    for signed in versions:
+        live = records.get(signed.id)
+        if signed.is_reserved or (live and (live.modified, live.hash) >= signed.order):
+            continue
+        if judge_record(state, signed, device.now().wall_ms) == ADMITTED:
+            raise Broken(f"{device} claims to have {signed}, and has {live}")
+
+
+def check_reached(lives: Lives) -> None:
+    """At rest, all know of each other that they have what is there."""
+    for group in lives.groups:
+        inside = [device for device in lives.devices if is_inside(device, group)]
+        everybody = {device.user.device for device in inside}
+        authors = {device.user.device: own_position(device, group) for device in inside}
+        for device in inside if len(inside) > 1 else ():
+            for note in device.find(group, "note"):
+                author = authors.get(note.device)
+                if author is None or (author.epoch and note.modified > author.stamp):
+                    continue  # Who is gone tells nobody how far they had come.
+                lacking = everybody - device.reached(group, note.id)
+                if lacking:
+                    raise Broken(f"{device} does not know that {lacking} have {note}")
 
 
 def versions_by_group(lives: Lives) -> dict[GroupId, list[Signed]]:

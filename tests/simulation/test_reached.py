@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from peerstack.engine import marks, writing
+from peerstack.engine import Turn, marks, writing
 from peerstack.engine.marks import Position, Reached
+from peerstack.engine.merging import merge
 from peerstack.engine.status import standing
 from peerstack.ids import DeviceId, GroupId
 from peerstack.keys import Label, sha256
@@ -359,10 +360,10 @@ def test_a_mark_of_another_form_says_nothing_and_stands_in_nobodys_way() -> None
     world.settle()
     ben.tampered = True
 
-    def write(turn: writing.Turn) -> None:
+    def write(turn: Turn) -> None:
         draft = writing.Draft(mark_id(family, ben.user.device), "$reached", {"at": [1]}, None)
         signed = writing._sign(turn, family, draft, world.wall_ms)
-        writing.merge(turn, family, [signed], None)
+        merge(turn, family, [signed], None)
         turn.news.append((family, None, [signed]))
 
     ben.go_offline()
