@@ -269,7 +269,8 @@ class Group:
 
         found, versions = await self._node.perform(look)
         shown = self._shown(found)
-        return {each.version.id: people.reached(each, shown) for each in versions}
+        by_id = {each.version.id: people.reached(each, shown) for each in versions}
+        return {id: by_id[id] for id in asked if id in by_id}
 
     async def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until the group is level with at least one other device, and all that are connected.

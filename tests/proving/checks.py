@@ -28,6 +28,9 @@ SLACK_BYTES = 10_000
 TALK_BYTES = 8_000
 """Of one side of a link: handshake, who one is, comparisons."""
 
+LEVEL_BYTES = 100
+"""Of what one device shows another once a mark has come: that they are level again."""
+
 _ALL = 1_000_000
 
 
@@ -201,7 +204,9 @@ def check_cost(lives: Lives, before: Before) -> None:
     talk = sum(len(each.data) for each in sent)
     links = sum(each.kind == "Hello" for each in sent)
     carried = sum(_size(it) for _, it in (*records, *told))
-    if talk > carried + (links + 1) * TALK_BYTES:
+    marks_told = {it.hash for _, it in records if it.is_mark}
+    shown = len(marks_told) * len(honest) ** 2 * LEVEL_BYTES
+    if talk > carried + (links + 1) * TALK_BYTES + shown:
         raise Broken(f"{talk} bytes on {links // 2} links, to bring {carried}")
 
 
