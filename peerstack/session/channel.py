@@ -172,7 +172,8 @@ class Channel:
     def has_shown_records(self, records: Fingerprint) -> bool:
         """Whether the peer, a member, has last shown these records of the group."""
         shown = self._heard is not None and self._heard.records == records
-        return shown and self.standing is Standing.MEMBER and not self._in_doubt
+        in_doubt = self._in_doubt or self.busy
+        return shown and self.standing is Standing.MEMBER and not in_doubt
 
     # --- What happens to it. --------------------------------------------------------------------
 
@@ -197,9 +198,13 @@ class Channel:
     def refresh(self, replica: Replica) -> None:
         """Show where this side stands, if that has changed since."""
         roots = replica.roots(self.group)
-        waits = self.is_stranger or self.busy or self._postponed
-        if not waits and self._shown != roots:
+        if self.is_stranger or self.busy or self._postponed:
+            return
+        if self._shown != roots:
             self._show(roots)
+        if self._heard == roots:
+            # The peer had it first, and need not say anything more.
+            replica.agreed(self.group)
 
     def resume(self, replica: Replica) -> None:
         """What kept this peer waiting is over: begin, unless another was first."""

@@ -159,6 +159,19 @@ def test_who_was_removed_does_not_count_any_more_and_what_they_wrote_is_still_kn
     assert ana.reached(family, note.id) == ids(ana, ben, dora)
 
 
+def test_what_was_held_for_its_time_has_arrived_once_that_has_come() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ana.skew_ms = HOUR_MS
+    note = ana.put(family, "note", {"title": "by a clock that is fast"})
+    world.run(MINUTE_MS)
+    assert ana.reached(family, note.id) == ids(ana)
+
+    world.run(HOUR_MS)
+
+    assert ana.reached(family, note.id) == ids(ana, ben)
+
+
 def test_a_restart_forgets_nothing_that_was_said_and_what_was_not_is_said_later() -> None:
     world = World()
     family, (ana, ben) = family_of(world, "ana", "ben")
@@ -288,8 +301,9 @@ def test_what_is_written_by_a_clock_that_went_back_has_reached_nobody_yet(back_m
     ana.skew_ms -= back_ms
     late = ana.put(family, "note", {"title": "by a clock that is slow"})
     assert ana.reached(family, late.id) == ids(ana)
-    world.run(MINUTE_MS)
-    assert cleo.reached(family, late.id) == ids(ana, cleo)
+    for wait_ms in (1_000, MINUTE_MS):
+        world.run(wait_ms)
+        assert cleo.reached(family, late.id) == ids(ana, cleo)
 
     ben.go_online()
     world.run(MINUTE_MS)
@@ -299,6 +313,30 @@ def test_what_is_written_by_a_clock_that_went_back_has_reached_nobody_yet(back_m
     world.settle()
     for device in (ana, ben, cleo):
         assert device.reached(family, late.id) == ids(ana, ben, cleo)
+
+
+def test_what_is_written_by_a_clock_that_went_a_little_back_is_dated_a_little_later() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.put(family, "note", {"title": "Bread"})
+    before = ana.put(family, "note", {"title": "Milk"})
+    world.settle()
+    ana.skew_ms = before.modified - world.wall_ms - 5 * MINUTE_MS
+
+    after = [ana.put(family, "note", {"n": n}) for n in range(2)]
+
+    assert [each.modified - before.modified for each in after] == [1, 2]
+    assert ana.user.device not in said(ana, family)
+
+
+def test_what_is_written_at_once_is_dated_alike() -> None:
+    """Else ten thousand that are imported would be dated ten seconds ahead."""
+    world = World()
+    family, (ana, _) = family_of(world, "ana", "ben")
+
+    notes = ana.put_many(family, "note", [{"n": n} for n in range(10)])
+
+    assert {note.modified for note in notes} == {world.wall_ms}
 
 
 def test_what_is_written_by_a_clock_that_went_far_back_is_not_dated_ahead() -> None:
