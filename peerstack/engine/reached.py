@@ -108,8 +108,6 @@ class _Here:
 
     def own_epoch(self, device: DeviceId) -> int:
         """Which epoch a device is in, by its own mark."""
-        if device == self._turn.me.user.device:
-            return marks.own_position(self._turn, self._group).epoch
         return self.said.get(device, {}).get(device, NOTHING).epoch
 
     def own_word(self, device: DeviceId) -> Position:

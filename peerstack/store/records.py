@@ -68,10 +68,11 @@ class RecordReads(Rows):
 
     def latest_by(self, group: GroupId, device: DeviceId) -> int:
         """The latest `modified` of the apps' live records that a device signed; -1 without any."""
-        # Reserved types begin with "$", and what comes behind "%" is none of them.
+        # Reserved types begin with "$", and what comes behind "%" is none of them. The "+" keeps
+        # SQLite from going by the types, of which that is nearly all.
         rows = fetch(
             self._connection,
-            "SELECT modified FROM records WHERE group_id = ? AND device = ? AND type > '%' "
+            "SELECT modified FROM records WHERE group_id = ? AND device = ? AND +type > '%' "
             "ORDER BY modified DESC LIMIT 1",
             (group, device),
         )
