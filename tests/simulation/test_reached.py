@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from peerstack.engine import Turn, marks, writing
+from peerstack.engine import Turn, marks, parting, profile, writing
 from peerstack.engine.marks import Position, Reached
 from peerstack.engine.merging import merge
 from peerstack.engine.status import standing
@@ -352,6 +352,54 @@ def test_what_is_written_by_a_clock_that_went_far_back_is_not_dated_ahead() -> N
 
     assert note.modified <= world.wall_ms
     assert ben.get(family, note.id) == note
+
+
+def test_stamps_rise_though_the_device_has_forgotten_how_far_they_were() -> None:
+    """As where its database was put back, and others have brought the rest."""
+    world = World()
+    family, (ana, _) = family_of(world, "ana", "ben")
+    before = ana.put(family, "note", {"title": "Milk"})
+    ana.perform(lambda turn: marks.keep_own_position(turn, family, marks.NOTHING))
+    ana.skew_ms = -MINUTE_MS
+
+    after = ana.put(family, "note", {"title": "Bread"})
+
+    assert after.modified == before.modified + 1
+
+
+def test_what_was_erased_is_not_claimed_from_memory() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ana.put(family, "note", {"title": "Milk"})
+    world.settle()
+    assert ben.perform(lambda turn: marks.known(turn, family)) != {}
+    away(world, ana)
+    ben.leave(family)
+
+    ben.perform(lambda turn: parting.erase(turn, family))
+
+    assert ben.perform(lambda turn: marks.known(turn, family)) == {}
+
+
+def test_what_a_check_found_broken_is_claimed_no_more_until_it_is_back() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    note = ana.put(family, "note", {"title": "Milk"})
+    world.settle()
+    away(world, ana)
+    with ben.store.transaction() as transaction:
+        transaction._connection.exec_driver_sql(
+            "UPDATE records SET body = replace(body, 'Milk', 'Silk') WHERE id = ?", (note.id,)
+        )
+
+    ben.perform(profile.mend)
+
+    assert ben.get(family, note.id) is None
+    assert ben.perform(lambda turn: marks.known(turn, family)) == {}
+    ana.go_online()
+    world.settle()
+    assert ben.get(family, note.id) == note
+    assert ana.reached(family, note.id) == ids(ana, ben)
 
 
 def test_a_lie_claims_no_more_than_has_been_seen_where_it_is_believed() -> None:
