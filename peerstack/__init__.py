@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         open_sync,
         recover_sync,
     )
+    from peerstack.node.conflicts import Conflict
     from peerstack.node.enrol import open_linked
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
@@ -72,6 +73,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BrokenVersion",
     "Change",
+    "Conflict",
     "DeviceInfo",
     "Fingerprint",
     "Group",
@@ -141,6 +143,7 @@ _HOMES = {
         "open_sync",
         "recover_sync",
     ),
+    "peerstack.node.conflicts": ("Conflict",),
     "peerstack.node.enrol": ("open_linked",),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),

@@ -63,7 +63,7 @@ def test_an_author_has_seen_what_they_replaced_and_what_that_had_seen() -> None:
     second = version(20, device=DEVICES[1], seen=merge_seen(first))
     third = version(30, device=DEVICES[2], seen=merge_seen(second))
 
-    assert merge_seen(None) is UNSET
+    assert merge_seen() is UNSET
     assert had_seen(second, first)
     assert had_seen(third, first)
     assert had_seen(third, second)
@@ -185,3 +185,15 @@ def test_devices_that_show_each_other_their_conflicts_end_with_the_same(
 
         first, *rest = map(conflicts, devices)
     assert rest == [first, first]
+
+
+def test_a_version_that_replaces_two_has_seen_what_either_had() -> None:
+    first = version(10, device=DEVICES[0])
+    one = version(20, device=DEVICES[1], seen=merge_seen(first))
+    other = version(21, device=DEVICES[2], seen={DEVICES[0]: 5, DEVICES[3]: 7})
+
+    seen = merge_seen(one, other)
+
+    assert seen == {DEVICES[0]: 10, DEVICES[1]: 20, DEVICES[2]: 21, DEVICES[3]: 7}
+    settled = version(30, device=DEVICES[1], seen=seen)
+    assert unseen_losers(settled, [first, one, other]) == []

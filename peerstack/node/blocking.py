@@ -24,6 +24,7 @@ from typing import Any, Self, TypeVar
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
 from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.node.conflicts import Conflict
 from peerstack.node.enrol import LINK_S, open_linked
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Where
@@ -264,6 +265,10 @@ class SyncNode:
         """As `Node.revoke_device`."""
         self._loop.wait(self._node.revoke_device(id, force=force))
 
+    def add_server(self, url: str) -> None:
+        """As `Node.add_server`."""
+        self._loop.wait(self._node.add_server(url))
+
     def preview(self, link: str) -> Preview:
         """As `Node.preview`."""
         return self._node.preview(link)
@@ -283,6 +288,14 @@ class SyncNode:
             return self._node.status()
 
         return self._loop.wait(ask())
+
+    def live_status(self) -> Iterator[Status]:
+        """As `Node.live_status`."""
+
+        async def subscribe() -> AsyncIterator[Status]:
+            return self._node.live_status()
+
+        return self._loop.iterate(self._loop.wait(subscribe()))
 
     def check(self) -> list[BrokenVersion]:
         """As `Node.check`."""
@@ -383,7 +396,9 @@ class SyncGroup:
     def __repr__(self) -> str:
         return f"Sync{self._group!r}"
 
-    def put(self, type: str, value: JsonObject, *, over: Record | None = None) -> Record:
+    def put(
+        self, type: str, value: JsonObject, *, over: Record | Sequence[Record] | None = None
+    ) -> Record:
         """As `Group.put`."""
         return self._loop.wait(self._group.put(type, value, over=over))
 
@@ -446,6 +461,10 @@ class SyncGroup:
     def history(self, id: str) -> list[Record]:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
+
+    def conflicts(self) -> list[Conflict]:
+        """As `Group.conflicts`."""
+        return self._loop.wait(self._group.conflicts())
 
     def quarantine(
         self, *, limit: int = 100, after: QuarantinedRecord | None = None

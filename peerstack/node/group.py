@@ -12,6 +12,7 @@ from peerstack.groups.statements import RoleName
 from peerstack.ids import GroupId, RecordId, UserId, as_user, is_record_id, is_ulid
 from peerstack.keys import HASH_BYTES, Hash
 from peerstack.node import invites, people
+from peerstack.node.conflicts import Conflict, conflicts
 from peerstack.node.feed import Change
 from peerstack.node.invites import InviteInfo
 from peerstack.node.people import Member
@@ -40,14 +41,18 @@ class Group:
 
     # --- Writing. -------------------------------------------------------------------------------
 
-    async def put(self, type: str, value: JsonObject, *, over: Record | None = None) -> Record:
+    async def put(
+        self, type: str, value: JsonObject, *, over: Record | Sequence[Record] | None = None
+    ) -> Record:
         """Sign and store a record: a new one, or over the version that the user was looking at.
 
-        Raises `InvalidValue` for what is no JSON object, `NotAllowed` without the role, `NotFound`
-        where the version is no longer kept, and `StoreError`.
+        Over several versions of one record where the user saw these side by side: that settles a
+        conflict between them. Raises `InvalidValue` for what is no JSON object, `NotAllowed`
+        without the role, `NotFound` where a version is no longer kept, and `StoreError`.
         """
         _check_value(value)
-        return await self._node.perform(lambda turn: writing.put(turn, self.id, type, value, over))
+        seen = [over] if isinstance(over, Record) else list(over or ())
+        return await self._node.perform(lambda turn: writing.put(turn, self.id, type, value, seen))
 
     async def put_many(self, type: str, values: Sequence[JsonObject]) -> list[Record]:
         """Sign and store new records, at most 10,000, all of them or none. Raises as `put`."""
@@ -145,6 +150,14 @@ class Group:
             return [Record.of(signed) for signed in versions if not signed.is_reserved]
 
         return await self._node.read(read)
+
+    async def conflicts(self) -> list[Conflict]:
+        """Versions that lost to one whose author had not seen them, the last that lost first.
+
+        One is settled by a `put` over both, be it to keep what is live or to restore what lost. It
+        is there on every device until then, for as long as history.
+        """
+        return await self._node.read(lambda snapshot: conflicts(snapshot, self.id))
 
     async def quarantine(
         self, *, limit: int = 100, after: QuarantinedRecord | None = None

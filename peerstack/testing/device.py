@@ -273,7 +273,8 @@ class Device:
         self, group: GroupId, type_name: str, value: JsonObject, *, over: Record | None = None
     ) -> Record:
         """Write a record."""
-        return self.perform(lambda turn: writing.put(turn, group, type_name, value, over))
+        seen = [over] if over else []
+        return self.perform(lambda turn: writing.put(turn, group, type_name, value, seen))
 
     def put_many(
         self, group: GroupId, type_name: str, values: Sequence[JsonObject]
