@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import peerstack
+
+_COMMAND: Final = re.compile(r" \(`peerstack [^`]*`\)")
 
 
 class State(enum.StrEnum):
@@ -41,7 +45,13 @@ class _Progress:
 def connection(status: peerstack.Status, names: Mapping[str, str]) -> Connection:
     """What to say of a status; `names` is what to call people, by user id."""
     state, headline, detail = _said(status, names)
-    return Connection(state, headline, detail, status.problems)
+    return Connection(state, headline, detail, [in_words(each) for each in status.problems])
+
+
+def in_words(advice: str) -> str:
+    """What the framework says, without the names of commands that nobody types here."""
+    said = _COMMAND.sub("", advice)
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
 
 def _said(status: peerstack.Status, names: Mapping[str, str]) -> tuple[State, str, str]:

@@ -31,6 +31,7 @@ BODY_CHARS: Final = 40_000
 ITEM_CHARS: Final = 500
 LABEL_CHARS: Final = 40
 LABELS: Final = 20
+_CARD_CHARS, _CARD_LINES = 240, 6
 
 
 class Place(enum.StrEnum):
@@ -84,7 +85,17 @@ class Note:
     @property
     def heading(self) -> str:
         """What to call it: its title, or how its text begins."""
-        return self.title or next(iter(self.body.strip().splitlines()), "")[:80] or "Untitled"
+        return self.title or next(iter(self.body.strip().splitlines()), "") or "Untitled"
+
+    @property
+    def rest(self) -> str:
+        """Its text, without what it is called by."""
+        return self.body if self.title else "\n".join(self.body.strip().splitlines()[1:])
+
+    @property
+    def is_long(self) -> bool:
+        """Whether its text does not fit on a card."""
+        return len(self.rest) > _CARD_CHARS or self.rest.count("\n") > _CARD_LINES
 
     @property
     def changed_at(self) -> datetime:

@@ -15,7 +15,10 @@ from typing import Final
 import peerstack
 
 STATUS: Final = "status"
-"""The topic of connections, groups and members; the others are the ids of groups."""
+"""The topic of connections, roles and members."""
+
+SPACES: Final = "spaces"
+"""The topic of which groups there are. All other topics are the ids of groups."""
 
 _REST_S: Final = 0.2
 """What happens within this is told of at once: a first sync stirs a hundred times a second."""
@@ -59,15 +62,17 @@ class News:
 
     async def watch(self, node: peerstack.Node) -> None:
         """Follow a node until it is closed."""
-        followed: set[str] = set()
+        known: set[tuple[str, str]] = set()
         async with asyncio.TaskGroup() as tasks:
             async for status in node.live_status():
                 self.status = status
                 self.tell(STATUS)
-                for standing in status.groups:
-                    if standing.group not in followed:
-                        followed.add(standing.group)
-                        tasks.create_task(self._follow(node, standing.group))
+                now = {(str(standing.group), standing.name) for standing in status.groups}
+                if now != known:
+                    self.tell(SPACES)
+                for group, _ in now - known:
+                    tasks.create_task(self._follow(node, group))
+                known = now
                 await asyncio.sleep(_REST_S)
 
     async def _follow(self, node: peerstack.Node, group: str) -> None:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import peerstack
+from family_notes.connection import in_words
 from family_notes.linking import Arriving, Giving, Step
 from family_notes.web.page import current_connection, desk_of, field, go, part, render
 
@@ -32,7 +33,7 @@ async def show_device(request: Request) -> Response:
         "device/show.html",
         servers=desk.node.server_urls,
         devices=await desk.node.devices(),
-        advice=status.advice if status is not None else [],
+        advice=[in_words(each) for each in status.advice] if status is not None else [],
     )
 
 

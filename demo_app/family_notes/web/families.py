@@ -18,7 +18,7 @@ Role = Literal["reader", "writer", "admin"]
 ROLES: Final[dict[Role, str]] = {
     "reader": "can read",
     "writer": "can read and write",
-    "admin": "can also invite and remove people",
+    "admin": "can write, invite and remove people",
 }
 """What a role permits, in words."""
 

@@ -18,7 +18,7 @@ import peerstack
 from family_notes import text
 from family_notes.connection import Connection, connection
 from family_notes.desk import Desk
-from family_notes.news import STATUS
+from family_notes.news import SPACES, STATUS
 from family_notes.notebook import Notebook
 
 FOLDER: Final = Path(__file__).parent.parent
@@ -115,7 +115,8 @@ async def render(
 ) -> Response:
     """A whole page: what it shows, and what stands around it."""
     desk = desk_of(request)
-    around: dict[str, Any] = {"space": space, "spaces": [], "connection": None}
+    at = space.id if space is not None else template.split("/")[0]
+    around: dict[str, Any] = {"space": space, "spaces": [], "at": at}
     if desk.has_begun:
         around["spaces"] = await spaces_of(request)
         around["connection"] = await current_connection(request)
@@ -127,7 +128,7 @@ async def render(
 
 def _listening(request: Request, desk: Desk, space: Space | None) -> str:
     """Where a page learns what has changed since it was made."""
-    query = {"status": str(desk.news.count(STATUS))}
+    query = {topic: str(desk.news.count(topic)) for topic in (STATUS, SPACES)}
     if space is not None:
         query |= {"group": space.group.id, "notes": str(desk.news.count(space.group.id))}
     return url(request, "live", query)

@@ -56,7 +56,8 @@ HEADERS: Final = {
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _OWN_SITE: Final = frozenset({"", "none", "same-origin"})
 _ENTERED: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
-<meta http-equiv="refresh" content="0; url=./"><title>Family notes</title>
+<link rel="icon" href="static/icon.svg"><meta http-equiv="refresh" content="0; url=./">
+<title>Family notes</title>
 <p><a href="./">Open Family notes</a></p></html>"""
 _CLOSED: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Family notes</title>
 <h1>This page is locked</h1><p>Family notes opens to the browser that it was started with. Start it
