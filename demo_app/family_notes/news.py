@@ -77,7 +77,10 @@ class News:
 
     async def _follow(self, node: peerstack.Node, group: str) -> None:
         with suppress(peerstack.NotFound):
-            async for _ in (await node.group(group)).changes():
+            changes = (await node.group(group)).changes()
+            # A page may have been made before this began to listen.
+            self.tell(group)
+            async for _ in changes:
                 self.tell(group)
 
     def _stir(self) -> None:
