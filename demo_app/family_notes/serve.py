@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -46,7 +47,7 @@ async def serve(desk: Desk, port: int, ready: Callable[[Door], None]) -> None:
         server = _Server(config, desk.news)
         _stop_on_signals(server)
         ready(door)
-        await server.main_loop_on(listener)
+        await server.serve([listener])
 
 
 class _Server(uvicorn.Server):
@@ -56,9 +57,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._news = news
 
-    async def main_loop_on(self, listener: socket.socket) -> None:
-        """Serve on a socket that listens. Signals are for whoever calls this."""
-        await self._serve([listener])
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are ours: uvicorn would raise them again, before the desk is closed."""
+        yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See `uvicorn.Server.shutdown`."""
@@ -72,6 +74,8 @@ def _listening(port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))
+            # Before the address is told to anybody, or they might come too early.
+            listener.listen()
         except OSError as error:
             raise CannotListen(
                 f"cannot listen on {LOOPBACK}:{port}: {error.strerror}; choose another --port"
@@ -104,7 +108,9 @@ def opened_in_browser(door: Door) -> Iterator[None]:
                 f'<meta http-equiv="refresh" content="0; url={address}">'
                 f'<p><a href="{address}">Open Family notes</a></p>'
             )
-        webbrowser.open(Path(name).as_uri())
+        uri = Path(name).as_uri()
+        # Some browsers are waited for until they are closed.
+        threading.Thread(target=webbrowser.open, args=(uri,), daemon=True).start()
         yield
     finally:
         with suppress(OSError):

@@ -243,7 +243,7 @@ async def test_items_are_ticked_and_the_tick_taken_away(visitor: Visitor) -> Non
 async def test_where_a_script_asks_only_the_list_comes_back(visitor: Visitor) -> None:
     note = await write(visitor, "Shopping", items="Milk")
 
-    shown = await visitor.send(f"{note}/items", live=True, text="Bread")
+    shown = await visitor.send_live(f"{note}/items", text="Bread")
 
     assert shown.startswith("<ul")
     assert "Bread" in shown

@@ -99,7 +99,7 @@ async def test_nothing_is_shown_within_another_page(
 async def test_without_the_cookie_nothing_is_shown(client: httpx.AsyncClient, cookie: str) -> None:
     client.cookies.clear()
 
-    answer = await asked(client, headers={"Cookie": cookie.encode("latin-1")})  # type: ignore[dict-item]
+    answer = await asked(client, headers={"Cookie": cookie.encode("latin-1")})
 
     assert answer.status_code == 403
     assert "inside" not in answer.text

@@ -37,9 +37,14 @@ class Visitor:
         """Open a page, by its path below the first one."""
         return await self._ask("GET", self.door.path + path)
 
-    async def send(self, path: str, live: bool = False, **fields: Any) -> str:
+    async def send(self, path: str, /, **fields: Any) -> str:
         """Send a form of ours; the page that comes of it."""
-        headers = {"Origin": self.door.origin} | ({"HX-Request": "true"} if live else {})
+        headers = {"Origin": self.door.origin}
+        return await self._ask("POST", self.door.path + path, data=fields, headers=headers)
+
+    async def send_live(self, path: str, /, **fields: Any) -> str:
+        """Send a form as htmx does; the part of a page that comes of it."""
+        headers = {"Origin": self.door.origin, "HX-Request": "true"}
         return await self._ask("POST", self.door.path + path, data=fields, headers=headers)
 
     async def bring(self, space: str, files: Mapping[str, bytes]) -> str:
