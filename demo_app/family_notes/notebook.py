@@ -55,6 +55,7 @@ class Notebook:
         pinned: bool | None = None,
         label: str | None = None,
         after: str | None = None,
+        limit: int = PAGE_NOTES,
     ) -> list[Note]:
         """A page of notes, those changed last first. `after` is the last one of the page before."""
         where: dict[str, Any] = {"place": place.value}
@@ -66,7 +67,7 @@ class Notebook:
             NOTE,
             where,
             order_by="-modified",
-            limit=PAGE_NOTES,
+            limit=limit,
             after=await self._group.get(after) if after else None,
         )
         return [note_of(record) for record in found]

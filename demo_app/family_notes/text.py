@@ -6,6 +6,7 @@ what is named here. The Content-Security-Policy of the pages is a third.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import nh3
@@ -23,6 +24,8 @@ _BLOCKS: Final = frozenset(
 )
 _NEW_TAB: Final = {"a": {"target": "_blank"}}
 _EXCERPT_CHARS: Final = 500
+_EXCERPTS: Final = 1_000
+"""A page of cards is made anew with each change, of which most cards have no part."""
 
 _markdown = MarkdownIt("js-default", {"html": False, "linkify": True, "breaks": True})
 _markdown.disable("image")
@@ -41,6 +44,7 @@ def html(text: str) -> Markup:
     return Markup(clean)  # noqa: S704 -- cleaned by nh3 right above
 
 
+@lru_cache(_EXCERPTS)
 def excerpt(text: str) -> Markup:
     """How a text begins, as HTML without links: it stands in something that is a link itself."""
     clean = nh3.clean(

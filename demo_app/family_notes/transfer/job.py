@@ -21,6 +21,7 @@ from family_notes.model import (
 from family_notes.notebook import Notebook
 from family_notes.transfer.form import LeftOut, Line, Parcel
 
+_PAGE: Final = 500
 _BATCH: Final = 50
 _LINES: Final = 200
 """Of one list; so the items of a batch can be stored at once."""
@@ -60,7 +61,7 @@ async def take_out(book: Notebook) -> list[Parcel]:
     found = []
     for place in Place:
         after: str | None = None
-        while page := await book.notes(place, after=after):
+        while page := await book.notes(place, after=after, limit=_PAGE):
             items = await book.items(note.id for note in page)
             for note in page:
                 lines = [Line(item.text, item.done) for item in items.get(note.id, [])]
