@@ -240,13 +240,23 @@ async def test_items_are_ticked_and_the_tick_taken_away(visitor: Visitor) -> Non
     assert ticks(visitor) == ["false", "false"]
 
 
-async def test_where_a_script_asks_only_the_list_comes_back(visitor: Visitor) -> None:
+async def test_a_page_that_is_open_is_told_to_show_what_was_done(visitor: Visitor) -> None:
     note = await write(visitor, "Shopping", items="Milk")
 
     shown = await visitor.send_live(f"{note}/items", text="Bread")
 
-    assert shown.startswith("<ul")
-    assert "Bread" in shown
+    assert (visitor.status, shown, visitor.told) == (204, "", "changed")
+    assert "Bread" in await visitor.go(f"{note}/part")
+
+
+async def test_where_a_note_is_gone_an_open_page_is_gone_too(visitor: Visitor) -> None:
+    note = await write(visitor, "Shopping")
+    await visitor.send(f"{note}/delete")
+
+    shown = await visitor.go_live(f"{note}/part")
+
+    assert "This note is not here any more" in shown
+    assert visitor.retargeted == "#main"
 
 
 async def test_two_people_tick_two_items_at_once_and_no_tick_is_lost(visitor: Visitor) -> None:

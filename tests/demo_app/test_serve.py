@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.server_process import ROOT
+from tests.demo_app.app_process import running
 
-SAID = "Family notes is at "
 STOP_S = 10.0
 BROWSER = """#!/bin/sh
 echo "$@" > "$HOME/opened"
 exec sleep 60
 """
-
-
-@contextmanager
-def running(folder: Path, *flags: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The app with its profile in a folder; the address that it printed."""
-    paths = os.pathsep.join(str(ROOT / each) for each in ("", "demo_app"))
-    home = {"HOME": str(folder), "BROWSER": str(folder / "browser")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "family_notes", "--folder", str(folder / "profile"), *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **home, "PYTHONPATH": paths},
-    ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith(SAID), line
-            yield line.removeprefix(SAID).strip(), process
-        finally:
-            process.kill()
 
 
 def test_it_serves_until_it_is_told_to_stop_though_a_page_is_open(tmp_path: Path) -> None:

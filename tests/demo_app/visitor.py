@@ -27,6 +27,10 @@ class Visitor:
         self.at = door.path
         self.page = ""
         self.status = 0
+        self.told: str | None = None
+        """What htmx on the page is to say has happened."""
+        self.retargeted: str | None = None
+        """Where htmx is to put what came, instead of where it was asked for."""
 
     async def enter(self) -> None:
         """Open the address that the app printed."""
@@ -41,6 +45,10 @@ class Visitor:
         """Send a form of ours; the page that comes of it."""
         headers = {"Origin": self.door.origin}
         return await self._ask("POST", self.door.path + path, data=fields, headers=headers)
+
+    async def go_live(self, path: str) -> str:
+        """Ask for a part of a page, as htmx does."""
+        return await self._ask("GET", self.door.path + path, headers={"HX-Request": "true"})
 
     async def send_live(self, path: str, /, **fields: Any) -> str:
         """Send a form as htmx does; the part of a page that comes of it."""
@@ -75,6 +83,8 @@ class Visitor:
     async def _ask(self, method: str, url: str, **sent: Any) -> str:
         answer = await self.client.request(method, url, follow_redirects=True, **sent)
         self.page, self.status = answer.text, answer.status_code
+        self.told = answer.headers.get("hx-trigger")
+        self.retargeted = answer.headers.get("hx-retarget")
         self.at = answer.url.path
         return self.page
 

@@ -59,7 +59,14 @@ def _saying(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
 
 
 async def _say(request: Request, status: int, said: str) -> Response:
-    """In place of a page; or, where a part of one was asked for, above all else on it."""
+    """In place of a page; or, where a part of one was asked for, above all else on it.
+
+    Where what an open page shows is gone, so is the page: it asks for nothing any more.
+    """
+    if is_live(request) and request.method == "GET" and status in (403, 404):
+        gone = part(request, "parts/problem.html", said=said)
+        gone.headers.update({"HX-Retarget": "#main", "HX-Reswap": "innerHTML"})
+        return gone
     if is_live(request):
         return part(request, "parts/notice.html", status, said=said)
     return await render(request, "problem.html", None, status, said=said)

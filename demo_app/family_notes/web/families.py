@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import peerstack
+from family_notes.connection import in_words
 from family_notes.web.page import Space, desk_of, field, go, names_of, part, render, space_of
 
 Role = Literal["reader", "writer", "admin"]
@@ -56,13 +58,11 @@ async def preview_invite(request: Request) -> Response:
 async def join_family(request: Request) -> Response:
     """Accept an invite. Where nobody is online to let one in, it goes on by itself."""
     link = field(await request.form(), "link", _LINK_CHARS)
-    try:
-        group = await desk_of(request).node.join(link, timeout=_JOIN_S)
-    except peerstack.JoinPending:
-        name = desk_of(request).node.preview(link).group_name
-        group_id = desk_of(request).node.preview(link).group
-        return go(request, "joining", {"name": name}, group=group_id)
-    return go(request, "notes", space=group.id)
+    node = desk_of(request).node
+    offer = node.preview(link)
+    with suppress(peerstack.JoinPending):
+        await node.join(link, timeout=_JOIN_S)
+    return go(request, "joining", {"name": offer.group_name}, group=offer.group)
 
 
 async def show_joining(request: Request) -> Response:
@@ -81,7 +81,7 @@ async def show_joining_part(request: Request) -> Response:
 
 def _joining(request: Request) -> dict[str, Any]:
     status = desk_of(request).news.status
-    problems = status.problems if status is not None else []
+    problems = [in_words(each) for each in status.problems] if status is not None else []
     return {
         "name": request.query_params.get("name", "the family"),
         "group": request.path_params["group"],
@@ -90,8 +90,9 @@ def _joining(request: Request) -> dict[str, Any]:
 
 
 async def _is_in(request: Request) -> bool:
+    """Whether one was let in, and knows what the family is called."""
     groups = await desk_of(request).node.groups()
-    return request.path_params["group"] in [group.id for group in groups]
+    return request.path_params["group"] in [each.id for each in groups if each.name != each.id]
 
 
 async def show_people(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The lists of notes: each answers a form with the list as it is then, or with the note's page."""
+"""The lists of notes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from family_notes.model import ITEM_CHARS
-from family_notes.web.page import Space, field, go, is_live, part, space_of
+from family_notes.web.page import field, finished, space_of
 
 
 async def add_item(request: Request) -> Response:
@@ -16,7 +16,7 @@ async def add_item(request: Request) -> Response:
     text = field(await request.form(), "text", ITEM_CHARS)
     if text:
         await space.notebook.add_item(request.path_params["note"], text)
-    return await _list(request, space)
+    return finished(request, "note", space=space.id, note=request.path_params["note"])
 
 
 async def tick_item(request: Request) -> Response:
@@ -24,7 +24,7 @@ async def tick_item(request: Request) -> Response:
     space = await space_of(request)
     done = (await request.form()).get("done") == "yes"
     await space.notebook.tick(request.path_params["item"], done=done)
-    return await _list(request, space)
+    return finished(request, "note", space=space.id, note=request.path_params["note"])
 
 
 async def change_item(request: Request) -> Response:
@@ -43,16 +43,7 @@ async def change_item(request: Request) -> Response:
             text = field(form, "text", ITEM_CHARS)
             if text:
                 await space.notebook.reword(item, text)
-    return await _list(request, space)
-
-
-async def _list(request: Request, space: Space) -> Response:
-    id = request.path_params["note"]
-    if not is_live(request):
-        return go(request, "note", space=space.id, note=id)
-    note = await space.notebook.note(id)
-    items = (await space.notebook.items([id])).get(id, [])
-    return part(request, "notes/items.html", space=space, note=note, items=items)
+    return finished(request, "note", space=space.id, note=request.path_params["note"])
 
 
 routes = [

@@ -27,8 +27,8 @@ from family_notes.web.page import (
     Space,
     desk_of,
     field,
+    finished,
     go,
-    is_live,
     names_of,
     part,
     render,
@@ -186,9 +186,7 @@ async def pin_note(request: Request) -> Response:
     space = await space_of(request)
     pinned = (await request.form()).get("pinned") == "yes"
     await space.notebook.pin(request.path_params["note"], pinned=pinned)
-    if is_live(request):
-        return await show_note_part(request)
-    return go(request, "note", space=space.id, note=request.path_params["note"])
+    return finished(request, "note", space=space.id, note=request.path_params["note"])
 
 
 async def move_note(request: Request) -> Response:

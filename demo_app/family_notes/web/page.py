@@ -81,6 +81,13 @@ def go(
     return RedirectResponse(url(request, name, query, **at), 303)
 
 
+def finished(request: Request, name: str, /, **at: Any) -> Response:
+    """Something was done: a page that is open is told to show it, or goes on at another one."""
+    if is_live(request):
+        return Response(status_code=204, headers={"HX-Trigger": "changed"})
+    return go(request, name, **at)
+
+
 async def spaces_of(request: Request) -> list[Space]:
     """The private space and each family, by name; asked once in a request."""
     found: list[Space] | None = getattr(request.state, "spaces", None)
@@ -90,7 +97,9 @@ async def spaces_of(request: Request) -> list[Space]:
         for group in await node.groups():
             members = await group.members()
             roles = [each.role for each in members if each.user == node.user.id]
-            found.append(Space(group.id, group.name, group, members, *roles))
+            # The name comes with the first sync, and a moment after one was let in.
+            name = group.name if group.name != group.id else "A new family"
+            found.append(Space(group.id, name, group, members, *roles))
         request.state.spaces = found
     return found
 
