@@ -71,6 +71,9 @@ GROUP_TAGS: Final = 4_096
 INTRODUCTION_STATEMENTS: Final = 2_000
 """What may be shown by who is no member yet, to become one."""
 
+STRANGERS_JOINS: Final = 64
+"""Joins by one invite, or by none, that let nobody in and that who is no member may add to."""
+
 PIPE_BUFFER_BYTES: Final = 16 * 1024 * 1024
 """What may wait in one pipe to be sent, or to be listened to."""
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from peerstack import limits
 from peerstack.engine import (
     ending,
     enrolling,
+    farewells,
     joining,
     judging,
     link_messages,
@@ -25,6 +26,7 @@ from peerstack.engine import (
     sealing,
     statements,
 )
+from peerstack.engine.arrivals import Arrival, Arrivals, UnderWay
 from peerstack.engine.effects import (
     Changed,
     Effect,
@@ -33,7 +35,6 @@ from peerstack.engine.effects import (
     JoinRefused,
     Send,
     StatusChanged,
-    Verify,
 )
 from peerstack.engine.events import (
     Event,
@@ -41,14 +42,14 @@ from peerstack.engine.events import (
     PeerGone,
     PeerSent,
     StoreChanged,
-    Ticket,
     Verified,
     Woke,
 )
+from peerstack.engine.leases import Leases
+from peerstack.engine.levels import Levels
 from peerstack.engine.meeting import Meeting
 from peerstack.engine.records import RecordsArrival
 from peerstack.engine.replica import TurnReplica
-from peerstack.engine.statements import StatementsArrival
 from peerstack.engine.status import Queues
 from peerstack.engine.turn import Self, Turn
 from peerstack.engine.upkeep import Upkeep
@@ -58,36 +59,20 @@ from peerstack.ids import DeviceId, GroupId, IdFactory
 from peerstack.keys import PublicKey
 from peerstack.ports import Entropy, Instant
 from peerstack.record import Signed
-from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Me
 from peerstack.session.peer import Peer
-from peerstack.session.replica import Roots, SecretKind, Standing
+from peerstack.session.replica import Standing
 from peerstack.session.wire import Kind
 from peerstack.signaling.rendezvous import Abandon, Link
 from peerstack.store import Sender, Store
 
 T = TypeVar("T")
-Arrival = RecordsArrival | StatementsArrival
-
-_CHECKED_AT_ONCE: Final = 3 * limits.WINDOW_BATCHES
-"""Batches of one device; of one connection, it may send as many."""
 
 _REFRESH_MS: Final = 50
 """How long after a change others are shown where this device stands: a burst is shown once."""
 
 _RETRY_MS: Final = 10_000
 """When the device goes on with what waits after a turn that failed."""
-
-
-class _UnderWay(NamedTuple):
-    """A batch that is being checked."""
-
-    link: Link | None
-    """The connection that it came by, if that is still there."""
-    number: int
-    arrival: Arrival
-    key: PublicKey | None
-    """Of the device that sent it, though it be gone; None for what waited here."""
 
 
 class Engine:
@@ -99,20 +84,19 @@ class Engine:
         self._me = Self(user, entropy, IdFactory(entropy))
         self._meeting = Meeting(user, entropy)
         self._turn: Turn | None = None
-        self._arrivals: dict[Ticket, _UnderWay] = {}
-        self._next_ticket = 0
+        self._arrivals = Arrivals()
         self._refresh_at: dict[GroupId, int] = {}
         self._tell_at: dict[GroupId, int] = {}
         """When to tell the user's other devices of what was heard of a group."""
         self._upkeep = Upkeep()
+        self._leases = Leases()
+        self.levels: Final = Levels(self.peers)
         self._look_at_ms: int | None = None
         """When to take up anew whatever waits in the store, after a turn that failed."""
         self._unsealed: set[GroupId] = set()
         """Groups with ends that this device may still have to seal."""
         self._followed: dict[GroupId, bytes] = {}
         """The root of each group's statements when it was last seen to what they bring about."""
-        self._level_at: dict[GroupId, Roots] = {}
-        """Where each group stood when a device that was level with it left."""
 
     def start(self, now: Instant) -> list[Effect]:
         """Begin to meet others. Until then, nothing is announced and no timer is set."""
@@ -184,6 +168,7 @@ class Engine:
             self._upkeep.next_wake_ms(now),
             self._look_at_ms,
             self._meeting.next_wake_ms,
+            self._leases.next_wake_ms,
             linking.next_wake_ms(self._me.links),
         )
         times.extend(time for time in others if time is not None)
@@ -236,32 +221,10 @@ class Engine:
         for group, reason in peer.take_refused_joins():
             turn.effects.append(JoinRefused(group, reason))
         turn.effects.append(StatusChanged())
-        if peer.idle and not self._may_be_kept(turn, peer):
-            # Whatever it is to be shown of why, it has been shown.
-            if self._is_ended(turn, peer):
-                ended = RemoteError(Reason.DEVICE_ENDED, "its device was revoked")
-                self._hang_up(turn, link, ended)
-            elif peer.has_parted:
-                self._hang_up(turn, link, RemoteError(Reason.NOT_MEMBER, "it is no member now"))
-
-    def _may_be_kept(self, turn: Turn, peer: Peer) -> bool:
-        """Whether it is a device of this user that a recovery left out.
-
-        It waits for word here, and is shown nothing: hung up on, it would only come again.
-        """
-        them = peer.authenticated
-        return them is not None and them.user == self._me.user.id and turn.is_unkept(them.device)
-
-    def _is_ended(self, turn: Turn, peer: Peer) -> bool:
-        """Whether a device is known to be revoked."""
-        them = peer.authenticated
-        if them is None or any(c.standing is Standing.MEMBER for c in peer.channels.values()):
-            return False
-        return any(
-            state.certified(them.user, them.device) is not None
-            and not state.is_active(them.user, them.device)
-            for state in map(turn.state, peer.channels)
-        )
+        # Whatever it is to be shown of why, it has been shown.
+        over = farewells.why_over(turn, peer) if peer.idle else None
+        if over is not None:
+            self._hang_up(turn, link, over)
 
     def _hang_up(self, turn: Turn, link: Link, error: RemoteError) -> None:
         turn.refused(error.reason)
@@ -269,28 +232,20 @@ class Engine:
         self._gone(turn, link)
 
     def _gone(self, turn: Turn, link: Link) -> None:
-        for group, channel in self.peers[link].channels.items() if link in self.peers else ():
-            if channel.is_level_at(turn.roots(group)):
-                self._level_at[group] = turn.roots(group)
-        parted = link in self.peers and self._has_parted(turn, self.peers[link])
+        peer = self.peers.get(link)
+        parted = False
+        if peer is not None:
+            self.levels.note_leaving(turn, peer)
+            parted = farewells.has_parted(turn, peer)
         self._forget(link)
         self._meeting.ended(turn, link, parted=parted)
         turn.effects.append(StatusChanged())
-
-    def _has_parted(self, turn: Turn, peer: Peer) -> bool:
-        """Whether there is no group in which the two have anything to say to each other."""
-        return bool(peer.channels) and all(
-            channel.standing is Standing.PARTED or joining.is_over(turn, group)
-            for group, channel in peer.channels.items()
-        )
 
     def _forget(self, link: Link) -> None:
         """Let go of a connection; what it sent and is being checked is still taken in."""
         link_messages.gone(self._me.links, link)
         if self.peers.pop(link, None) is not None:
-            for ticket, under_way in self._arrivals.items():
-                if under_way.link == link:
-                    self._arrivals[ticket] = under_way._replace(link=None)
+            self._arrivals.forget(link)
 
     def _woke(self, turn: Turn) -> None:
         for link, peer in list(self.peers.items()):
@@ -327,7 +282,7 @@ class Engine:
     # --- What peers send, on its way in. --------------------------------------------------------
 
     def _replica(self, turn: Turn, link: Link) -> TurnReplica:
-        return TurnReplica(turn, link, self._arrived, self._present_turn)
+        return TurnReplica(turn, link, self._leases, self._arrived, self._present_turn)
 
     def _present_turn(self) -> Turn:
         assert self._turn is not None
@@ -337,7 +292,7 @@ class Engine:
         self, link: Link, group: GroupId, kind: Kind, items: Sequence[Signed], number: int
     ) -> None:
         turn = self._present_turn()
-        self._check_room_untrusted(link)
+        self._arrivals.check_room_untrusted(self._key_of(link))
         arrival: Arrival | None
         if kind is Kind.STATEMENTS:
             parting.note_told(turn, group, items)
@@ -350,16 +305,6 @@ class Engine:
             origin = self._origin(link)
             arrival = records.receive(turn, group, items, origin, statements_level=level)
         self._check(turn, link, number, arrival, self._key_of(link))
-
-    def _check_room_untrusted(self, link: Link) -> None:
-        """Raise `RemoteError` where too much is being checked that the same key has sent.
-
-        On any connection: by coming again, nobody has more of it checked at once.
-        """
-        key = self._key_of(link)
-        under_way = sum(each.key == key for each in self._arrivals.values())
-        if under_way >= _CHECKED_AT_ONCE:
-            raise RemoteError(Reason.TOO_MANY, "batches at once, on all its connections")
 
     def _origin(self, link: Link) -> DeviceId:
         authenticated = self.peers[link].authenticated
@@ -390,13 +335,10 @@ class Engine:
         if arrival is None or not arrival.checks:
             self._settle(turn, link, number)
             return
-        ticket = Ticket(self._next_ticket)
-        self._next_ticket += 1
-        self._arrivals[ticket] = _UnderWay(link, number, arrival, key)
-        turn.effects.append(Verify(ticket, arrival.checks))
+        self._arrivals.begin(turn, UnderWay(link, number, arrival, key))
 
     def _verified(self, turn: Turn, event: Verified) -> None:
-        link, number, arrival, key = self._arrivals.pop(event.ticket)
+        link, number, arrival, key = self._arrivals.end(event.ticket)
         if isinstance(arrival, RecordsArrival):
             records.admit(turn, arrival, event.holds)
             self._settle(turn, link, number)
@@ -412,6 +354,7 @@ class Engine:
         if link is not None and link in self.peers:
             # Others see the change first, so that what is said about it is true.
             self._rejudge_changed(turn)
+            self._leases.renew(link, turn.now)
             self.peers[link].settled(number, self._replica(turn, link))
         turn.effects.append(StatusChanged())
 
@@ -438,6 +381,9 @@ class Engine:
         link_messages.follow(turn, self.peers)
         self._meet_anew(turn)
         self._upkeep.follow(turn)
+        for group in self._leases.pass_on(turn.now, self.levels.is_brought):
+            for link, peer in self.peers.items():
+                peer.resume(group, self._replica(turn, link))
         for group, origin, items in turn.news:
             self._push(group, origin, items)
         for group in turn.heard_groups:
@@ -477,7 +423,7 @@ class Engine:
     def _seal(self, turn: Turn) -> None:
         """Seal the ends that this device has heard of; some wait until the group is level."""
         for group in sorted(self._unsealed):
-            if sealing.write_seals(turn, group, partial(self.is_level, turn, group)):
+            if sealing.write_seals(turn, group, partial(self.levels.is_level, turn, group)):
                 self._unsealed.discard(group)
 
     def _meet_anew(self, turn: Turn) -> None:
@@ -505,28 +451,6 @@ class Engine:
 
     # --- How things stand. ----------------------------------------------------------------------
 
-    def is_level(self, turn: Turn, group: GroupId) -> bool:
-        """Whether the group is level with all connected peers that share it.
-
-        With none connected: whether it was level with one that left, and has not changed since.
-        """
-        channels, roots = self._channels(group), turn.roots(group)
-        if not channels:
-            return self._level_at.get(group) == roots
-        return all(channel.is_level_at(roots) for channel in channels)
-
-    def is_coming(self, turn: Turn, group: GroupId) -> bool:
-        """Whether somebody is connected who has, or may have, what is missing of the group here."""
-        return bool(self._channels(group)) and not self.is_level(turn, group)
-
-    def why_not_level(self, group: GroupId) -> str:
-        """What is missing until the group is level, in words."""
-        channels = self._channels(group)
-        if not channels:
-            return "none of its members' devices is connected"
-        behind = sum(channel.state is not State.LEVEL for channel in channels)
-        return f"not level with {behind or len(channels)} of {len(channels)} connected devices"
-
     def refusals(self) -> dict[str, int]:
         """What peers and servers sent since the start that was refused, by reason."""
         return {**self._meeting.refused, **self._me.refusals}
@@ -540,17 +464,6 @@ class Engine:
             max((peer.unacknowledged for peer in peers), default=0),
             max((peer.unanswered for peer in peers), default=0),
         )
-
-    def _channels(self, group: GroupId) -> list[Channel]:
-        """The group's channels, but for former members', and those of strangers to it."""
-        found = (peer.channels.get(group) for peer in list(self.peers.values()))
-        return [
-            channel
-            for channel in found
-            if channel
-            and channel.standing is not Standing.PARTED
-            and (channel.kind is SecretKind.MEMBER or not channel.is_stranger)
-        ]
 
 
 def _take_due(times: dict[GroupId, int], now: Instant) -> list[GroupId]:

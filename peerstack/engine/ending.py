@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
 
 from peerstack import limits
 from peerstack.engine.kept_secrets import secret_id
@@ -17,6 +18,7 @@ from peerstack.engine.writing import (
     add_own_statements,
     label_of,
     latest_near,
+    secret_since_ms,
     sign_statement,
     stamp_for_statement,
     write_new_secret,
@@ -40,6 +42,9 @@ from peerstack.keys import Hash
 from peerstack.record import Signed, had_seen
 
 _ROLES = ("reader", "writer", "admin")
+
+_OVERDUE_MS: Final = 60 * 60 * 1000
+"""How long whoever ended a right has for the new secret; others make it then, once each."""
 
 
 def set_role(turn: Turn, group: GroupId, user: UserId, role: RoleName) -> None:
@@ -129,6 +134,30 @@ def _has_lost(turn: Turn, group: GroupId) -> bool:
         return False
     lost = turn.tx.history(group, live.id)
     return any(each.device == device and not had_seen(live, each) for each in lost)
+
+
+def renew_overdue_secrets(turn: Turn) -> None:
+    """Make secrets new by which somebody could still meet who lost the right to it a while ago.
+
+    Whoever removed them should have done it; their device may have said no more after the removal.
+    A device's user cannot, where they are no admin.
+    """
+    user = turn.me.user
+    for group in turn.groups():
+        state = turn.state(group)
+        # A device that is being linked, or was revoked, has its user's role, and may not use it.
+        active = state.is_active(user.id, user.device)
+        if active and state.role(user.id) is Role.ADMIN and _is_overdue(turn, group):
+            write_new_secret(turn, group)
+
+
+def _is_overdue(turn: Turn, group: GroupId) -> bool:
+    state, since_ms = turn.state(group), secret_since_ms(turn, group)
+    removed = [at_ms for user, at_ms in state.effect.removed.items() if state.role(user) is None]
+    revoked = [end.at_ms for end in state.effect.device_ends.values()]
+    # What is dated ahead is not waited for: a new secret would be older than that again.
+    now_ms = turn.now.wall_ms
+    return any(since_ms <= at_ms < now_ms - _OVERDUE_MS for at_ms in (*removed, *revoked))
 
 
 def leave(turn: Turn, group: GroupId) -> None:

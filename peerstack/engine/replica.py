@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from peerstack import limits
 from peerstack.engine.joining import pending_joins
 from peerstack.engine.kept_secrets import note_holder
+from peerstack.engine.leases import Leases
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
@@ -29,9 +30,12 @@ _TIME_BYTES = 6
 class TurnReplica:
     """See `peerstack.session.replica.Replica`."""
 
-    def __init__(self, turn: Turn, link: Link, arrive: Arrive, now: Callable[[], Turn]) -> None:
+    def __init__(
+        self, turn: Turn, link: Link, leases: Leases, arrive: Arrive, now: Callable[[], Turn]
+    ) -> None:
         """`arrive` takes what the peer at `link` sent; `now` gives the turn of any later moment."""
         self._turn = turn
+        self._leases = leases
         self._link = link
         self._arrive = arrive
         self._now = now
@@ -56,6 +60,10 @@ class TurnReplica:
     def holds(self, group: GroupId, device: DeviceId, secrets: Collection[Secret]) -> None:
         """See `Replica`."""
         note_holder(self._turn, group, device, secrets)
+
+    def takes_lease(self, group: GroupId) -> bool:
+        """See `Replica`."""
+        return self._leases.take(group, self._link, self._turn.now)
 
     def roots(self, group: GroupId) -> Roots:
         """See `Replica`."""
@@ -146,16 +154,17 @@ class TurnReplica:
             return self._introduced_by(state.vouching(me.id), me.id)
         # Those whom this device had let in, or who have not heard, are to know that it is in no
         # more: before that, they would take no join from it.
-        chain = state.parting(me.id)
+        chain = state.parting(me.id, sealed=False)
         pending = pending_joins(self._turn).get(group)
         if pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
             chain.append(join)
         return self._introduced_by(chain, me.id)
 
-    def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
+    def parting(self, group: GroupId, user: UserId, *, sealed: bool) -> Sequence[Signed]:
         """See `Replica`."""
-        return self._introduced_by(self._turn.state(group).parting(user), user)
+        chain = self._turn.state(group).parting(user, sealed=sealed)
+        return self._introduced_by(chain, user)
 
     def _introduced_by(self, chain: Sequence[Signed], user: UserId) -> Sequence[Signed]:
         """Some statements of a group, behind what says who a user and their signers are."""

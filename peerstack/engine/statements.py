@@ -12,6 +12,9 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import UnsetType
+
+from peerstack import limits
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason, RemoteError
 from peerstack.groups.membership import Draft, GroupState
@@ -23,6 +26,7 @@ from peerstack.groups.rules import (
     statement_checks_untrusted,
     waits_for,
 )
+from peerstack.groups.statements import Join, group_form_untrusted
 from peerstack.identity import (
     identity_checks_untrusted,
     identity_parent_untrusted,
@@ -256,6 +260,7 @@ def _add_standing(
     """Add group statements that stand; put those back that something is missing for."""
     own = [item for item in good if not is_identity_type(item.type)]
     draft = Draft(_state(turn, arrival.group, own))
+    room = _RoomForJoins(draft, limited=_is_strangers(turn, arrival))
     standing: list[Signed] = []
     held = defaultdict[str, list[Signed]](list)
     # Most name what is earlier; what does not is judged once more when what it names stands.
@@ -263,6 +268,8 @@ def _add_standing(
     while ready:
         item = ready.popleft()
         match judge_statement(draft, item):
+            case Admitted() if not room.takes(item):
+                _refuse(turn, item, Reason.TOO_MANY)
             case Admitted():
                 standing.append(item)
                 draft.add(item)
@@ -277,6 +284,35 @@ def _add_standing(
         turn.tx.add_statements(standing)
         turn.statements_changed(arrival.group)
     return standing
+
+
+def _is_strangers(turn: Turn, arrival: StatementsArrival) -> bool:
+    """Whether somebody brings statements who is no member to us, who are: a host may bring all."""
+    in_it = turn.state(arrival.group).role(turn.me.user.id) is not None
+    return in_it and not arrival.sender.is_member
+
+
+class _RoomForJoins:
+    """How many joins a stranger may still add.
+
+    They lie with all members for good, and anybody who has an invite's link can sign any number.
+    """
+
+    def __init__(self, state: GroupState, *, limited: bool) -> None:
+        self._state = state
+        self._limited = limited
+        self._left: dict[str | UnsetType, int] = {}
+
+    def takes(self, item: Signed) -> bool:
+        """Whether a statement that stands may be added."""
+        join = group_form_untrusted(item) if self._limited else None
+        if not isinstance(join, Join):
+            return True
+        if join.invite not in self._left:
+            in_vain = self._state.joins_in_vain(join)
+            self._left[join.invite] = limits.STRANGERS_JOINS - in_vain
+        self._left[join.invite] -= 1
+        return self._left[join.invite] >= 0
 
 
 def _reason_of(failed: Check) -> Reason:

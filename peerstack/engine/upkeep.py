@@ -1,4 +1,4 @@
-"""What the store wants done in time: held records released, versions judged, history let go.
+"""What is to be done in time: records released and judged, history let go, secrets renewed.
 
 Each goes in slices that take no more than a turn may; how far one has come stands in the store.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from peerstack import limits
-from peerstack.engine import judging, records
+from peerstack.engine import ending, judging, records
 from peerstack.engine.records import RecordsArrival
 from peerstack.engine.turn import Turn
 from peerstack.ports import Instant
@@ -78,6 +78,7 @@ class Upkeep:
 
     def _sweep(self, turn: Turn) -> None:
         if self._sweep_at_ms is None or self._sweep_at_ms <= turn.now.mono_ms:
+            ending.renew_overdue_secrets(turn)
             swept = turn.tx.sweep_history(turn.now.wall_ms, _SWEEP_ROWS)
             for group in swept.groups:
                 turn.records_changed(group)

@@ -273,6 +273,14 @@ class GroupState:
             if signed.modified > left_ms and newer and self.spares(signed):
                 yield signed, join
 
+    def joins_in_vain(self, by: Join) -> int:
+        """How many joins by the same invite as one, or by none as well, nobody was let in for."""
+        answered = {grant.consent for grant in self.log.grants.values()}
+        return sum(
+            isinstance(form, Join) and form.invite == by.invite and signed.hash not in answered
+            for signed, form in self.forms.values()
+        )
+
     def asks_in_vain(self, user: UserId, device: DeviceId) -> bool:
         """Whether who was removed has asked to be let in again since, by an invite from before."""
         ended_ms = self.ended_ms(user)
@@ -318,19 +326,23 @@ class GroupState:
         grant = self.grant_for(user, Role.READER)
         return self.log.with_references([grant.hash] if grant else [])
 
-    def parting(self, user: UserId) -> list[Signed]:
+    def parting(self, user: UserId, *, sealed: bool) -> list[Signed]:
         """The group statements that show why a user who had been let in is a member no more.
 
         They may have been let in by who had no right to it, or by an invite that had ended: so
-        these are the ends of all that their grants rest on.
+        these are the ends of all that their grants rest on. `sealed`: with the seals of those ends,
+        which can be large. Of what a user did before they heard of their end, which may be to give
+        themselves another role, these alone say that it does not count.
         """
         grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
         rests_on = {signed.hash for signed in self.log.with_references(grants)}
-        ends = [
+        ends = {
             signed.hash
             for signed, close in self.log.closes()
             if named(close.target) in rests_on or signed.signer == user
-        ]
+        }
+        if sealed:
+            ends |= {signed.hash for signed, seal in self.log.seals() if named(seal.ends) in ends}
         return self.log.with_references(ends)
 
     def was_let_in(self, user: UserId) -> bool:

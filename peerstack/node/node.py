@@ -355,18 +355,18 @@ def _not_level(turn: Turn, engine: Engine, only: GroupId | None) -> list[str]:
     coming = {
         group: name
         for group, name in own_groups.awaited(turn).items()
-        if group == only or (only is None and engine.is_coming(turn, group))
+        if group == only or (only is None and engine.levels.is_coming(turn, group))
     }
     if not shared and not left and not coming and not standings.former_groups(turn):
         return ["no group has another member or device yet; invite somebody"]
     return [
         *(f"{writing.label_of(turn, group)}: nobody there knows that you left" for group in left),
         *(
-            f"{_called(turn, group)}: {engine.why_not_level(group)}"
+            f"{_called(turn, group)}: {engine.levels.why_not(group)}"
             for group in shared
-            if not engine.is_level(turn, group)
+            if not engine.levels.is_level(turn, group)
         ),
-        *(f"{name}: {engine.why_not_level(group)}" for group, name in coming.items()),
+        *(f"{name}: {engine.levels.why_not(group)}" for group, name in coming.items()),
     ]
 
 

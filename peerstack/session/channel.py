@@ -80,6 +80,9 @@ class Channel:
         """Records asked for on this connection (in gaps, by the peer's word how many)."""
         self.stored_items = 0
         """Records that came on this connection and are dealt with."""
+        self._postponed = False
+        """Whether this waits for another peer that is bringing the group level."""
+        self._was_level = False
         self._salt = salt
         self._audit = Audit(salt, group)
         self._leads = leads
@@ -120,6 +123,11 @@ class Channel:
     def is_stranger(self) -> bool:
         """Whether nothing of the group is for the peer: it is no member, or no member any more."""
         return self.standing in (Standing.UNKNOWN, Standing.PARTED)
+
+    @property
+    def has_shown_level(self) -> bool:
+        """Whether the peer has shown its level, as who takes itself for a member does."""
+        return self._heard is not None
 
     @property
     def statements_level(self) -> bool:
@@ -169,7 +177,9 @@ class Channel:
         if self.is_stranger:
             self._doubt()
         elif before is not standing:
-            self._sample(replica.roots(self.group), replica)
+            # The side that leads asks for nothing by showing its level; the other is compared with.
+            if self._leads or self._begins(replica):
+                self._sample(replica.roots(self.group), replica)
             self._consider(replica)
         if standing is Standing.HOST:
             self._introduce(replica)
@@ -182,13 +192,32 @@ class Channel:
     def refresh(self, replica: Replica) -> None:
         """Show where this side stands, if that has changed since."""
         roots = replica.roots(self.group)
-        if not self.is_stranger and not self.busy and self._shown != roots:
+        waits = self.is_stranger or self.busy or self._postponed
+        if not waits and self._shown != roots:
             self._show(roots)
+
+    def resume(self, replica: Replica) -> None:
+        """What kept this peer waiting is over: begin, unless another was first."""
+        if self._postponed and self._begins(replica):
+            if self._shown is None:
+                self._sample(replica.roots(self.group), replica)
+            self._consider(replica)
+
+    def _begins(self, replica: Replica) -> bool:
+        """Whether this peer may bring the group level now.
+
+        Once it has been level, its turn is always: what is new then is little, and comes at once.
+        """
+        if self.standing is Standing.MEMBER and not self._was_level:
+            self._postponed = not replica.takes_lease(self.group)
+        return not self._postponed
 
     def level(self, message: Level, replica: Replica) -> None:
         """The peer showed where it stands."""
         conflicts = message.conflicts or _NO_CONFLICTS
         heard = Roots(message.statements, message.records, conflicts)
+        if self.standing is Standing.PARTED and not self.has_shown_level:
+            self.parts = True
         if message.audit is not None or heard != self._heard:
             self._claimed = message.audit
         self._heard = heard
@@ -206,6 +235,7 @@ class Channel:
     def compared(self) -> None:
         """The peer, which leads, says that there is nothing left to bring over."""
         self._settled = self._heard is not None
+        self._was_level = self._was_level or self._settled
 
     def ranges_untrusted(self, message: Ranges, replica: Replica) -> None:
         """The next message of a comparison. Raises `RemoteError`."""
@@ -314,12 +344,17 @@ class Channel:
         if mine == self._heard:
             self._agree(mine, replica)
         elif self._leads:
-            self._compare(mine, self._heard, replica)
+            if self._begins(replica):
+                self._compare(mine, self._heard, replica)
         elif answering or self._shown != mine:
-            self._show(mine)
+            if self._begins(replica):
+                self._show(mine)
+            else:
+                self._unheeded = answering
 
     def _agree(self, mine: Roots, replica: Replica) -> None:
         """The roots are the same on both sides; are the sets?"""
+        self._was_level, self._postponed = True, False
         # A sample counts only where the levels agree: if they did not at first, one more.
         if self._leads and not self._audited:
             self._audited = True
@@ -356,7 +391,7 @@ class Channel:
             if self._shown != mine:
                 self._show(mine)
             if not self._settled:
-                self._settled = True
+                self._settled = self._was_level = True
                 self.outbox.append(Compared(self.mine))
             return
         self._compared[kind] = (mine, heard)

@@ -159,6 +159,13 @@ class Peer:
             channel.refresh(replica)
             self.pump(replica)
 
+    def resume(self, group: GroupId, replica: Replica) -> None:
+        """Another peer that was bringing a group level is done: this one may, if it waits."""
+        channel = self.channels.get(group)
+        if channel is not None:
+            channel.resume(replica)
+            self.pump(replica)
+
     def push(self, group: GroupId, items: Sequence[Signed]) -> None:
         """Send news at once, where the peer may have it; with a full window, levels will tell."""
         channel = self.channels.get(group)
@@ -379,10 +386,11 @@ class Peer:
             self._say(Served(serving.channel.mine))
 
     def _part(self, channel: Channel, replica: Replica) -> None:
-        """Show a peer, once, why it is in the group no more."""
+        """Show a peer why it is in the group no more."""
         if channel.parts and self.authenticated is not None:
             channel.parts = False
-            why = replica.parting(channel.group, self.authenticated.user)
+            user, sealed = self.authenticated.user, channel.has_shown_level
+            why = replica.parting(channel.group, user, sealed=sealed)
             self._send_batch(channel, Kind.STATEMENTS, why)
 
     def _flush(self, channel: Channel) -> None:

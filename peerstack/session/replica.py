@@ -80,6 +80,10 @@ class Replica(Protocol):
         """Note that a device, proven to be a member's, has these of the group's secrets."""
         ...
 
+    def takes_lease(self, group: GroupId) -> bool:
+        """Whether the peer may bring the group level now; else `Channel.resume` says when."""
+        ...
+
     def roots(self, group: GroupId) -> Roots:
         """Where this device stands in a group; a few lookups, whatever the group's size."""
         ...
@@ -119,8 +123,11 @@ class Replica(Protocol):
         """The statements that show why this device belongs to the group, or asks to join it."""
         ...
 
-    def parting(self, group: GroupId, user: UserId) -> Sequence[Signed]:
-        """The statements that show why a peer's user or device is not in the group any more."""
+    def parting(self, group: GroupId, user: UserId, *, sealed: bool) -> Sequence[Signed]:
+        """The statements that show why a peer's user or device is not in the group any more.
+
+        `sealed`: with the seals of their ends, which they need who think that they are in it.
+        """
         ...
 
     def arrived(self, group: GroupId, kind: Kind, items: Sequence[Signed], number: int) -> None:

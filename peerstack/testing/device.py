@@ -333,7 +333,7 @@ class Device:
 
     def is_level(self, group: GroupId) -> bool:
         """Whether a peer shares the group, and it is level with all connected ones that do."""
-        return self.perform(lambda turn: self.engine.is_level(turn, group))
+        return self.perform(lambda turn: self.engine.levels.is_level(turn, group))
 
     def peers(self) -> list[str]:
         """Ids of the devices at the other ends of its connections, in order."""

@@ -198,11 +198,22 @@ def records_in(data: bytes) -> Iterator[Signed]:
     """The records, live or lost, that a message brings; statements are none."""
     message = decoded(data)
     if isinstance(message, Batch) and message.kind is not Kind.STATEMENTS:
-        for body, signature in zip(message.bodies, message.signatures, strict=False):
-            try:
-                yield decode_untrusted_body(body, signature)
-            except RemoteError:
-                continue
+        yield from _items(message)
+
+
+def statements_in(data: bytes) -> Iterator[Signed]:
+    """The statements that a message brings."""
+    message = decoded(data)
+    if isinstance(message, Batch) and message.kind is Kind.STATEMENTS:
+        yield from _items(message)
+
+
+def _items(batch: Batch) -> Iterator[Signed]:
+    for body, signature in zip(batch.bodies, batch.signatures, strict=False):
+        try:
+            yield decode_untrusted_body(body, signature)
+        except RemoteError:
+            continue
 
 
 def decoded(data: bytes) -> Message | None:

@@ -61,7 +61,7 @@ class Before(NamedTuple):
     sent: int
     """How many messages had been sent."""
     versions: dict[str, dict[bytes, int]]
-    """What each device had, by its name."""
+    """What each device had, versions and statements, by its name."""
 
 
 @dataclass
@@ -348,12 +348,14 @@ def heal(lives: Lives) -> Before:
 
 
 def versions_at(device: Device) -> dict[bytes, int]:
-    """The hashes of all versions that a device has, live or lost, and their sizes in bytes."""
+    """The hashes of all that a device has, versions live or lost and statements, and their sizes
+    in bytes."""
     found: dict[bytes, int] = {}
     with device.store.snapshot() as snapshot:
         for row in snapshot.groups():
             live = snapshot.read_slice(row.id, b"", None, 1_000_000)
             lost = snapshot.lost(row.id, [each.id for each in live]).values()
-            for signed in (*live, *(each for line in lost for each in line)):
+            said = snapshot.statements(row.id)
+            for signed in (*live, *(each for line in lost for each in line), *said):
                 found[signed.hash] = len(signed.body) + len(signed.signature)
     return found

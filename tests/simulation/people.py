@@ -41,7 +41,7 @@ def assert_level(group: GroupId, devices: Iterable[Device]) -> None:
         assert one.members(group) == other.members(group)
         assert live(one, group) == live(other, group)
     for device in devices:
-        assert device.is_level(group), device.engine.why_not_level(group)
+        assert device.is_level(group), device.engine.levels.why_not(group)
 
 
 def at_another_device(world: World, device: Device, name: str) -> Device:

@@ -85,10 +85,9 @@ def test_who_was_away_learns_of_the_removal_when_it_comes_back_and_what_it_wrote
     for device in (ana, cy):
         assert device.get(family, backdated.id) is None
         assert device.get(family, shared.id) == shared
-    # On its own device too what came after the end is kept apart, and what it had replaced is back.
-    # It is shown the end and not the seal, so it cannot tell of the other.
+    # On its own device too what is not in the seal is kept apart, and what it had replaced is back.
     assert ben.get(family, shared.id) == shared
-    assert quarantined(ben, family) == [late.id]
+    assert quarantined(ben, family) == [backdated.id, late.id]
 
 
 def test_what_an_admin_had_admitted_before_it_heard_of_a_removal_stays() -> None:
@@ -445,6 +444,24 @@ def test_an_admin_who_steps_down_stays_a_member_to_everybody(role: RoleName) -> 
     world.settle()
     assert ben.get(family, note.id) == note
     assert_level(family, [ana, ben, cy])
+
+
+def test_who_stepped_down_unaware_of_their_removal_learns_that_it_does_not_count() -> None:
+    """What they gave themselves is earlier than their end; the seal of it alone leaves it out."""
+    world = World(25)
+    family, (ana, ben, cy) = with_admins(world, "ana", "ben", "cy", admins=2)
+    ben.go_offline()
+    ben.set_role(family, ben.user.id, "reader")
+    world.run(1_000)
+    ana.remove(family, ben.user.id)
+    world.settle()
+    assert ben.membership(family) is Membership.MEMBER
+    ben.go_online()
+    world.settle()
+
+    assert ben.membership(family) is Membership.REMOVED
+    for device in (ana, cy):
+        assert ben.user.id not in device.members(family)
 
 
 def test_an_admin_whose_clock_jumped_back_ends_a_right_no_earlier_than_it_was_given() -> None:

@@ -12,15 +12,23 @@ import pytest
 from peerstack import limits
 from peerstack.engine import Turn, statements
 from peerstack.engine.effects import Verify
+from peerstack.engine.ending import end_invite
 from peerstack.engine.statements import StatementsArrival
 from peerstack.engine.writing import add_own_statements
-from peerstack.groups.statements import Role
-from peerstack.ids import DeviceId, IdFactory
-from peerstack.keys import DerivedIdCheck, SignatureCheck
+from peerstack.groups.invites import (
+    InviteLink,
+    decode_untrusted_link,
+    invite_signer,
+    invite_topic,
+)
+from peerstack.groups.statements import JOIN_TYPE, Join, Role, invite_proof_payload
+from peerstack.ids import DeviceId, GroupId, IdFactory
+from peerstack.keys import DerivedIdCheck, Label, Secret, SignatureCheck
 from peerstack.record import Signed
 from peerstack.session.wire import Kind
 from peerstack.store import UNCHECKED, Sender
 from peerstack.testing.conditions import Conditions
+from peerstack.testing.device import Device
 from peerstack.testing.ports import SeededEntropy
 from tests.groups import endings
 from tests.people import Person, person
@@ -279,3 +287,46 @@ def test_no_id_is_derived_for_what_is_not_signed_by_the_key_that_it_names(scene:
     following = scene.ana.perform(partial(follow, arrival, holds))
     assert following is not None
     assert all(isinstance(each, DerivedIdCheck) for each in following.checks)
+
+
+@pytest.mark.parametrize("by", ["no invite", "an open one", "an ended one"])
+def test_joins_that_let_nobody_in_fill_no_members_disk(by: str) -> None:
+    """Who has a link signs as many as they like; by another invite, one joins as before."""
+    scene = Scene.begin()
+    scene.off_the_net()
+    link = decode_untrusted_link(scene.ana.invite(scene.group))
+    if by == "an ended one":
+        scene.ana.perform(lambda turn: end_invite(turn, scene.group, link.invite_hash))
+    scene.world.settle()
+    at_ms = scene.world.wall_ms
+    many = [person(f"nobody {n}") for n in range(limits.STRANGERS_JOINS // 2)]
+    before = len(joins_at(scene.cy, scene.group))
+    for stated in (at_ms, at_ms + 1, at_ms + 2, at_ms + 3):
+        joins = [joined(who, scene, link, by, stated) for who in many]
+        script = Scripted(
+            scene.world, scene.cy, stranger(scene.world), seed=str(stated)
+        ).shake_hands()
+        script.name_groups(scene.group, invite_topic(Secret(link.seed)))
+        introduced = [each for who in many for each in who.user.statements]
+        script.gives(*introduced, *joins, kind=Kind.STATEMENTS)
+        scene.world.run(5_000)
+    scene.world.settle()
+
+    assert len(joins_at(scene.ana, scene.group)) == before + limits.STRANGERS_JOINS
+    newcomer = scene.world.device("newcomer")
+    newcomer.join(scene.cy.invite(scene.group))
+    scene.world.settle()
+    assert newcomer.role(scene.group) is not None
+
+
+def joined(who: Person, scene: Scene, link: InviteLink, by: str, at_ms: int) -> Signed:
+    if by == "no invite":
+        return who.consents(scene.group, at_ms)
+    payload = invite_proof_payload(link.invite_hash, scene.group, who.id, who.user.device, at_ms)
+    proof = invite_signer(Secret(link.seed)).sign(Label.INVITE, payload)
+    return who.states(scene.group, JOIN_TYPE, at_ms, Join(link.invite.hex(), proof.hex()))
+
+
+def joins_at(device: Device, group: GroupId) -> list[Signed]:
+    said = device.read(lambda kept: kept.statements(group))
+    return [each for each in said if each.type == JOIN_TYPE]

@@ -20,6 +20,7 @@ from peerstack.signaling.rendezvous.boxes import topic_of
 from peerstack.signaling.wire import DAY_MS
 from peerstack.store import Change, Head
 from peerstack.testing.device import Device
+from peerstack.testing.invariants import records_in
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, at_another_device, family_of, rotate
 from tests.simulation.scripted import Scripted, stranger
@@ -178,7 +179,7 @@ def test_whoever_was_removed_gets_nothing_by_an_old_secret() -> None:
     assert dan.membership(family) is Membership.REMOVED
     assert dan.get(family, note.id) is None
     assert present_of(dan, family) != present_of(ana, family)
-    assert ana.is_level(family), ana.engine.why_not_level(family)
+    assert ana.is_level(family), ana.engine.levels.why_not(family)
     cleo.go_online()
     world.settle()
     assert cleo.get(family, note.id) == note
@@ -489,3 +490,27 @@ def test_who_was_removed_has_no_present_secret_although_that_of_the_removal_lost
     assert present == present_of(cleo, family)
     assert present not in {present_of(ben, family), present_of(dora, family)}
     assert_level(family, [ana, cleo])
+
+
+def test_where_who_removed_somebody_is_heard_of_no_more_another_admin_changes_the_secret() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    ana.set_role(family, cleo.user.id, "admin")
+    world.settle()
+    known = present_of(ben, family)
+    # The device is gone before it has given anybody the secret that it made.
+    ana.tongue = lambda _, data: [] if any(records_in(data)) else [data]
+    ana.remove(family, ben.user.id)
+    world.run(30_000)
+    ana.go_offline()
+    assert ben.user.id not in cleo.members(family)
+    assert present_of(cleo, family) == known
+
+    world.run(HOUR_MS // 2)
+    assert present_of(cleo, family) == known
+    world.run(2 * HOUR_MS)
+    changed = present_of(cleo, family)
+    assert changed != known
+    assert present_of(ben, family) == known
+    world.run(5 * HOUR_MS)
+    assert present_of(cleo, family) == changed

@@ -298,7 +298,7 @@ def versions_of(device: Device, family: GroupId, line: RecordId) -> list[Signed]
 
 def check_level(devices: list[Device], family: GroupId) -> None:
     for device in devices:
-        assert device.is_level(family), device.engine.why_not_level(family)
+        assert device.is_level(family), device.engine.levels.why_not(family)
 
 
 def check_quiet(world: World, devices: list[Device]) -> None:

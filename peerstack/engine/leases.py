@@ -1,0 +1,75 @@
+"""Which peer brings which group level: one at a time, so that what several have comes once.
+
+It matters on a connection until the two have been level once: what is written after that goes to
+all at once. In memory alone; nothing is lost but bytes where it goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from peerstack.ids import GroupId
+from peerstack.ports import Instant
+from peerstack.signaling.rendezvous import Link
+
+_IDLE_MS: Final = 5_000
+"""A peer that has brought nothing for as long waits no more for the others: nor do they for it."""
+
+_WHOLE_MS: Final = 60_000
+"""Nobody keeps others waiting longer, whatever it brings."""
+
+
+class _Lease(NamedTuple):
+    link: Link
+    idle_at_ms: int
+    ends_ms: int
+
+    @property
+    def until_ms(self) -> int:
+        return min(self.idle_at_ms, self.ends_ms)
+
+
+class Leases:
+    """For each group at most one; they end by themselves."""
+
+    def __init__(self) -> None:
+        self._held: dict[GroupId, _Lease] = {}
+        self._awaited: set[GroupId] = set()
+
+    def take(self, group: GroupId, link: Link, now: Instant) -> bool:
+        """Whether the peer at `link` may bring a group level now; else that is awaited."""
+        held = self._held.get(group)
+        if held is not None and now.mono_ms < held.until_ms:
+            if held.link != link:
+                self._awaited.add(group)
+            return held.link == link
+        self._held[group] = _Lease(link, now.mono_ms + _IDLE_MS, now.mono_ms + _WHOLE_MS)
+        return True
+
+    def renew(self, link: Link, now: Instant) -> None:
+        """The peer has brought something."""
+        for group, held in self._held.items():
+            if held.link == link:
+                self._held[group] = held._replace(idle_at_ms=now.mono_ms + _IDLE_MS)
+
+    def pass_on(self, now: Instant, is_brought: Callable[[Link, GroupId], bool]) -> list[GroupId]:
+        """End what is over; the groups for which others were waiting, who are to try again.
+
+        `is_brought`: whether a peer is still at it.
+        """
+        over = [
+            group
+            for group, held in self._held.items()
+            if now.mono_ms >= held.until_ms or not is_brought(held.link, group)
+        ]
+        for group in over:
+            del self._held[group]
+        awaited = sorted(self._awaited.intersection(over))
+        self._awaited.difference_update(over)
+        return awaited
+
+    @property
+    def next_wake_ms(self) -> int | None:
+        """When (monotonic) the next one ends that somebody waits for; None for never."""
+        return min((self._held[group].until_ms for group in self._awaited), default=None)
