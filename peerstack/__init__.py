@@ -50,7 +50,6 @@ if TYPE_CHECKING:
         open_sync,
         recover_sync,
     )
-    from peerstack.node.conflicts import Conflict
     from peerstack.node.enrol import open_linked
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
@@ -73,7 +72,6 @@ __version__ = "0.1.0"
 __all__ = [
     "BrokenVersion",
     "Change",
-    "Conflict",
     "DeviceInfo",
     "Fingerprint",
     "Group",
@@ -143,7 +141,6 @@ _HOMES = {
         "open_sync",
         "recover_sync",
     ),
-    "peerstack.node.conflicts": ("Conflict",),
     "peerstack.node.enrol": ("open_linked",),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),

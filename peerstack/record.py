@@ -337,7 +337,7 @@ def _integer(digits: str) -> int:
 
 
 def merge_seen(*replaced: Signed) -> dict[str, int] | UnsetType:
-    """The `seen` of a version that replaces these: what they had seen, and they themselves.
+    """The `seen` of a version that replaces others: what those had seen, and themselves.
 
     Beyond the bound, the entries with the earliest times go: an author not heard of for longest.
     """
@@ -345,9 +345,9 @@ def merge_seen(*replaced: Signed) -> dict[str, int] | UnsetType:
         return UNSET
     seen: dict[str, int] = {}
     for each in replaced:
-        # A version is later than all that it has seen. What claims otherwise must not push it out.
-        before = {device: at for device, at in each.seen.items() if at < each.modified}
-        for device, at in {**before, each.device: each.modified}.items():
+        # A version is later than all that it has seen. What claims otherwise pushes nothing out.
+        earlier = {device: at for device, at in each.seen.items() if at < each.modified}
+        for device, at in (earlier | {each.device: each.modified}).items():
             seen[device] = max(at, seen.get(device, at))
     newest = sorted(seen.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
     return dict(newest[: limits.SEEN_ENTRIES])

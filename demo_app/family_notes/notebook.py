@@ -187,11 +187,11 @@ class Notebook:
 
     async def replaced(self, author: str) -> list[Replaced]:
         """What this author wrote and somebody replaced who had not seen it."""
-        mine = [each for each in await self._group.conflicts() if each.lost.signer == author]
+        lost = [each for each in await self._group.conflicts() if each.signer == author]
         return [
-            Replaced(each.live, each.lost, await self._about(each.lost))
-            for each in mine
-            if each.lost.type in (NOTE, ITEM)
+            Replaced(await self._live(each.id), each, await self._about(each))
+            for each in lost
+            if each.type in (NOTE, ITEM)
         ]
 
     async def settle(self, key: str, *, restore: bool) -> None:
@@ -199,17 +199,24 @@ class Notebook:
 
         What was deleted meanwhile, and stays so, is deleted again: its author has seen both now.
         """
-        for each in await self._group.conflicts():
-            if each.lost.hash.hex() == key:
-                await self._settle(each, each.lost if restore else each.live)
+        for lost in await self._group.conflicts():
+            if lost.hash.hex() == key:
+                live = await self._live(lost.id)
+                await self._settle(live, lost, lost if restore else live)
                 return
         raise peerstack.NotFound("this was settled already")
 
-    async def _settle(self, conflict: peerstack.Conflict, chosen: peerstack.Record) -> None:
-        value = conflict.lost.value if chosen.deleted else chosen.value
-        await self._group.put(conflict.lost.type, value, over=[conflict.live, conflict.lost])
+    async def _settle(
+        self, live: peerstack.Record, lost: peerstack.Record, chosen: peerstack.Record
+    ) -> None:
+        value = lost.value if chosen.deleted else chosen.value
+        await self._group.put(lost.type, value, over=[live, lost])
         if chosen.deleted:
             await self._group.delete(chosen.id)
+
+    async def _live(self, id: str) -> peerstack.Record:
+        """What is live of a record of which versions lost; a deletion, too."""
+        return (await self._group.history(id))[0]
 
     async def _about(self, lost: peerstack.Record) -> Note | None:
         id = lost.id if lost.type == NOTE else item_of(lost).note

@@ -41,21 +41,21 @@ class Draft(NamedTuple):
     type: str
     value: JsonObject | None
     """None for a deletion."""
-    over: tuple[Signed, ...] = ()
-    """The versions that its author was looking at."""
+    over: Sequence[Signed] = ()
+    """The versions of it that its author was looking at."""
 
 
 def put(
-    turn: Turn, group: GroupId, type_name: str, value: JsonObject, over: Sequence[Record] = ()
+    turn: Turn, group: GroupId, type_name: str, value: JsonObject, over: Sequence[Record]
 ) -> Record:
     """Write a record: a new one, or over the versions of one that the user was looking at.
 
     Raises `InvalidValue`, `NotAllowed` or `NotFound`.
     """
     _check_app_type(type_name)
-    if len({each.id for each in over}) > 1:
-        raise InvalidValue("`over` names versions of several records; write each by itself")
-    looked_at = tuple(_version(turn, group, each) for each in over)
+    looked_at = [_version(turn, group, each) for each in over]
+    if len({each.id for each in looked_at}) > 1:
+        raise InvalidValue("these are versions of several records; write over those of one")
     record_id = looked_at[0].id if looked_at else _new_id(turn)
     return _write(turn, group, [Draft(record_id, type_name, value, looked_at)])[0]
 
@@ -75,13 +75,13 @@ def put_many(
 def update(turn: Turn, group: GroupId, record_id: RecordId, fields: Mapping[str, Any]) -> Record:
     """Write the live version with some top-level fields replaced. Raises `NotFound` as well."""
     live = _live(turn, group, record_id)
-    return _write(turn, group, [Draft(live.id, live.type, {**live.value, **fields}, (live,))])[0]
+    return _write(turn, group, [Draft(live.id, live.type, {**live.value, **fields}, [live])])[0]
 
 
 def delete(turn: Turn, group: GroupId, record_id: RecordId) -> None:
     """Write a deletion over the live version. Raises `NotFound` as well."""
     live = _live(turn, group, record_id)
-    _write(turn, group, [Draft(live.id, live.type, None, (live,))])
+    _write(turn, group, [Draft(live.id, live.type, None, [live])])
 
 
 def create_group(turn: Turn, name: str) -> GroupId:
@@ -118,7 +118,7 @@ def write_data(turn: Turn, type_name: str, subject: str, value: JsonObject | Non
     record_id = data_id(type_name, subject)
     live = turn.tx.get(group, record_id)
     if value is not None or (live is not None and not live.deleted):
-        _write(turn, group, [_over(record_id, type_name, value, live)])
+        _write(turn, group, [Draft(record_id, type_name, value, [live] if live else [])])
 
 
 def data_id(type_name: str, subject: str) -> RecordId:
@@ -294,13 +294,8 @@ def _live(turn: Turn, group: GroupId, record_id: RecordId) -> Signed:
 
 def _reserved(turn: Turn, group: GroupId, type_name: str, value: JsonObject) -> Draft:
     record_id = reserved_id(group, type_name)
-    return _over(record_id, type_name, value, turn.tx.get(group, record_id))
-
-
-def _over(
-    record_id: RecordId, type_name: str, value: JsonObject | None, live: Signed | None
-) -> Draft:
-    return Draft(record_id, type_name, value, () if live is None else (live,))
+    live = turn.tx.get(group, record_id)
+    return Draft(record_id, type_name, value, [live] if live else [])
 
 
 def _check_app_type(type_name: str) -> None:

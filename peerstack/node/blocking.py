@@ -24,7 +24,6 @@ from typing import Any, Self, TypeVar
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
 from peerstack.ids import DeviceId, GroupId, UserId
-from peerstack.node.conflicts import Conflict
 from peerstack.node.enrol import LINK_S, open_linked
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Where
@@ -462,9 +461,9 @@ class SyncGroup:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
 
-    def conflicts(self) -> list[Conflict]:
+    def conflicts(self, id: str | None = None) -> list[Record]:
         """As `Group.conflicts`."""
-        return self._loop.wait(self._group.conflicts())
+        return self._loop.wait(self._group.conflicts(id))
 
     def quarantine(
         self, *, limit: int = 100, after: QuarantinedRecord | None = None

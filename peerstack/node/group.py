@@ -12,13 +12,13 @@ from peerstack.groups.statements import RoleName
 from peerstack.ids import GroupId, RecordId, UserId, as_user, is_record_id, is_ulid
 from peerstack.keys import HASH_BYTES, Hash
 from peerstack.node import invites, people
-from peerstack.node.conflicts import Conflict, conflicts
 from peerstack.node.feed import Change
 from peerstack.node.invites import InviteInfo
 from peerstack.node.people import Member
 from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.query import Condition, Scalar
-from peerstack.record import JsonObject, Record
+from peerstack.record import JsonObject, Record, Signed
+from peerstack.store import Snapshot
 
 if TYPE_CHECKING:
     from peerstack.node.node import Node
@@ -46,13 +46,16 @@ class Group:
     ) -> Record:
         """Sign and store a record: a new one, or over the version that the user was looking at.
 
-        Over several versions of one record where the user saw these side by side: that settles a
-        conflict between them. Raises `InvalidValue` for what is no JSON object, `NotAllowed`
-        without the role, `NotFound` where a version is no longer kept, and `StoreError`.
+        Over several, where they were shown side by side: that ends a conflict between them.
+
+        Raises `InvalidValue` for what is no JSON object, `NotAllowed` without the role, `NotFound`
+        where the version is no longer kept, and `StoreError`.
         """
         _check_value(value)
-        seen = [over] if isinstance(over, Record) else list(over or ())
-        return await self._node.perform(lambda turn: writing.put(turn, self.id, type, value, seen))
+        looked_at = [over] if isinstance(over, Record) else list(over or ())
+        return await self._node.perform(
+            lambda turn: writing.put(turn, self.id, type, value, looked_at)
+        )
 
     async def put_many(self, type: str, values: Sequence[JsonObject]) -> list[Record]:
         """Sign and store new records, at most 10,000, all of them or none. Raises as `put`."""
@@ -151,13 +154,22 @@ class Group:
 
         return await self._node.read(read)
 
-    async def conflicts(self) -> list[Conflict]:
-        """Versions that lost to one whose author had not seen them, the last that lost first.
+    async def conflicts(self, id: str | None = None) -> list[Record]:
+        """The versions that lost to one whose author had not seen them, the latest first.
 
-        One is settled by a `put` over both, be it to keep what is live or to restore what lost. It
-        is there on every device until then, for as long as history.
+        Of one record, or of all. Each is one for 30 days, or until somebody writes over it as well:
+        `put` with it among `over`.
         """
-        return await self._node.read(lambda snapshot: conflicts(snapshot, self.id))
+        record_id = None if id is None else _checked_id(id)
+
+        def read(snapshot: Snapshot) -> list[Signed]:
+            if record_id is None:
+                return snapshot.kept(snapshot.unseen_hashes(self.id))
+            return snapshot.kept(snapshot.conflicts(self.id, [record_id]))
+
+        found = await self._node.read(read)
+        latest_first = sorted(found, key=lambda each: each.order, reverse=True)
+        return [Record.of(signed) for signed in latest_first if not signed.is_reserved]
 
     async def quarantine(
         self, *, limit: int = 100, after: QuarantinedRecord | None = None

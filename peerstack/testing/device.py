@@ -45,6 +45,8 @@ from peerstack.testing.rooms import URL, RoomServer
 T = TypeVar("T")
 
 _ALL: Final = 1_000_000
+
+Over = Record | Sequence[Record] | None
 _OFFER_MS: Final = 1
 """How long an offer or an answer takes to make."""
 
@@ -270,11 +272,11 @@ class Device:
         return self.perform(lambda turn: turn.state(group).membership(self.user.id))
 
     def put(
-        self, group: GroupId, type_name: str, value: JsonObject, *, over: Record | None = None
+        self, group: GroupId, type_name: str, value: JsonObject, *, over: Over = None
     ) -> Record:
         """Write a record."""
-        seen = [over] if over else []
-        return self.perform(lambda turn: writing.put(turn, group, type_name, value, seen))
+        looked_at = [over] if isinstance(over, Record) else list(over or ())
+        return self.perform(lambda turn: writing.put(turn, group, type_name, value, looked_at))
 
     def put_many(
         self, group: GroupId, type_name: str, values: Sequence[JsonObject]

@@ -119,13 +119,6 @@ async def test_an_edit_over_a_version_of_another_group_is_refused(
         await family.put("note", {"title": "stolen"}, over=elsewhere)
 
 
-async def test_an_edit_over_versions_of_two_records_is_refused(family: peerstack.Group) -> None:
-    notes = await family.put_many("note", [{"title": "Milk"}, {"title": "Bread"}])
-
-    with pytest.raises(peerstack.InvalidValue, match="several records"):
-        await family.put("note", {"title": "both"}, over=notes)
-
-
 async def test_update_merges_top_level_fields(family: peerstack.Group) -> None:
     note = await family.put("note", {"title": "Milk", "tags": {"a": 1}})
 
