@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from family_notes.desk import Desk
 from tests.demo_app.visitor import Visitor, visiting
-from tests.server_process import running_server
+from tests.server_process import running_server, server_process
 
 WAIT_S = 30
 
@@ -195,3 +195,16 @@ async def test_who_is_in_a_family_already_is_told_before_linking(tmp_path: Path)
             await ana.send("link/start", link="peerstack:link:x")
 
             await shown(ana, "link", "you are in a family on this device already")
+
+
+async def test_a_server_that_goes_and_comes_back_shows(tmp_path: Path) -> None:
+    with ExitStack() as going:
+        first = going.enter_context(server_process())
+        async with person(tmp_path, "Ana", first.url) as ana:
+            await shown(ana, "connection", "Looking for the others")
+            first.stop()
+            await shown(ana, "connection", "Offline")
+            assert "no signaling server" in (await ana.go("device/connection")).lower()
+
+            going.enter_context(server_process(port=first.port))
+            await shown(ana, "connection", "Looking for the others")

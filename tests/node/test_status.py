@@ -16,7 +16,7 @@ from peerstack.engine.status import Connection, GroupStanding
 from peerstack.ids import DeviceId, as_group, as_user
 from peerstack.node.status import ServerStatus, problems
 from tests.own_network import own_network
-from tests.server_process import ROOT
+from tests.server_process import ROOT, server_process
 
 ONLINE = ServerStatus("http://a", "online", "")
 OFFLINE = ServerStatus("http://a", "offline", "it does not answer")
@@ -126,6 +126,19 @@ async def test_live_status_is_told_again_when_something_has_changed(tmp_path: Pa
 
         while [group.records for group in (await anext(told)).groups] != [1]:
             pass
+
+
+async def test_live_status_tells_of_a_server_that_goes(tmp_path: Path) -> None:
+    with server_process() as server:
+        async with peerstack.open(tmp_path / "ana.db", "Ana", server.url) as node:
+            told = node.live_status()
+            while [each.state for each in (await anext(told)).servers] != ["online"]:
+                pass
+
+            server.stop()
+
+            while [each.state for each in (await anext(told)).servers] != ["offline"]:
+                pass
 
 
 async def test_live_status_ends_with_the_node(tmp_path: Path) -> None:
