@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -129,16 +130,25 @@ async def test_live_status_is_told_again_when_something_has_changed(tmp_path: Pa
 
 
 async def test_live_status_tells_of_a_server_that_goes(tmp_path: Path) -> None:
+    online = asyncio.Event()
+
+    async def follow(node: peerstack.Node) -> None:
+        async for status in node.live_status():
+            states = [each.state for each in status.servers]
+            if states == ["online"]:
+                online.set()
+            if states == ["offline"] and online.is_set():
+                return
+
     with server_process() as server:
         async with peerstack.open(tmp_path / "ana.db", "Ana", server.url) as node:
-            told = node.live_status()
-            while [each.state for each in (await anext(told)).servers] != ["online"]:
-                pass
+            following = asyncio.create_task(follow(node))
+            await online.wait()
 
-            server.stop()
+            # In a thread, so that all that was stirred before is told of before.
+            await asyncio.to_thread(server.stop)
 
-            while [each.state for each in (await anext(told)).servers] != ["offline"]:
-                pass
+            await following
 
 
 async def test_live_status_ends_with_the_node(tmp_path: Path) -> None:
