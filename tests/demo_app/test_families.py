@@ -132,7 +132,7 @@ async def test_an_edit_that_was_replaced_unseen_is_shown_beside_the_other(
         async with Desk(tmp_path / "Ben", network=False) as away, visiting(away) as ben:
             await edit(ben, note, "three eggs")
         async with person(tmp_path, "Ben"):
-            await shown(ana, f"{family}/", "An edit of yours was replaced")
+            await shown(ana, f"{family}/cards", "An edit of yours was replaced")
 
         await ana.go(f"{family}/replaced")
         assert ana.text.index("three eggs") < ana.text.index("You,") < ana.text.index("two eggs")

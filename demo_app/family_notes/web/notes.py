@@ -44,7 +44,6 @@ async def show_notes(request: Request) -> Response:
     shown = await _listing(request, space)
     binned = request.query_params.get("binned")
     shown["binned"] = await space.notebook.note(binned) if binned else None
-    shown["replaced"] = len(await space.notebook.replaced(desk_of(request).node.user.id))
     shown["labels"] = await space.notebook.labels()
     return await render(request, "notes/list.html", space, **shown)
 
@@ -76,6 +75,7 @@ async def _listing(request: Request, space: Space) -> dict[str, Any]:
         "pinned": pinned,
         "others": others,
         "items": items,
+        "replaced": len(await book.replaced(desk_of(request).node.user.id)),
         "query": query | ({"after": after} if after else {}),
         "more": more,
     }
