@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
+import peerstack
 from family_notes.desk import Desk
+from peerstack.engine import Turn
+from peerstack.engine.writing import add_own_statements
 from tests.demo_app.visitor import Visitor, visiting
+from tests.people import T0
+from tests.people import person as person_of
 from tests.server_process import running_server, server_process
 
 WAIT_S = 30
@@ -208,3 +213,22 @@ async def test_a_server_that_goes_and_comes_back_shows(tmp_path: Path) -> None:
 
             going.enter_context(server_process(port=first.port))
             await shown(ana, "connection", "Looking for the others")
+
+
+async def test_a_family_whose_name_has_not_come_yet_is_called_by_no_id(tmp_path: Path) -> None:
+    ana = person_of("ana")
+    founding = ana.founds(T0 + 100)
+
+    def add(turn: Turn) -> None:
+        turn.tx.add_group(founding.group, T0)
+        add_own_statements(turn, founding.group, [*ana.user.statements, founding])
+
+    async with peerstack.open(tmp_path / "notes.db", ana.user, network=False) as node:
+        await node.perform(add)
+    async with Desk(tmp_path, network=False) as desk, visiting(desk) as visitor:
+        await visitor.go(f"families/joining/{founding.group}?name=The+Millers")
+        assert "Joining “The Millers”" in visitor.text
+
+        await visitor.go("spaces")
+        assert "A new family" in visitor.text
+        assert founding.group not in visitor.text
