@@ -10,6 +10,7 @@ from hypothesis import settings
 from tests.browser_there import browser
 from tests.own_disk import own_disk
 from tests.own_network import own_network
+from tests.services import PROGRAMS, missing
 
 # A property is about what holds, never about how long it took on a busy machine.
 settings.register_profile("no-deadline", settings(deadline=None))
@@ -42,6 +43,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if chosen and not is_there():
             config.hook.pytest_deselected(items=chosen)
             items[:] = [item for item in items if item not in chosen]
+    chosen = [item for item in items if _missing(item)]
+    if chosen:
+        config.hook.pytest_deselected(items=chosen)
+        items[:] = [item for item in items if item not in chosen]
+
+
+def _missing(item: pytest.Item) -> list[str]:
+    return [name for mark in item.iter_markers("services") for name in missing(*mark.args)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -50,3 +59,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(
                 f"NOT RUN: tests marked `{mark}`, since {meaning}", yellow=True
             )
+    for program in missing(*PROGRAMS):
+        terminalreporter.write_line(
+            f"NOT RUN: tests marked `services` that need `{program}`, which is not installed: "
+            "`.ci/ensure-services` installs it, or says how",
+            yellow=True,
+        )

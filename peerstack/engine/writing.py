@@ -215,7 +215,7 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
         stamp = max(turn.now.wall_ms, replaced_ms + 1, right_ms + 1)
         signed.append(_sign(turn, group, draft, stamp))
     merge(turn, group, signed, None)
-    turn.news.append((group, None, signed))
+    turn.news.append((group, signed))
     return [Record.of(each) for each in signed]
 
 

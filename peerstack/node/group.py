@@ -110,6 +110,23 @@ class Group:
         )
         return [Record.of(signed) for signed in found]
 
+    async def search(
+        self, text: str, type: str | None = None, *, limit: int = 50, offset: int = 0
+    ) -> list[Record]:
+        """The records in which all words of a text stand, the best match first.
+
+        Looks in the fields that `open` was given as `search`, of one type or of all that are
+        declared. The last word may be the beginning of one; upper and lower case and accents are
+        all one. Where two match alike, the newer comes first. `text` is what a person typed: no
+        character of it has a meaning of its own, and without a word in it nothing is found. For the
+        next page, `offset` says how many records to pass over. Raises `InvalidQuery` for a type
+        that is not declared, and for more than 500 characters.
+        """
+        found = await self._node.read(
+            lambda snapshot: snapshot.search(self.id, text, type, limit=limit, offset=offset)
+        )
+        return [Record.of(signed) for signed in found]
+
     async def types(self) -> dict[str, int]:
         """The types of the group's records, in order, and how many there are of each.
 

@@ -77,6 +77,7 @@ async def open(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> AsyncIterator[Node]:
     """Open the profile at `path`, making it where there is none, as an async context manager.
@@ -85,7 +86,9 @@ async def open(
     instead). `server` is the address of one signaling server or more; they are remembered.
     `passphrase` seals the secrets on disk. With `network=False` nothing is connected, and other
     processes may have the profile open too. `indexes` names, by type of record, fields of the value
-    that `find` looks up fast. `address_book` says what the app calls a user (None: whatever they
+    that `find` looks up fast, and `search` those whose text `Group.search` looks in, what counts
+    most first; where that was declared otherwise before, the index is made anew, which takes some
+    seconds for 100,000 records. `address_book` says what the app calls a user (None: whatever they
     call themselves); it is called on the event loop, so it has to be quick, and what it raises
     comes out of whatever asked for the name.
 
@@ -94,7 +97,9 @@ async def open(
     urls = [server] if isinstance(server, str) else list(server or ())
 
     def open_or_make() -> Files:
-        return open_files(Path(path), lambda: first_keys(name), passphrase, network, indexes)
+        return open_files(
+            Path(path), lambda: first_keys(name), passphrase, network, indexes, search
+        )
 
     node = await start_node(open_or_make, urls, address_book)
     try:

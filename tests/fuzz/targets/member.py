@@ -369,7 +369,7 @@ TARGET = Target(
                 "want_untrusted",
             )
         ),
-        "peerstack.engine.device.Engine._check_room_untrusted",
+        "peerstack.engine.arrivals.Arrivals.check_room_untrusted",
         "peerstack.engine.link_messages.received_untrusted",
         "peerstack.engine.statements._checks_untrusted",
         "peerstack.engine.statements._parent_untrusted",
