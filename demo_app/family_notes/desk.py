@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import peerstack
-from family_notes.model import INDEXES, ITEM, LABEL, NOTE
+from family_notes.model import INDEXES, ITEM, LABEL, NOTE, SEARCH
 from family_notes.news import News
 
 _NAMES: Final = ("notes", "notes-linked")
@@ -82,7 +82,7 @@ class Desk:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._other_path
         opening = peerstack.open_linked(
-            path, link, on_digits, on_problem=on_problem, indexes=INDEXES
+            path, link, on_digits, on_problem=on_problem, indexes=INDEXES, search=SEARCH
         )
         async with opening as node:
             if self._node is not None:
@@ -129,7 +129,7 @@ class Desk:
     async def _enter(self, name: str | None) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         opening = peerstack.open(
-            self._path, name, self._servers, network=self._network, indexes=INDEXES
+            self._path, name, self._servers, network=self._network, indexes=INDEXES, search=SEARCH
         )
         self._node = await self._open.enter_async_context(opening)
         self.news.status = self._node.status()

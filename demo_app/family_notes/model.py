@@ -24,6 +24,9 @@ LABEL: Final = "label"
 INDEXES: Final = {NOTE: ["place", "pinned"], ITEM: ["note"]}
 """What `peerstack.open` is told of fields that are looked up often."""
 
+SEARCH: Final = {NOTE: ["title", "labels", "body"], ITEM: ["text"]}
+"""And of fields that are searched, where the first counts most."""
+
 TITLE_CHARS: Final = 200
 BODY_CHARS: Final = 40_000
 """A record has room for 60 KiB, in which a character may take up to four bytes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from family_notes.model import (
 )
 
 PAGE_NOTES: Final = 48
+_FOUND: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,19 @@ class Notebook:
             after=await self._group.get(after) if after else None,
         )
         return [note_of(record) for record in found]
+
+    async def search(self, text: str) -> list[Note]:
+        """The notes that have all of these words, in themselves or in one item; the best first.
+
+        What lies in the bin is not found.
+        """
+        found = await self._group.search(text, limit=_FOUND)
+        ids = dict.fromkeys(each.id if each.type == NOTE else item_of(each).note for each in found)
+        notes = []
+        for id in list(ids)[:PAGE_NOTES]:
+            with suppress(peerstack.LocalError):
+                notes.append(await self.note(id))
+        return [note for note in notes if note.place is not Place.BIN]
 
     async def note(self, id: str) -> Note:
         """A note as it is now. Raises `peerstack.NotFound`."""

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 PAGES = [
     *("families", "device", "device/link", "device/recovery", "device/recovery/check"),
     *("transfer", "device/erase", "s/private/", "s/private/new", "s/private/?show=archive"),
+    *("s/private/search", "s/private/search?words=eggs"),
     *("s/private/?show=bin", "nothing", "families/joining/x?name=The+Millers"),
 ]
 

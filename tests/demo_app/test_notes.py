@@ -148,6 +148,22 @@ async def test_a_label_shows_its_notes_alone(visitor: Visitor) -> None:
     assert "?label=fun+%26+games" in await visitor.go("s/private/")
 
 
+async def test_words_are_found_in_notes_and_in_their_lists(visitor: Visitor) -> None:
+    await write(visitor, "Cake", "with **cinnamon**", labels="kitchen")
+    await write(visitor, "Shopping", items="Milk\nCinnamon sticks")
+    await write(visitor, "Tax", "nothing sweet")
+    gone = await write(visitor, "Old cinnamon")
+    await visitor.send(f"{gone}/move", to="bin")
+
+    await visitor.go("s/private/search?words=CINNAM")
+
+    assert visitor.page.count("<article") == 2
+    assert "Cake" in visitor.text
+    assert "Cinnamon sticks" in visitor.text
+    assert "Nothing has these words" in (await visitor.go("s/private/search?words=cake+tax"))
+    assert 'value="&lt;b&gt;&#34;"' in (await visitor.go("s/private/search?words=<b>%22"))
+
+
 async def test_an_older_version_can_be_restored(visitor: Visitor) -> None:
     note = await write(visitor, "Milk", "one")
     await visitor.go(f"{note}/edit")

@@ -35,6 +35,7 @@ from family_notes.web.page import (
     space_of,
 )
 
+_WORDS_CHARS = 500
 _LABELS_CHARS = LABELS * (LABEL_CHARS + 2)
 
 
@@ -46,6 +47,15 @@ async def show_notes(request: Request) -> Response:
     shown["binned"] = await space.notebook.note(binned) if binned else None
     shown["labels"] = await space.notebook.labels()
     return await render(request, "notes/list.html", space, **shown)
+
+
+async def show_found(request: Request) -> Response:
+    """The notes of a space that have the words that somebody looks for."""
+    space = await space_of(request)
+    text = request.query_params.get("words", "")[:_WORDS_CHARS]
+    found = await space.notebook.search(text)
+    items = await space.notebook.items(note.id for note in found)
+    return await render(request, "notes/found.html", space, words=text, found=found, items=items)
 
 
 async def show_cards(request: Request) -> Response:
@@ -249,6 +259,7 @@ def _draft(form: FormData) -> Draft:
 
 routes = [
     Route("/s/{space}/", show_notes, name="notes"),
+    Route("/s/{space}/search", show_found, name="search"),
     Route("/s/{space}/cards", show_cards, name="cards"),
     Route("/s/{space}/new", new_note, name="new-note"),
     Route("/s/{space}/notes", create_note, methods=["POST"], name="create-note"),
