@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LIBRARIES := $(VENV)/.libraries
 FUZZER := $(VENV)/.fuzzer
+SERVICES := $(VENV)/.services
 PYTEST := $(BIN)/python -m pytest
 
 # How many stories `make sim` tells, and from which seed on.
@@ -27,7 +28,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit test test-python sim mutants load fuzz crashes bench demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python test-browser services sim mutants load fuzz crashes bench demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,10 +45,18 @@ check: $(READY) ## Lint, formatting, types, who may import whom, and known fault
 audit: $(READY) ## Ask whether a fault is known in a library that the locks pin
 	@$(BIN)/python -m tests.architecture.audit
 
-test: test-python ## Every test (so far, none needs more than Python)
+test: $(READY) services ## Every test but those in a browser; installs Redis and nginx for some, where it may
+	$(PYTEST) -n 2 -m "not browser"
 
 test-python: $(READY) ## The tests that need nothing but Python
-	$(PYTEST) -n 2
+	$(PYTEST) -n 2 -m "not services and not browser"
+
+test-browser: $(READY) ## Family notes in Chromium, which this installs where it may
+	@.ci/ensure-browser
+	$(PYTEST) tests/browser
+
+services: $(READY)
+	@test -e $(SERVICES) || { .ci/ensure-services && touch $(SERVICES); } || true
 
 sim: $(READY) ## Tell random stories in a simulated world, on all cores (SEEDS=2000 FIRST=0)
 	$(BIN)/python -m tests.proving --seeds $(SEEDS) --first $(FIRST)
@@ -79,10 +88,11 @@ format: $(READY) ## Lay out the code and fix what can be fixed without thought
 lock: $(LIBRARIES) ## Work out requirements*.lock again from pyproject.toml
 	$(COMPILE) $(RUNTIME) --output-file requirements.lock
 	$(COMPILE) $(RUNTIME) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --group image --constraint requirements.lock --output-file requirements-image.lock
 	$(COMPILE) --group fuzz --output-file requirements-fuzz.lock
 
 clean: ## Remove everything that make, the tests and the tools made
-	rm -rf $(VENV) build dist .fuzz .hypothesis .proving .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .browser .fuzz .hypothesis .proving .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A changed lock makes the environment anew, so nothing stays in it that the lock does not name.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
 
+from tests.browser_there import browser
 from tests.own_disk import own_disk
 from tests.own_network import own_network
+from tests.services import PROGRAMS, missing
 
 # A property is about what holds, never about how long it took on a busy machine.
 settings.register_profile("no-deadline", settings(deadline=None))
 settings.load_profile("no-deadline")
 
 
-NEEDS = {
+NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "own_network": (
         own_network,
         "this system permits no network namespace (`unshare --net`); what is said without a "
@@ -23,6 +27,11 @@ NEEDS = {
         own_disk,
         "this system permits no mount of a tmpfs (it takes root); what happens on a disk that is "
         "full or read-only goes unchecked",
+    ),
+    "browser": (
+        browser,
+        "there is no Chromium, or no axe-core: `make test-browser` installs both where it may; "
+        "what a person sees goes unchecked",
     ),
 }
 """What some tests need of the system, by their mark; and what it means where that is not there."""
@@ -34,6 +43,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if chosen and not is_there():
             config.hook.pytest_deselected(items=chosen)
             items[:] = [item for item in items if item not in chosen]
+    chosen = [item for item in items if _missing(item)]
+    if chosen:
+        config.hook.pytest_deselected(items=chosen)
+        items[:] = [item for item in items if item not in chosen]
+
+
+def _missing(item: pytest.Item) -> list[str]:
+    return [name for mark in item.iter_markers("services") for name in missing(*mark.args)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -42,3 +59,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(
                 f"NOT RUN: tests marked `{mark}`, since {meaning}", yellow=True
             )
+    for program in missing(*PROGRAMS):
+        terminalreporter.write_line(
+            f"NOT RUN: tests marked `services` that need `{program}`, which is not installed: "
+            "`.ci/ensure-services` installs it, or says how",
+            yellow=True,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -72,9 +73,9 @@ def finished(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T
 
 
 @asynccontextmanager
-async def recording_proxy(server: str) -> AsyncIterator[Recording]:
-    """A proxy to the server at this URL, on a free port."""
-    recording = Recording()
+async def recording_proxy(*servers: str) -> AsyncIterator[Recording]:
+    """A proxy to the servers at these URLs, in turns, on a free port."""
+    recording, turns = Recording(), itertools.cycle(servers)
 
     async def relay(request: web.Request) -> web.WebSocketResponse:
         recording.heads.append(request.raw_path.encode())
@@ -83,7 +84,7 @@ async def recording_proxy(server: str) -> AsyncIterator[Recording]:
         await device.prepare(request)
         async with (
             aiohttp.ClientSession() as http,
-            http.ws_connect(server + request.path_qs) as upstream,
+            http.ws_connect(next(turns) + request.path_qs) as upstream,
         ):
             await asyncio.gather(pass_on(device, upstream), pass_on(upstream, device))
         return device

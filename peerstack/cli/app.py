@@ -10,6 +10,7 @@ import click
 
 from peerstack import __version__
 from peerstack.cli import (
+    backup_commands,
     demo,
     device_commands,
     link_commands,
@@ -48,6 +49,7 @@ for _module in (
     transfer_commands,
     sync_commands,
     recovery_commands,
+    backup_commands,
     demo,
 ):
     for _command in _module.COMMANDS:

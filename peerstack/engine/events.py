@@ -77,6 +77,14 @@ class ServerDayChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerUnheard:
+    """A server says that not all may have heard what this device announced there."""
+
+    server: str
+    spread_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLost:
     """The connection to a server ended."""
 
@@ -134,6 +142,7 @@ class StoreChanged:
 MeetingEvent = (
     ServerWelcomed
     | ServerDayChanged
+    | ServerUnheard
     | ServerLost
     | BoxAnnounced
     | BoxSignalled

@@ -14,6 +14,7 @@ from peerstack.engine.events import (
     Offered,
     ServerDayChanged,
     ServerLost,
+    ServerUnheard,
     ServerWelcomed,
 )
 from peerstack.engine.secrets import shared_secrets
@@ -105,6 +106,8 @@ class Meeting:
                 effects = meet.welcomed(server, address, day, now_ms, topics_max)
             case ServerDayChanged(server, day):
                 effects = meet.day_changed(server, day, now_ms)
+            case ServerUnheard(server, spread_ms):
+                effects = meet.unheard(server, spread_ms, now_ms)
             case ServerLost(server):
                 effects = meet.lost(server, now_ms)
             case BoxAnnounced(server, topic, box, sender):

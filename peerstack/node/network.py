@@ -234,6 +234,8 @@ class _Server:
                 self._post(events.BoxAnnounced(url, topic, box, sender))
             case wire.Signaled(box=box, sender=sender):
                 self._post(events.BoxSignalled(url, box, sender))
+            case wire.Again(spread_ms=spread_ms):
+                self._post(events.ServerUnheard(url, spread_ms))
             case Disconnected():
                 self._post(events.ServerLost(url))
             case wire.Problem(error=error, detail=detail):

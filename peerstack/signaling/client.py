@@ -60,7 +60,13 @@ class Disconnected:
 
 
 SignalingEvent = (
-    wire.Welcome | wire.DayChanged | wire.Announced | wire.Signaled | wire.Problem | Disconnected
+    wire.Welcome
+    | wire.DayChanged
+    | wire.Announced
+    | wire.Signaled
+    | wire.Again
+    | wire.Problem
+    | Disconnected
 )
 OnEvent = Callable[[SignalingEvent], None]
 

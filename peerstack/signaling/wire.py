@@ -32,6 +32,9 @@ Topic = Annotated[bytes, Meta(min_length=limits.TOPIC_BYTES, max_length=limits.T
 Box = Annotated[bytes, Meta(min_length=1, max_length=limits.BOX_BYTES)]
 """Something sealed that the server relays and cannot open."""
 
+SentBox = Annotated[bytes, Meta(min_length=1, max_length=limits.SIGNALING_MESSAGE_BYTES)]
+"""A box from a device: one that is too large by the server's rules is to be told just that."""
+
 Address = Annotated[str, Meta(min_length=1, max_length=ADDRESS_CHARS)]
 """A connection on the server: random, new for each connection, tied to nobody."""
 
@@ -57,6 +60,7 @@ class Refusal(enum.StrEnum):
     TOO_MANY_CONNECTIONS = "too-many-connections"
     FULL = "full"
     CLOSING = "closing"
+    UNAVAILABLE = "unavailable"
 
 
 # --- From a device, and the answers. ------------------------------------------------------------
@@ -78,14 +82,14 @@ class Announce(Struct, frozen=True, tag_field="event", tag="announce"):
     """Relay `box` to everyone else in a topic that was entered. Answered by `Done`."""
 
     topic: Topic
-    box: Box
+    box: SentBox
 
 
 class Signal(Struct, frozen=True, tag_field="event", tag="signal"):
     """Relay `box` to one address. Answered by `Delivery`."""
 
     to: Address
-    box: Box
+    box: SentBox
 
 
 class AskIce(Struct, frozen=True, tag_field="event", tag="ice"):
@@ -163,13 +167,19 @@ class Signaled(Struct, frozen=True, tag_field="event", tag="signal"):
     sender: Address
 
 
+class Again(Struct, frozen=True, tag_field="event", tag="again"):
+    """Not all may have heard what was announced. Do it again at a random moment in `spread_ms`."""
+
+    spread_ms: Count
+
+
 class Closing(Struct, frozen=True, tag_field="event", tag="closing"):
     """The server goes down. Come back at a random moment within `spread_ms`."""
 
     spread_ms: Count
 
 
-Event = Welcome | DayChanged | Announced | Signaled | Closing | Problem
+Event = Welcome | DayChanged | Announced | Signaled | Again | Closing | Problem
 T = TypeVar("T")
 
 
@@ -243,7 +253,7 @@ _TO_SERVER: Final = re.compile(
     r'[13]\Z|4[01]\Z|40\{|42([0-9]{1,10})\["(?:join|leave|announce|signal|ice)"[,\]]'
 )
 _TO_DEVICE: Final = re.compile(
-    r'0\{|1\Z|4\{|3[0-9]{1,10}\[|2\["(?:welcome|day|announce|signal|closing|problem)"[,\]]'
+    r'0\{|1\Z|4\{|3[0-9]{1,10}\[|2\["(?:welcome|day|announce|signal|again|closing|problem)"[,\]]'
 )
 
 

@@ -19,7 +19,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from peerstack import limits
 from peerstack.signaling import wire
-from peerstack_server.asgi import ADDRESS_KEY, AsgiApp, Message
+from peerstack_server.asgi import ADDRESS_KEY, Message, Relaying
 from peerstack_server.rooms import Refused, Rooms
 from peerstack_server.stats import Stats
 
@@ -30,6 +30,9 @@ SPREAD_MS_PER_CONNECTION = 2
 # Up to here an oversize frame gets a named error, beyond it the connection ends (WebSocket 1009).
 FRAME_BYTES = 4 * limits.SIGNALING_MESSAGE_BYTES
 NEVER_PAUSE_BYTES = 2**31
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HTTP_STATUS = {
     wire.Refusal.MALFORMED: 400,
@@ -50,66 +53,71 @@ class CarrierSettings:
     """Web origins whose pages may connect; `*` is all. Programs that send no Origin always may."""
     token: str = field(default="", repr=False)
     """If set, devices must present it as a bearer token."""
-    proxies: int = 0
-    """Trusted proxies in front, each of which adds to `X-Forwarded-For`."""
+    proxies: tuple[Network, ...] = ()
+    """Where proxies connect from whose `X-Forwarded-For` is believed."""
     send_queue_bytes: int = 2**20
 
 
-def network_of(peer: str | None, forwarded: str, proxies: int) -> str:
+def network_of(peer: str | None, forwarded: str, proxies: tuple[Network, ...]) -> str:
     """What counts as one network address: an IPv4 address, or an IPv6 /64, which is one customer's.
 
-    Of `forwarded` (`X-Forwarded-For`) only what the trusted proxies wrote counts: the rest is the
-    device's own invention.
+    Of `forwarded` (`X-Forwarded-For`) only what the named proxies wrote counts: the rest is the
+    device's own invention. So it is read from its end, for as long as proxies are what is found.
     """
-    hops = [hop.strip() for hop in forwarded.split(",")] if proxies else []
-    text = hops[-proxies] if len(hops) >= proxies > 0 else peer or ""
+    hops = reversed(forwarded.split(",")) if forwarded else ()
+    address = None
+    for hop in (peer or "", *hops):
+        address = _address(hop)
+        if address is None or not any(address in proxy for proxy in proxies):
+            break
+    return _network(address)
+
+
+def _address(text: str) -> Address | None:
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.strip())
     except ValueError:
-        return "unknown"
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _network(address: Address | None) -> str:
     if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        network = ipaddress.IPv6Network((int(address) >> 64 << 64, 64))
-        return str(mapped or network)
-    return str(address)
+        return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
+    return "unknown" if address is None else str(address)
+
+
+def bears(request: web.Request, token: str) -> bool:
+    """Whether a request presents this token."""
+    expected = f"Bearer {token}".encode()
+    given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+    return hmac.compare_digest(expected, given)
 
 
 class Carrier:
-    """The HTTP application: one WebSocket route, and two for whoever watches the server."""
+    """One WebSocket route: who may connect, and all who are connected."""
 
     def __init__(
-        self, settings: CarrierSettings, rooms: Rooms, relay: AsgiApp, stats: Stats
+        self, settings: CarrierSettings, rooms: Rooms, relay: Relaying, stats: Stats
     ) -> None:
         self._settings = settings
         self._rooms = rooms
         self._relay = relay
         self._stats = stats
         self._sockets: set[_Socket] = set()
-        self._draining = False
+        self.draining = False
 
-    def application(self) -> web.Application:
-        """The aiohttp application."""
-        app = web.Application()
+    def add_to(self, app: web.Application) -> None:
+        """Add the route."""
         app.router.add_get(PATH, self._connect)
-        app.router.add_get("/healthz", self._health)
-        app.router.add_get("/readyz", self._ready)
-        return app
 
     async def drain(self) -> None:
         """Refuse new connections; tell the others to come back, spread over time, and close."""
-        self._draining = True
+        self.draining = True
         closing = wire.Closing(SPREAD_MS_PER_CONNECTION * len(self._sockets))
         goodbyes = [asyncio.create_task(s.say_goodbye(closing)) for s in self._sockets]
         if goodbyes:
             await asyncio.wait(goodbyes, timeout=2 * CLOSE_S)
-
-    async def _health(self, _request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def _ready(self, _request: web.Request) -> web.Response:
-        if self._draining:
-            return web.json_response({"status": "closing"}, status=503)
-        return web.json_response({"status": "ready"})
 
     async def _connect(self, request: web.Request) -> web.StreamResponse:
         address = secrets.token_urlsafe(16)
@@ -120,16 +128,17 @@ class Carrier:
             return self._refuse(refused.problem)
         socket = _Socket(request, address, self._rooms, self._stats, self._settings)
         self._sockets.add(socket)
+        self._stats.opened += 1
         try:
             return await socket.run(self._relay)
         finally:
             # A registration lives exactly as long as its own socket, whatever is sent on it.
             self._sockets.discard(socket)
-            self._rooms.disconnect(address)
+            self._relay.ended(address)
 
     def _check(self, request: web.Request) -> None:
         origin = request.headers.get("Origin")
-        if self._draining:
+        if self.draining:
             raise Refused(wire.Problem(wire.Refusal.CLOSING, "the server goes down"))
         if origin is not None and not {origin, "*"} & set(self._settings.origins):
             raise Refused(wire.Problem(wire.Refusal.BAD_ORIGIN, "not from this web page"))
@@ -139,9 +148,7 @@ class Carrier:
             raise Refused(wire.Problem(wire.Refusal.MALFORMED, "only WebSocket is served here"))
 
     def _authorized(self, request: web.Request) -> bool:
-        expected = f"Bearer {self._settings.token}".encode()
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        return not self._settings.token or hmac.compare_digest(expected, given)
+        return not self._settings.token or bears(request, self._settings.token)
 
     def _network(self, request: web.Request) -> str:
         forwarded = ",".join(request.headers.getall("X-Forwarded-For", []))
@@ -179,7 +186,7 @@ class _Socket:
             writer_limit=NEVER_PAUSE_BYTES,
         )
 
-    async def run(self, relay: AsgiApp) -> web.StreamResponse:
+    async def run(self, relay: Relaying) -> web.StreamResponse:
         """Serve until the connection ends."""
         headers = [(k.lower().encode(), v.encode()) for k, v in self._request.headers.items()]
         scope = {

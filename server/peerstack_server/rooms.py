@@ -17,12 +17,18 @@ from peerstack_server.bucket import Rate, TokenBucket
 MESSAGES = Rate(per_second=30, burst=300)
 NETWORK_MESSAGES = Rate(per_second=300, burst=3_000)
 NETWORK_RELAYED_BYTES = Rate(per_second=2 * 2**20, burst=32 * 2**20)
+TOPICS_PER_MESSAGE = 16
+"""So many that are entered at once count as one more: across processes, each of them costs."""
+
 _FIRST_SWEEP_NETWORKS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class RoomLimits:
-    """Bounds of one server process. A network is what one operator's address stands for."""
+    """Bounds of one server process, also where several act as one.
+
+    A network is what one operator's address stands for.
+    """
 
     connections: int = 10_000
     connections_per_network: int = 256
@@ -72,7 +78,7 @@ class _Connection:
 class Rooms:
     """The state of one server process. `now_ms` is a monotonic time in milliseconds throughout.
 
-    Every method but `disconnect` raises `Refused`; then it has changed nothing but the buckets.
+    What raises `Refused` has changed nothing but the buckets.
     """
 
     def __init__(self, room_limits: RoomLimits | None = None) -> None:
@@ -99,20 +105,21 @@ class Rooms:
         bucket = TokenBucket(self.limits.messages, now_ms)
         self._connections[address] = _Connection(network, bucket)
 
-    def disconnect(self, address: str) -> None:
-        """Forget a connection. One that is not here is nothing to forget."""
+    def disconnect(self, address: str) -> list[bytes]:
+        """Forget a connection, if it is here. Returns the topics that have no members any more."""
         connection = self._connections.pop(address, None)
         if connection is None:
-            return
+            return []
         self._networks[connection.network].connections -= 1
-        for topic in connection.topics:
-            self._drop_member(topic, address)
+        return [topic for topic in connection.topics if self._drop_member(topic, address)]
 
     def spend(self, address: str, now_ms: int) -> None:
         """A message arrived, of whatever kind. Refuses TOO_FAST."""
-        connection = self._connection(address)
-        _take(connection.messages, 1, now_ms)
-        _take(self._networks[connection.network].messages, 1, now_ms)
+        self._spend(address, 1, now_ms)
+
+    def spend_topics(self, address: str, count: int, now_ms: int) -> None:
+        """A connection is about to enter topics. Refuses TOO_FAST."""
+        self._spend(address, count // TOPICS_PER_MESSAGE, now_ms)
 
     def join(self, address: str, topics: Iterable[bytes]) -> None:
         """Enter all of the topics or none. Refuses TOO_MANY_TOPICS, TOPIC_FULL."""
@@ -127,30 +134,55 @@ class Rooms:
             entered[topic] = None
             self._topics.setdefault(topic, {})[address] = None
 
-    def leave(self, address: str, topics: Iterable[bytes]) -> None:
-        """Leave topics. Those that were not entered are passed over."""
+    def leave(self, address: str, topics: Iterable[bytes]) -> list[bytes]:
+        """Leave topics; those not entered are passed over. Returns those without members now."""
         entered = self._connection(address).topics
-        for topic in dict.fromkeys(topics):
-            if topic in entered:
-                del entered[topic]
-                self._drop_member(topic, address)
+        left = [topic for topic in dict.fromkeys(topics) if topic in entered]
+        for topic in left:
+            del entered[topic]
+        return [topic for topic in left if self._drop_member(topic, address)]
 
-    def announce(self, address: str, topic: bytes, box: bytes, now_ms: int) -> tuple[str, ...]:
-        """The addresses to relay the box to, without the sender's.
+    def announce(
+        self, address: str, topic: bytes, box: bytes, now_ms: int, copies: int = 0
+    ) -> tuple[str, ...]:
+        """The addresses to relay the box to, without the sender's. `copies` go elsewhere.
 
         Refuses NOT_JOINED, TOO_LARGE, TOO_FAST.
         """
         if topic not in self._connection(address).topics:
             _refuse(Refusal.NOT_JOINED, "join a topic before announcing in it")
         recipients = tuple(member for member in self._topics[topic] if member != address)
-        self._relay(address, len(box), len(recipients), now_ms)
+        self._relay(address, len(box), len(recipients) + copies, now_ms)
         return recipients
 
-    def signal(self, address: str, to: str, box: bytes, now_ms: int) -> bool:
-        """Whether there is anyone to relay the box to. Refuses TOO_LARGE, TOO_FAST."""
-        present = to in self._connections
-        self._relay(address, len(box), int(present), now_ms)
+    def announce_from_elsewhere(
+        self, network: str, topic: bytes, box: bytes, now_ms: int
+    ) -> tuple[str, ...]:
+        """The addresses to relay a box to that came by way of another process. Refuses TOO_FAST.
+
+        A network may make each process send as much as if all its connections were here.
+        """
+        recipients = tuple(self._topics.get(topic, ()))
+        bucket = self._network(network, now_ms).relayed_bytes
+        _take(bucket, len(box) * len(recipients), now_ms)
+        return recipients
+
+    def signal(self, address: str, to: str, box: bytes, now_ms: int, copies: int = 0) -> bool:
+        """Whether there is anyone here to relay the box to. If not, `copies` go elsewhere.
+
+        Refuses TOO_LARGE, TOO_FAST.
+        """
+        present = self.has(to)
+        self._relay(address, len(box), 1 if present else copies, now_ms)
         return present
+
+    def has(self, address: str) -> bool:
+        """Whether an address is here."""
+        return address in self._connections
+
+    def network(self, address: str) -> str:
+        """The network that a connection comes from."""
+        return self._connection(address).network
 
     def members(self, topic: bytes) -> int:
         """How many connections are in a topic."""
@@ -166,17 +198,23 @@ class Rooms:
         network = self._networks[self._connection(address).network]
         _take(network.relayed_bytes, box_bytes * recipients, now_ms)
 
+    def _spend(self, address: str, messages: float, now_ms: int) -> None:
+        connection = self._connection(address)
+        _take(connection.messages, messages, now_ms)
+        _take(self._networks[connection.network].messages, messages, now_ms)
+
     def _connection(self, address: str) -> _Connection:
         try:
             return self._connections[address]
         except KeyError:
             raise LookupError("a request from a connection that has ended") from None
 
-    def _drop_member(self, topic: bytes, address: str) -> None:
+    def _drop_member(self, topic: bytes, address: str) -> bool:
         members = self._topics[topic]
         del members[address]
         if not members:
             del self._topics[topic]
+        return not members
 
     def _network(self, name: str, now_ms: int) -> _Network:
         if name not in self._networks:

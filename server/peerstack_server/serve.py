@@ -5,87 +5,90 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from peerstack.signaling import wire
 from peerstack_server.app import Relay
 from peerstack_server.carrier import Carrier
+from peerstack_server.listening import listen
 from peerstack_server.rooms import Rooms
 from peerstack_server.settings import InvalidSetting, Settings
 from peerstack_server.stats import Stats
+from peerstack_server.watch import Watch
+
+if TYPE_CHECKING:
+    from peerstack_server.cluster import Cluster
 
 log = logging.getLogger(__name__)
 
 REPORT_S = 60
-BACKLOG = 1_024
 
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Prints one line on standard output when ready.
 
-    Raises `InvalidSetting` if the address cannot be listened on or the TLS files cannot be read.
+    Raises `InvalidSetting` if the address cannot be listened on, the TLS files cannot be read, or
+    Redis' address makes no sense.
     """
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     rooms, stats = Rooms(settings.rooms), Stats()
-    relay = Relay(rooms, settings.ice, stats)
+    cluster = _cluster(settings, stats)
+    relay = Relay(rooms, settings.ice, stats, cluster, settings.ping_s)
     carrier = Carrier(settings.carrier, rooms, relay, stats)
-    async with _listening(settings, carrier) as url:
-        print(f"peerstack-server listening on {url}", flush=True)
-        log.info("listening", extra={"fields": {"url": url}})
-        async with _running(_tell_days(relay), _report(rooms, stats)):
-            await stopping.wait()
-        log.info("closing", extra={"fields": asdict(rooms.counts())})
-        await carrier.drain()
-        await relay.stop()
+    watch = Watch(carrier, rooms, stats, cluster, settings.metrics_token)
+    async with _running(*([cluster.run()] if cluster else [])):
+        if cluster is not None:
+            await cluster.tried.wait()
+        async with _listening(settings, carrier, watch) as site:
+            async with _running(_tell_days(relay), _report(rooms, stats)):
+                await stopping.wait()
+            log.info("closing", extra={"fields": asdict(rooms.counts())})
+            # Nothing comes in any more, so that who is told to come back comes to another process.
+            await site.stop()
+            await carrier.drain()
+            await relay.stop()
+
+
+def _cluster(settings: Settings, stats: Stats) -> Cluster | None:
+    if not settings.redis:
+        return None
+    try:
+        from peerstack_server.cluster import Cluster
+    except ImportError:
+        raise InvalidSetting("--redis needs: pip install 'peerstack[server]'") from None
+    try:
+        return Cluster(settings.redis, stats)
+    except ValueError:
+        raise InvalidSetting("--redis: write redis://:PASSWORD@HOST:6379") from None
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, carrier: Carrier) -> AsyncIterator[str]:
-    runner = web.AppRunner(carrier.application(), access_log=None, shutdown_timeout=1.0)
+async def _listening(
+    settings: Settings, carrier: Carrier, watch: Watch
+) -> AsyncIterator[web.BaseSite]:
+    app = web.Application()
+    carrier.add_to(app)
+    watch.add_to(app)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=1.0, keepalive_timeout=settings.request_s
+    )
     await runner.setup()
-    tls = _tls(settings)
-    site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls, backlog=BACKLOG)
     try:
-        await _start(site, settings)
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        port = runner.addresses[0][1]
-        yield f"{'https' if tls else 'http'}://{host}:{port}"
+        site, url = await listen(runner, settings)
+        print(f"peerstack-server listening on {url}", flush=True)
+        log.info("listening", extra={"fields": {"url": url}})
+        yield site
     finally:
         await runner.cleanup()
-
-
-async def _start(site: web.TCPSite, settings: Settings) -> None:
-    try:
-        await site.start()
-    except OSError as error:
-        raise InvalidSetting(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. Stop "
-            "what listens there, or choose another address with --host and --port"
-        ) from None
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise InvalidSetting(
-            f"cannot use --tls-certificate {settings.tls_certificate} with --tls-key "
-            f"{settings.tls_key}: {error}"
-        ) from None
-    return context
 
 
 @asynccontextmanager

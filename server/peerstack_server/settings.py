@@ -5,13 +5,17 @@ Flags and environment variables are read by `cli`; this module knows neither.
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from peerstack_server.carrier import CarrierSettings
+from peerstack_server.carrier import CarrierSettings, Network
 from peerstack_server.ice import IceSettings
 from peerstack_server.rooms import RoomLimits
+
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class InvalidSetting(Exception):
@@ -27,6 +31,13 @@ class Settings:
     log_level: str = "info"
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    redis: str = field(default="", repr=False)
+    """Where processes find each other, with its password; empty for a process of its own."""
+    metrics_token: str = field(default="", repr=False)
+    ping_s: int = 25
+    """A device that shows no sign of life within twice as long is taken to be gone."""
+    request_s: int = 10
+    """How long a connection may take until it has said what it wants."""
     rooms: RoomLimits = field(default_factory=RoomLimits)
     carrier: CarrierSettings = field(default_factory=CarrierSettings)
     ice: IceSettings = field(default_factory=IceSettings)
@@ -42,14 +53,27 @@ class Settings:
             )
         _check_urls("--stun-url", self.ice.stun_urls, ("stun:", "stuns:"))
         _check_urls("--turn-url", self.ice.turn_urls, ("turn:", "turns:"))
+        _check_urls("--redis", (self.redis,) if self.redis else (), REDIS_SCHEMES)
         for origin in self.carrier.origins:
             _check_origin(origin)
+
+
+def parse_proxies(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Addresses and networks. Raises `InvalidSetting`."""
+    try:
+        return tuple(ipaddress.ip_network(text) for text in texts)
+    except ValueError as error:
+        raise InvalidSetting(
+            f"--proxy: {error}. Write an address or a network, such as 127.0.0.1 or 10.0.0.0/8"
+        ) from None
 
 
 def _check_urls(flag: str, urls: tuple[str, ...], schemes: tuple[str, ...]) -> None:
     for url in urls:
         if not url.startswith(schemes):
-            raise InvalidSetting(f"{flag} {url!r}: must begin with {' or '.join(schemes)}")
+            # Without what follows: of Redis' address, the password.
+            begin = url.partition(":")[0]
+            raise InvalidSetting(f"{flag} {begin!r}...: must begin with {' or '.join(schemes)}")
 
 
 def _check_origin(origin: str) -> None:

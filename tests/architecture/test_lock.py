@@ -14,7 +14,7 @@ from tests.architecture.import_rules import uses_of
 from tests.architecture.project import PACKAGES, PROJECT, PYPROJECT, ROOT, project_modules
 
 RUNTIME, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
-FUZZING = "requirements-fuzz.lock"
+FUZZING, IMAGE = "requirements-fuzz.lock", "requirements-image.lock"
 
 Pins = dict[str, list[Requirement]]
 
@@ -62,7 +62,16 @@ def test_what_is_tested_is_what_is_shipped() -> None:
     assert not differing, "the two locks disagree: run `make lock`"
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING])
+def test_the_image_holds_what_was_tested_and_no_more_than_the_server_needs() -> None:
+    runtime, image = pins(RUNTIME), pins(IMAGE)
+
+    for name in image:
+        tested = {str(pin.specifier) for pin in runtime.get(name, [])}
+        assert {str(pin.specifier) for pin in image[name]} <= tested, f"{name}: run `make lock`"
+    assert not {"aiortc", "sqlalchemy", "pynacl"} & set(image)
+
+
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING, IMAGE])
 def test_every_pin_has_hashes(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
     blocks = re.split(r"\n(?=[a-z0-9])", text)[1:]
@@ -71,7 +80,7 @@ def test_every_pin_has_hashes(lock: str) -> None:
     assert len(blocks) == sum(map(len, pins(lock).values()))
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING])
+@pytest.mark.parametrize("lock", [RUNTIME, DEVELOPMENT, FUZZING, IMAGE])
 def test_a_lock_names_no_host_and_no_folder(lock: str) -> None:
     text = (ROOT / lock).read_text(encoding="utf-8")
 

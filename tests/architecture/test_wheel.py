@@ -157,3 +157,24 @@ def test_every_module_finds_what_it_imports_among_the_declared_libraries(
     python = install(extra) / "python"
 
     run(python, "-c", IMPORT_ALL, package, cwd=tmp_path)
+
+
+def test_the_server_runs_with_no_more_libraries_than_its_container_image_holds(
+    wheel: Path, tmp_path: Path
+) -> None:
+    run(sys.executable, "-m", "venv", "--without-pip", "image", cwd=tmp_path)
+    (site_packages,) = tmp_path.glob("image/lib/python*/site-packages")
+    link_libraries({name: distribution(name) for name in image_libraries()}, site_packages)
+    python = tmp_path / "image/bin/python"
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--quiet", "--no-index", "--no-deps", wheel, cwd=tmp_path)
+
+    run(python, "-c", IMPORT_ALL, "peerstack_server", cwd=tmp_path)
+
+
+def image_libraries() -> Iterator[str]:
+    for line in (ROOT / "requirements-image.lock").read_text(encoding="utf-8").splitlines():
+        if line[:1].isalpha():
+            pin = Requirement(line.removesuffix("\\").strip())
+            if pin.marker is None or pin.marker.evaluate():
+                yield canonicalize_name(pin.name)

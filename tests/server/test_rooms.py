@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from peerstack.signaling.wire import Problem, Refusal
 from peerstack_server.bucket import Rate
-from peerstack_server.rooms import Counts, Refused, RoomLimits, Rooms
+from peerstack_server.rooms import TOPICS_PER_MESSAGE, Counts, Refused, RoomLimits, Rooms
 
 T1, T2, T3 = (bytes([n]) * 32 for n in (1, 2, 3))
 NET = "192.0.2.1"
@@ -121,6 +121,16 @@ def test_messages_are_bounded_per_connection_and_come_back_with_time() -> None:
     rooms.spend("a", 100)
 
 
+def test_topics_that_are_entered_count_for_their_connection_and_its_network() -> None:
+    rates = {"messages": Rate(10, burst=2), "network_messages": Rate(1, burst=2 + 3)}
+    rooms = rooms_with("a", "b", **rates)
+    rooms.spend_topics("a", 2 * TOPICS_PER_MESSAGE, 0)
+
+    assert refusal(lambda: rooms.spend_topics("a", TOPICS_PER_MESSAGE, 0)).wait_ms == 100
+    rooms.spend_topics("b", TOPICS_PER_MESSAGE, 0)
+    assert refusal(lambda: rooms.spend_topics("b", TOPICS_PER_MESSAGE, 0)).wait_ms == 1_000
+
+
 def test_many_connections_of_one_network_share_its_rate() -> None:
     rooms = rooms_with("a", "b", network_messages=Rate(per_second=1, burst=4))
     rooms.connect("far", "198.51.100.9", 0)
@@ -148,6 +158,41 @@ def test_one_network_can_make_the_server_send_only_so_much() -> None:
 
     assert refusal(lambda: rooms.announce("a", T1, bytes(1_000), 0)).wait_ms == 2_000
     assert rooms.announce("a", T1, bytes(1_000), 2_000) == ("b", "c")
+
+
+def test_what_goes_to_another_process_counts_once_however_many_it_reaches_there() -> None:
+    rooms = rooms_with("a", network_relayed_bytes=Rate(per_second=1_000, burst=2_000))
+    rooms.join("a", [T1])
+    rooms.announce("a", T1, bytes(1_000), 0, copies=1)
+    assert not rooms.signal("a", "nobody here", bytes(1_000), 0, copies=1)
+
+    assert refusal(lambda: rooms.announce("a", T1, bytes(1), 0, copies=1)).wait_ms == 1
+
+
+def test_a_network_makes_no_process_send_more_from_elsewhere_than_from_here() -> None:
+    rooms = rooms_with("b", "c", network_relayed_bytes=Rate(per_second=1_000, burst=3_000))
+    for address in ("b", "c"):
+        rooms.join(address, [T1])
+
+    assert rooms.announce_from_elsewhere("198.51.100.9", T1, bytes(1_000), 0) == ("b", "c")
+    assert rooms.announce_from_elsewhere("198.51.100.9", T2, bytes(1_000), 0) == ()
+    again = refusal(lambda: rooms.announce_from_elsewhere("198.51.100.9", T1, bytes(1_000), 0))
+    assert (again.error, again.wait_ms) == (Refusal.TOO_FAST, 1_000)
+    assert rooms.announce_from_elsewhere("203.0.113.1", T1, bytes(1_000), 0) == ("b", "c")
+    rooms.connect("d", "198.51.100.9", 0)
+    rooms.join("d", [T1])
+    assert refusal(lambda: rooms.announce("d", T1, bytes(1_000), 0)).error is Refusal.TOO_FAST
+
+
+def test_who_leaves_a_topic_to_nobody_is_told_which() -> None:
+    rooms = rooms_with("a", "b")
+    rooms.join("a", [T1, T2, T3])
+    rooms.join("b", [T2])
+
+    assert rooms.leave("a", [T1, T2, T1]) == [T1]
+    assert rooms.disconnect("a") == [T3]
+    assert rooms.disconnect("a") == []
+    assert rooms.disconnect("b") == [T2]
 
 
 def test_a_box_over_the_bound_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peerstack.signaling.rendezvous import Announce, JoinTopics, LeaveTopics
-from peerstack.signaling.rendezvous.beacon import ROUND_MS
+from peerstack.signaling.rendezvous.beacon import AGAIN_PAUSE_MS, ROUND_MS, UNHEARD_MAX_MS
 from peerstack.signaling.rendezvous.boxes import topic_of
 from peerstack.signaling.rendezvous.contacts import LINKS_PER_PLACE
 from tests.signaling.insider import FAMILY, Insider, lone
@@ -69,6 +69,45 @@ def test_nobody_who_is_linked_with_a_device_keeps_it_from_being_heard() -> None:
         announced += sum(isinstance(effect, Announce) for effect in effects)
 
     assert 10 < announced < 48 * HOUR_MS // ROUND_MS
+
+
+@pytest.mark.parametrize(("spread_ms", "within_ms"), [(0, 2_000), (9_000, 9_000), (2**40, 60_000)])
+def test_a_server_that_lost_announcements_is_told_again_within_what_it_asks_for(
+    spread_ms: int, within_ms: int
+) -> None:
+    moments = set()
+    for seed in range(30):
+        device = World(seed).add(make_me(1), FAMILY)
+        device.rendezvous.unheard("a", spread_ms, 0)
+        moments.add(due_ms := device.rendezvous.next_wake_ms or 0)
+
+        announced = device.rendezvous.wake(due_ms)
+
+        assert [each.topic for each in announced if isinstance(each, Announce)] == [
+            topic_of(secret(1), DAY)
+        ]
+    assert len(moments) > 20
+    assert max(moments) <= within_ms <= UNHEARD_MAX_MS
+
+
+def test_a_server_that_asks_again_and_again_is_told_no_more_often_than_anybody() -> None:
+    device = lone()
+    announced = []
+    for now_ms in range(0, 100_000, 100):
+        device.rendezvous.unheard("a", 0, now_ms)
+        announced += [
+            now_ms for each in device.rendezvous.wake(now_ms) if isinstance(each, Announce)
+        ]
+
+    assert 5 < len(announced) <= 1 + 100_000 // AGAIN_PAUSE_MS
+
+
+def test_a_server_that_is_not_connected_is_told_nothing_again() -> None:
+    device = lone()
+    due_ms = device.rendezvous.next_wake_ms
+
+    assert device.rendezvous.unheard("b", 0, 0) == []
+    assert device.rendezvous.next_wake_ms == due_ms
 
 
 def test_a_secret_that_was_old_and_is_current_again_is_announced_under_anew() -> None:

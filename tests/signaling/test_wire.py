@@ -40,6 +40,7 @@ GOLDEN_EVENTS = [
         f'42["announce",{{"topic":"{TOPIC64}","box":"Ym94","sender":"addr"}}]',
     ),
     (wire.Signaled(b"box", "addr"), '42["signal",{"box":"Ym94","sender":"addr"}]'),
+    (wire.Again(20), '42["again",{"spread_ms":20}]'),
     (wire.Closing(20), '42["closing",{"spread_ms":20}]'),
     (
         wire.Problem(wire.Refusal.TOO_FAST, "wait 5 ms", 5),
@@ -124,6 +125,7 @@ events = st.one_of(
     st.builds(wire.DayChanged, st.integers(0, 10_000_000)),
     st.builds(wire.Announced, topics, boxes, addresses),
     st.builds(wire.Signaled, boxes, addresses),
+    st.builds(wire.Again, counts),
     st.builds(wire.Closing, counts),
     st.builds(wire.Problem, st.sampled_from(wire.Refusal), st.text(max_size=50), counts),
 )

@@ -447,10 +447,10 @@ def test_a_mark_of_another_form_says_nothing_and_stands_in_nobodys_way() -> None
     ben.tampered = True
 
     def write(turn: Turn) -> None:
-        draft = writing.Draft(mark_id(family, ben.user.device), "$reached", {"at": [1]}, None)
+        draft = writing.Draft(mark_id(family, ben.user.device), "$reached", {"at": [1]}, ())
         signed = writing._sign(turn, family, draft, world.wall_ms)
         merge(turn, family, [signed], None)
-        turn.news.append((family, None, [signed]))
+        turn.news.append((family, [signed]))
 
     ben.go_offline()
     ben.perform(write)

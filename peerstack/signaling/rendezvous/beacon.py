@@ -13,7 +13,7 @@ from typing import Final
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.keys import KEY_BYTES, BoxKey, Secret, Signer
-from peerstack.ports import Entropy
+from peerstack.ports import Entropy, below
 from peerstack.signaling.rendezvous.boxes import (
     CHALLENGE_BYTES,
     Announcement,
@@ -31,6 +31,9 @@ AGAIN_AFTER_MS: Final = 500
 AGAIN_WITHIN_MS: Final = 2_000
 AGAIN_PAUSE_MS: Final = 10_000
 """From one announcing again to the next, so that a peer cannot make this device fill a topic."""
+
+UNHEARD_MAX_MS: Final = 60_000
+"""The longest while over which a server may spread what it asks to be announced again."""
 
 ROUND_MS: Final = 10 * 60 * 1000
 """How seldom, at most, this device considers announcing itself again; half of it at least."""
@@ -165,6 +168,12 @@ class Beacon:
         presence = self.presences.get(server)
         return presence.enter(self.places, day) if presence else []
 
+    def unheard(self, server: str, spread_ms: int, now_ms: int) -> None:
+        """Announce all again, at a random moment within what the server asks for."""
+        if server in self.presences:
+            spread_ms = max(AGAIN_WITHIN_MS, min(spread_ms, UNHEARD_MAX_MS))
+            self.announce_soon(self._current, now_ms, spread_ms)
+
     def lost(self, server: str) -> None:
         """The connection to a server ended."""
         self.presences.pop(server, None)
@@ -178,11 +187,13 @@ class Beacon:
             raise RemoteError(Reason.UNEXPECTED, "from a server that is not connected")
         return presence
 
-    def announce_soon(self, secrets: Iterable[Secret], now_ms: int) -> None:
+    def announce_soon(
+        self, secrets: Iterable[Secret], now_ms: int, within_ms: int = AGAIN_WITHIN_MS
+    ) -> None:
         """Announce again under those of these secrets that are current, after a random while."""
         self._again |= dict.fromkeys(secrets)
         if self._again and self._again_ms is None:
-            spread_ms = below(AGAIN_WITHIN_MS - AGAIN_AFTER_MS, self._entropy)
+            spread_ms = below(within_ms - AGAIN_AFTER_MS, self._entropy)
             self._again_ms = max(now_ms + AGAIN_AFTER_MS + spread_ms, self._rested_ms)
 
     def wake(self, now_ms: int) -> list[Effect]:
@@ -222,8 +233,3 @@ class Beacon:
     def _enter(self, presence: Presence, day: int) -> list[Effect]:
         entered = presence.enter(self.places, day)
         return entered + presence.announce(self._me, self._current, self._entropy)
-
-
-def below(bound: int, entropy: Entropy) -> int:
-    """A random number from 0 up to, not including, `bound`."""
-    return int.from_bytes(entropy.draw(8), "big") % bound

@@ -77,6 +77,11 @@ class Rendezvous:
         """A server says that another day began (days since 1970-01-01 UTC)."""
         return self._beacon.day_changed(server, day) + self._calls.settle(now_ms)
 
+    def unheard(self, server: str, spread_ms: int, now_ms: int) -> list[Effect]:
+        """A server says that not all may have heard this device, and when to be heard again."""
+        self._beacon.unheard(server, spread_ms, now_ms)
+        return self._calls.settle(now_ms)
+
     def lost(self, server: str, now_ms: int) -> list[Effect]:
         """The connection to a server ended."""
         self._calls.forget_server(server)

@@ -91,11 +91,9 @@ class _Run:
                 if reader.flag():
                     self.welcome(server)
             case _:
-                self.do(
-                    meeting.day_changed(
-                        reader.pick(SERVERS), DAY + reader.number() % 3, self.now_ms
-                    )
-                )
+                server, later = reader.pick(SERVERS), reader.number() % 3
+                self.do(meeting.day_changed(server, DAY + later, self.now_ms))
+                self.do(meeting.unheard(server, later * 1_000, self.now_ms))
 
     def announce(self) -> None:
         server, place = self.reader.pick(SERVERS), self._secret()

@@ -59,8 +59,10 @@ def _ask(
             rooms.join(device, topics)
             entered[device] |= set(topics)
         case 3:
-            rooms.leave(device, topics)
-            entered[device] -= set(topics)
+            emptied = rooms.leave(device, topics)
+            left = entered[device] & set(topics)
+            entered[device] -= left
+            assert sorted(emptied) == sorted(left.difference(*entered.values()))
         case 4:
             topic = reader.pick(_TOPICS)
             reached = rooms.announce(device, topic, bytes(reader.number()), now_ms)
@@ -71,8 +73,9 @@ def _ask(
             to = str(reader.number() % 8)
             assert rooms.signal(device, to, bytes(reader.number()), now_ms) == (to in entered)
         case 6:
-            rooms.disconnect(device)
-            del entered[device]
+            emptied = rooms.disconnect(device)
+            left = entered.pop(device)
+            assert sorted(emptied) == sorted(left.difference(*entered.values()))
 
 
 def _check(rooms: Rooms, entered: dict[str, set[bytes]], networks: dict[str, str]) -> None:
