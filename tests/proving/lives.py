@@ -61,7 +61,8 @@ class Before(NamedTuple):
     sent: int
     """How many messages had been sent."""
     versions: dict[str, dict[bytes, int]]
-    """What each device had, versions and statements, by its name."""
+    """What each device had, by its name."""
+    statements: dict[str, dict[bytes, int]]
 
 
 @dataclass
@@ -333,7 +334,11 @@ def heal(lives: Lives) -> Before:
     """
     world = lives.world
     world.note("all is well")
-    before = Before(len(world.sent), {each.name: versions_at(each) for each in lives.devices})
+    before = Before(
+        len(world.sent),
+        {each.name: versions_at(each) for each in lives.devices},
+        {each.name: statements_at(each) for each in lives.devices},
+    )
     world.conditions = CALM
     world.heal()
     for device in lives.devices:
@@ -348,14 +353,19 @@ def heal(lives: Lives) -> Before:
 
 
 def versions_at(device: Device) -> dict[bytes, int]:
-    """The hashes of all that a device has, versions live or lost and statements, and their sizes
-    in bytes."""
+    """The hashes of all versions that a device has, live or lost, and their sizes in bytes."""
     found: dict[bytes, int] = {}
     with device.store.snapshot() as snapshot:
         for row in snapshot.groups():
             live = snapshot.read_slice(row.id, b"", None, 1_000_000)
             lost = snapshot.lost(row.id, [each.id for each in live]).values()
-            said = snapshot.statements(row.id)
-            for signed in (*live, *(each for line in lost for each in line), *said):
+            for signed in (*live, *(each for line in lost for each in line)):
                 found[signed.hash] = len(signed.body) + len(signed.signature)
     return found
+
+
+def statements_at(device: Device) -> dict[bytes, int]:
+    """The hashes of all statements that a device has, and their sizes in bytes."""
+    with device.store.snapshot() as snapshot:
+        said = [each for row in snapshot.groups() for each in snapshot.statements(row.id)]
+    return {each.hash: len(each.body) + len(each.signature) for each in said}
