@@ -180,16 +180,20 @@ class Lives:
         self.world.heal()
         boots, text = device.boots, device.link_device()
         new = self.world.device(self._new_name(device), link=text)
-        # A link is kept in memory alone: where its device crashes, that is the end of it.
+
+        def is_over() -> bool:
+            # A link is kept in memory alone, and nobody is let in by a device that was revoked.
+            return device.boots > boots or device.perform(lambda turn: turn.is_revoked)
+
         self.world.run_until(
-            lambda: device.boots > boots or bool(device.digits and new.digits), LINK_WITHIN_MS
+            lambda: is_over() or bool(device.digits and new.digits), LINK_WITHIN_MS
         )
-        if device.boots > boots:
+        if is_over():
             new.go_offline()
             return
         device.confirm_link()
         self.devices.append(new)
-        self.world.run_until(lambda: new.is_linked or device.boots > boots, LINK_WITHIN_MS)
+        self.world.run_until(lambda: new.is_linked or is_over(), LINK_WITHIN_MS)
 
     def revoke(self, roll: Roll) -> None:
         device, other = self._device(roll), self._device(roll)
