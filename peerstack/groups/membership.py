@@ -148,6 +148,15 @@ class GroupState:
         found = self.device(user, device)
         return found is not None and found.end_ms is None
 
+    def active_devices(self) -> Mapping[DeviceId, UserId]:
+        """The devices of all members, those that count and were not revoked; whose each is."""
+        return {
+            device: user
+            for user in self.members()
+            for device in self.identities[user].devices
+            if self.is_active(user, device)
+        }
+
     # --- Roles. ---------------------------------------------------------------------------------
 
     def grants_of(self, user: UserId) -> Sequence[Grant]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 from peerstack import limits
+from peerstack.engine import marks
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.groups.membership import Membership
-from peerstack.groups.rules import judge_record
+from peerstack.groups.rules import ADMITTED, judge_record
 from peerstack.groups.statements import Role
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Secret
@@ -31,6 +32,9 @@ SLACK_BYTES = 10_000
 
 TALK_BYTES = 8_000
 """Of one side of a link: handshake, who one is, comparisons."""
+
+LEVEL_BYTES = 100
+"""Of what one device shows another once a mark has come: that they are level again."""
 
 _ALL = 1_000_000
 
@@ -102,6 +106,57 @@ def statements(device: Device, group: GroupId) -> Sequence[bytes]:
     return device.read(lambda kept: kept.statement_hashes(group))
 
 
+def check_claims(lives: Lives) -> None:
+    """No device claims to have what it lacks: in a group of honest devices, none is deceived."""
+    if not all(device.honest for device in lives.devices):
+        return
+    for group, pool in versions_by_group(lives).items():
+        for device in lives.devices:
+            known = known_at(device, group)
+            for author in lives.devices:
+                claimed = known.get(author.user.device, marks.NOTHING)
+                if claimed.epoch == own_position(author, group).epoch:
+                    theirs = [each for each in pool if each.device == author.user.device]
+                    check_has(device, group, [it for it in theirs if it.modified <= claimed.stamp])
+
+
+def known_at(device: Device, group: GroupId) -> marks.Reached:
+    """Up to where a device has what others wrote, as it knows itself."""
+    return device.perform(lambda turn: marks.known(turn, group))
+
+
+def own_position(device: Device, group: GroupId) -> marks.Position:
+    """How far a device has written into a group, as it counts itself."""
+    return device.perform(lambda turn: marks.own_position(turn, group))
+
+
+def check_has(device: Device, group: GroupId, versions: Sequence[Signed]) -> None:
+    """A device has these versions of one group, later ones in their place, or no use for them."""
+    state, records = device.perform(lambda turn: turn.state(group)), device.records(group)
+    for signed in versions:
+        live = records.get(signed.id)
+        if signed.is_reserved or (live and (live.modified, live.hash) >= signed.order):
+            continue
+        if judge_record(state, signed, device.now().wall_ms) == ADMITTED:
+            raise Broken(f"{device} claims to have {signed}, and has {live}")
+
+
+def check_reached(lives: Lives) -> None:
+    """At rest, all know of each other that they have what is there."""
+    for group in lives.groups:
+        inside = [device for device in lives.devices if is_inside(device, group)]
+        everybody = {device.user.device for device in inside}
+        authors = {device.user.device: own_position(device, group) for device in inside}
+        for device in inside if len(inside) > 1 else ():
+            for note in device.find(group, "note"):
+                author = authors.get(note.device)
+                if author is None or (author.epoch and note.modified > author.stamp):
+                    continue  # Who is gone tells nobody how far they had come.
+                lacking = everybody - device.reached(group, note.id)
+                if lacking:
+                    raise Broken(f"{device} does not know that {lacking} have {note}")
+
+
 def versions_by_group(lives: Lives) -> dict[GroupId, list[Signed]]:
     """Every version that anybody has or said, of whatever worth, by the group that it names."""
     found: dict[GroupId, dict[bytes, Signed]] = {group: {} for group in lives.groups}
@@ -166,7 +221,9 @@ def check_cost(lives: Lives, before: Before) -> None:
     talk = sum(len(each.data) for each in sent)
     links = sum(each.kind == "Hello" for each in sent)
     carried = _total(told) + _total(it for _, it in records)
-    if talk > carried + (links + 1) * TALK_BYTES:
+    marks_told = {it.hash for _, it in records if it.is_mark}
+    shown = len(marks_told) * len(honest) ** 2 * LEVEL_BYTES
+    if talk > carried + (links + 1) * TALK_BYTES + shown:
         raise Broken(f"{talk} bytes on {links // 2} links, to bring {carried}")
 
 
