@@ -263,6 +263,10 @@ class Channel:
 
         Raises `RemoteError` where it is no member; nothing of a group goes to others.
         """
+        if self.standing is Standing.HOST and want.kind is Kind.STATEMENTS:
+            # Two who are no members (yet) may each take the other for one. They give nothing away.
+            self._requested(Request(want.kind, (), (), frozenset()))
+            return
         if self.standing is not Standing.MEMBER:
             raise RemoteError(Reason.NOT_MEMBER, f"asks for {want.kind.name.lower()}")
         spans = [Span(gap.lower, gap.upper) for gap in want.gaps]
