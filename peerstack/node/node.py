@@ -22,6 +22,7 @@ from peerstack.engine import (
     writing,
 )
 from peerstack.engine import status as standings
+from peerstack.engine.status import Connection
 from peerstack.errors import (
     JoinPending,
     NotFound,
@@ -270,7 +271,7 @@ class Node(Myself):
             self._user.device,
             self._network is not None,
             self._network.servers() if self._network else (),
-            self._shell.connections,
+            self._connections(),
             now.groups,
             now.former,
             now.waiting_joins,
@@ -287,6 +288,14 @@ class Node(Myself):
             *self._hindrances(shown),
         ]
         return msgspec.structs.replace(shown, problems=found)
+
+    def _connections(self) -> Sequence[Connection]:
+        """The connections, and which way each goes."""
+        paths = self._network.paths() if self._network else {}
+        return tuple(
+            msgspec.structs.replace(each, path=paths.get(each.link, ""))
+            for each in self._shell.connections
+        )
 
     def _hindrances(self, status: Status) -> list[str]:
         """What keeps this device from the others, or its records from it."""

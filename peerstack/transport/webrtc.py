@@ -52,6 +52,7 @@ SILENT_BEATS: Final = 4
 
 _BINDING_LABEL: Final = b"peerstack/1 dtls binding\0"
 _CHANNEL: Final = RTCDataChannelParameters(label="peerstack", negotiated=True, id=0)
+_COMPONENT: Final = 1
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -61,6 +62,22 @@ class IceServer(NamedTuple):
     url: str
     username: str | None = None
     credential: str | None = None
+
+
+class Pair(NamedTuple):
+    """Two addresses between which a path was tried, by their kinds (RFC 8445, section 4)."""
+
+    local: str
+    """`host` or `relay`: what is sent from a host's address looks to others as if from `srflx`."""
+    remote: str
+    """`host`, `srflx`, `relay`, or `prflx` for one that only showed in a check."""
+    state: str
+    """`frozen`, `waiting`, `in-progress`, `succeeded`, `failed`; `used` for what was taken."""
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether a TURN server carries what goes this way."""
+        return "relay" in (self.local, self.remote)
 
 
 def channel_binding(one: bytes, other: bytes) -> bytes:
@@ -200,10 +217,23 @@ class Stack:
         """
         is_offline = self._is_offline()
         return [
-            RTCIceCandidate(1, c.foundation, c.address, c.port, c.priority, "udp", c.kind)
+            RTCIceCandidate(_COMPONENT, c.foundation, c.address, c.port, c.priority, "udp", c.kind)
             for c in candidates
             if is_offline or not ipaddress.ip_address(c.address).is_loopback
         ]
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """What was tried so far, the best first; nothing before both ends are known."""
+        agent = self.gatherer._connection
+        used = agent._nominated.get(_COMPONENT)
+        return tuple(
+            Pair(
+                pair.local_candidate.type,
+                pair.remote_candidate.type,
+                "used" if pair is used else pair.state.name.lower().replace("_", "-"),
+            )
+            for pair in agent._check_list
+        )
 
     def _is_offline(self) -> bool:
         return all(c.ip == _LOOPBACK for c in self.gatherer.getLocalCandidates())
@@ -211,7 +241,7 @@ class Stack:
     def failure(self) -> ConnectFailed:
         """Why the present stage failed, and what to do about it."""
         details = {
-            Stage.ICE: "no address of the peer answered; a TURN server would help",
+            Stage.ICE: self._unanswered(),
             Stage.DTLS: "the peer's certificate is not the one it announced, or it fell silent",
             Stage.CHANNEL: "the peer never opened the data channel",
         }
@@ -220,6 +250,17 @@ class Stack:
         else:
             detail = details[self.stage]
         return ConnectFailed(self.stage, detail)
+
+    def _unanswered(self) -> str:
+        """Which kinds of addresses were tried in vain, and what to do about it."""
+        tried = {f"{pair.local} to {pair.remote}": pair for pair in self.pairs()}
+        if not tried:
+            return "the peer has no address that this device can send to"
+        if any(pair.is_relayed for pair in tried.values()):
+            advice = "the TURN server may not pass this on; `peerstack doctor` asks it"
+        else:
+            advice = "a TURN server would help"
+        return f"no address of the peer answered (tried {', '.join(tried)}); {advice}"
 
     async def stop(self) -> None:
         """Tear everything down, from any state and any number of times, even if cancelled."""
