@@ -39,6 +39,12 @@ _BY_STATUS: Final = {
 }
 
 
+def explain_status(url: str, status: int) -> str:
+    """Why `url` refused a connection with this HTTP status, and what to do about it."""
+    unknown = f"is no signaling server (HTTP {status}): check the URL"
+    return f"{url} {_BY_STATUS.get(status, unknown)}"
+
+
 def explain(url: str, error: BaseException) -> str:
     """Why connecting to `url` failed, and what to do about it."""
     causes: list[BaseException] = [error]
@@ -46,8 +52,7 @@ def explain(url: str, error: BaseException) -> str:
         causes.append(cause)
     for cause in reversed(causes):
         if isinstance(cause, aiohttp.WSServerHandshakeError):
-            unknown = f"is no signaling server (HTTP {cause.status}): check the URL"
-            return f"{url} {_BY_STATUS.get(cause.status, unknown)}"
+            return explain_status(url, cause.status)
         if isinstance(cause, aiohttp.ClientSSLError):
             return f"no secure connection to {url} ({cause}): check its certificate"
         if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):

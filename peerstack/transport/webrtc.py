@@ -113,11 +113,11 @@ class _Gatherer(RTCIceGatherer):
 
     def __init__(self, servers: Sequence[IceServer], *, controlling: bool) -> None:
         super().__init__(iceServers=[])
-        self._connection = _Agent(ice_controlling=controlling, **_understood(servers))
+        self._connection = _Agent(ice_controlling=controlling, **understood(servers))
 
 
-def _understood(servers: Sequence[IceServer]) -> dict[str, Any]:
-    """Settings for the first STUN and the first TURN server with a URL that makes sense.
+def understood(servers: Sequence[IceServer]) -> dict[str, Any]:
+    """aioice's settings for the first STUN and the first TURN server with a URL that makes sense.
 
     A nonsensical one is left out: it comes from a signaling server, and must not keep two devices
     on one network apart.

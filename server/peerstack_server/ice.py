@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from peerstack.signaling.wire import IceServer, IceServers
 
-
 USER_CHARS = 16
 
 

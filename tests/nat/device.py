@@ -22,17 +22,17 @@ TITLE: Final = "Milk"
 FAILED: Final = "the last connection to a device failed"
 
 
-async def found(stack: AsyncExitStack, folder: str, server: str) -> dict[str, Any]:
+async def found(stack: AsyncExitStack, folder: Path, server: str) -> dict[str, Any]:
     """A group that can be joined."""
-    node = await stack.enter_async_context(peerstack.open(f"{folder}/ana.db", "Ana", server))
+    node = await stack.enter_async_context(peerstack.open(folder / "ana.db", "Ana", server))
     group = await node.create_group("Family")
     await group.put("note", {"title": TITLE})
     return {"link": await group.invite(role="writer")}
 
 
-async def join(_stack: AsyncExitStack, folder: str, link: str) -> dict[str, Any]:
+async def join(folder: Path, link: str) -> dict[str, Any]:
     """Join, and come level; which way, or why the first attempt at a connection failed."""
-    async with peerstack.open(f"{folder}/ben.db", "Ben") as node:
+    async with peerstack.open(folder / "ben.db", "Ben") as node:
         joining = asyncio.create_task(node.join(link, timeout=JOIN_S))
         while not joining.done():
             await asyncio.wait({joining}, timeout=POLL_S)
@@ -60,11 +60,13 @@ async def serve() -> None:
 
 
 async def _answer(stack: AsyncExitStack, folder: str, asked: dict[str, Any]) -> None:
-    number, work = asked.pop("number"), {"found": found, "join": join}[asked.pop("do")]
-    own = Path(folder) / str(number)
+    own = Path(folder) / str(asked["number"])
     own.mkdir()
-    answer = await work(stack, str(own), **asked)
-    print(json.dumps({"number": number, **answer}), flush=True)
+    if asked["do"] == "found":
+        answer = await found(stack, own, asked["server"])
+    else:
+        answer = await join(own, asked["link"])
+    print(json.dumps({"number": asked["number"], **answer}), flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from tests.services import PATH
@@ -94,6 +93,7 @@ def lab() -> Iterator[Lab]:
         homes = _home(stack, 1), _home(stack, 2)
         for address in (SERVERS, DEAD):
             _run("ip", "address", "add", f"{address}/32", "dev", "lo")
+        _lead_elsewhere()
         _pass_on(())
         made = Lab(homes)
         made.connect(Router.OPEN, Router.OPEN)
@@ -118,7 +118,9 @@ class _Namespace:
 def _home(stack: ExitStack, number: int) -> Home:
     home = Home(number, _Namespace(stack), _Namespace(stack))
     router, device = home.router, home.device
-    _run("ip", "link", "add", f"home{number}", "type", "veth", "peer", "wan", "netns", str(router.id))
+    _run(
+        "ip", "link", "add", f"home{number}", "type", "veth", "peer", "wan", "netns", str(router.id)
+    )
     _address((), f"home{number}", f"198.51.{number}.1/24")
     _address(router.enter, "wan", f"198.51.{number}.2/24")
     link = ("ip", "link", "add", "lan", "type", "veth", "peer", "eth", "netns", str(device.id))
@@ -129,6 +131,19 @@ def _home(stack: ExitStack, number: int) -> Home:
     _run(*router.enter, "ip", "route", "add", "default", "via", f"198.51.{number}.1")
     _pass_on(router.enter)
     return home
+
+
+def _lead_elsewhere() -> None:
+    """As on any real internet, what has no known place goes somewhere and is not heard of again.
+
+    coturn 4.6 gives an allocation up that wants to send where its machine has no route to.
+    """
+    _run("ip", "link", "add", "elsewhere", "type", "veth", "peer", "nobody")
+    _run("ip", "link", "set", "nobody", "up")
+    _address((), "elsewhere", "192.0.2.1/24")
+    nobody = ("192.0.2.2", "lladdr", "02:00:00:00:00:01", "dev", "elsewhere")
+    _run("ip", "neighbour", "add", *nobody)
+    _run("ip", "route", "add", "default", "via", "192.0.2.2")
 
 
 def _set_router(home: Home, router: Router) -> None:

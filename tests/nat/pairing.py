@@ -1,6 +1,6 @@
 """Which way two devices connect, by how their homes are connected: what was found, and is to be.
 
-As a program, in a network namespace of its own, it says what it found, a line of JSON each.
+As a program, in a network namespace of its own, it says what it found of one pair, in JSON.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.server_process import ROOT, server_process
 from tests.services import running_coturn
 
 SECRET: Final = "north"
+AT_ONCE: Final = 4
 OPEN, CONE, SYMMETRIC = Router
 
 
@@ -54,22 +56,23 @@ EXPECTED: Final = {
 
 
 def found(pairings: Iterable[Pairing]) -> dict[Pairing, Ways]:
-    """The ways that these pairs of homes take, in a network of their own."""
-    wanted = json.dumps([pairing for pairing in pairings])
+    """The ways that these pairs of homes take, each in a network of its own."""
+    wanted = list(pairings)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(wanted, pool.map(_found, wanted), strict=True))
+
+
+def _found(pairing: Pairing) -> Ways:
     done = subprocess.run(
-        [*own_network(), sys.executable, "-m", "tests.nat.pairing", wanted],
+        [*own_network(), sys.executable, "-m", "tests.nat.pairing", json.dumps(pairing)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'server'}"},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        check=True,
     )
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {_pairing(line["pairing"]): Ways(*line["ways"]) for line in lines}
-
-
-def _pairing(values: Sequence[Any]) -> Pairing:
-    return Pairing(Router(values[0]), Router(values[1]), values[2])
+    if done.returncode != 0:
+        raise RuntimeError(f"{pairing}: {done.stderr}")
+    return Ways(*json.loads(done.stdout))
 
 
 class _Device:
@@ -93,7 +96,8 @@ class _Device:
         """Its answer."""
         assert self._process.stdin is not None
         number = next(self._numbers)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         line = json.dumps({"number": number, "do": do, **about})
         self._process.stdin.write(f"{line}\n".encode())
         return await answer
@@ -102,8 +106,8 @@ class _Device:
 @asynccontextmanager
 async def _device(home: Home) -> AsyncIterator[_Device]:
     words = (*home.device.enter, sys.executable, "-m", "tests.nat.device")
-    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
-    process = await asyncio.create_subprocess_exec(*words, **pipes)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe)
     device = _Device(process)
     listening = asyncio.create_task(device.listen())
     try:
@@ -119,35 +123,35 @@ async def _way(devices: Sequence[_Device], server: str) -> str:
     one, other = devices
     founded = await one.ask("found", server=server)
     joined = await other.ask("join", link=founded["link"])
-    if joined["way"] == "none":
-        print(joined["why"], file=sys.stderr)
-    elif joined["notes"] != ["Milk"]:
+    if joined["way"] != "none" and joined["notes"] != ["Milk"]:
         raise RuntimeError(f"they connected, and did not come level: {joined}")
     return str(joined["way"])
 
 
-async def _try(made: Lab, servers: Sequence[str], pairings: Iterable[Pairing]) -> None:
-    for pairing in pairings:
-        made.connect(pairing.one, pairing.other, between=pairing.between)
-        async with AsyncExitStack() as stack:
-            devices = [await stack.enter_async_context(_device(home)) for home in made.homes]
-            ways = await asyncio.gather(*(_way(devices, server) for server in servers))
-        print(json.dumps({"pairing": pairing, "ways": ways}), flush=True)
+async def _ways(made: Lab, servers: Sequence[str]) -> Ways:
+    async with AsyncExitStack() as stack:
+        devices = [await stack.enter_async_context(_device(home)) for home in made.homes]
+        return Ways(*await asyncio.gather(*(_way(devices, server) for server in servers)))
+
+
+def shipped_denials() -> list[str]:
+    """What the coturn of compose.yaml sends nothing to."""
+    text = (ROOT / "server/compose.yaml").read_text(encoding="utf-8")
+    return [word for word in text.split() if word.startswith("--denied-peer-ip")]
 
 
 def main() -> None:
-    """Try the pairings that are named."""
-    pairings = [_pairing(values) for values in json.loads(sys.argv[1])]
+    """Try the pairing that is named."""
+    one, other, between = json.loads(sys.argv[1])
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         made = stack.enter_context(lab())
-        coturn = stack.enter_context(running_coturn(folder, SERVERS, SECRET))
+        made.connect(Router(one), Router(other), between=between)
+        coturn = stack.enter_context(running_coturn(folder, SERVERS, SECRET, *shipped_denials()))
         stun = ("--host", SERVERS, "--stun-url", f"stun:{coturn.address}")
         turn = ("--turn-url", f"turn:{coturn.address}", "--turn-secret", SECRET)
-        servers = [
-            stack.enter_context(server_process(*stun, *more)).url for more in ((), turn)
-        ]
-        asyncio.run(_try(made, servers, pairings))
+        servers = [stack.enter_context(server_process(*stun, *more)).url for more in ((), turn)]
+        print(json.dumps(asyncio.run(_ways(made, servers))))
 
 
 if __name__ == "__main__":

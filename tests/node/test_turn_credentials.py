@@ -11,6 +11,7 @@ import pytest
 from peerstack.node import network
 from peerstack.node.network import Network
 from peerstack.node.ports import SystemEntropy
+from peerstack.signaling import wire
 from peerstack.transport.webrtc import IceServer
 from tests.server_process import running_server
 
@@ -88,9 +89,8 @@ async def test_a_server_that_lies_about_their_life_is_not_asked_all_the_time() -
         (server,) = device._servers.values()
         client = server._client
 
-        async def lying() -> network.wire.IceServers:
-            turn = network.wire.IceServer(("turn:192.0.2.1",), "0:u", "c")
-            return network.wire.IceServers((turn,), 0)
+        async def lying() -> wire.IceServers:
+            return wire.IceServers((wire.IceServer(("turn:192.0.2.1",), "0:u", "c"),), 0)
 
         client.ice = lying  # type: ignore[method-assign]
         due_s = await server._ask_ice()
