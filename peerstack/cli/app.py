@@ -12,6 +12,7 @@ from peerstack import __version__
 from peerstack.cli import (
     demo,
     device_commands,
+    doctor_command,
     link_commands,
     people_commands,
     profile_commands,
@@ -47,6 +48,7 @@ for _module in (
     record_commands,
     transfer_commands,
     sync_commands,
+    doctor_command,
     recovery_commands,
     demo,
 ):

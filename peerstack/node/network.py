@@ -20,7 +20,7 @@ from peerstack.signaling.client import Disconnected, SignalingClient, SignalingE
 from peerstack.signaling.client import State as ServerState
 from peerstack.transport.base import CloseReason, Pipe
 from peerstack.transport.dialer import Dialer
-from peerstack.transport.webrtc import IceServer, has_only_loopback
+from peerstack.transport.webrtc import IceServer, Pair, has_only_loopback
 
 _log = logging.getLogger("peerstack")
 _FAILURES_KEPT: Final = 8
@@ -61,10 +61,14 @@ class Network:
         """Of each connection that is up whether it is `direct` or `relayed`."""
         return {
             link: "relayed" if pair.is_relayed else "direct"
-            for link, entry in self._links.items()
-            for pair in entry.dialer.pairs()
+            for link, pairs in self.attempts().items()
+            for pair in pairs
             if pair.state == "used"
         }
+
+    def attempts(self) -> dict[meet.Link, tuple[Pair, ...]]:
+        """Of each connection that is up, or tried, which pairs of addresses were tried."""
+        return {link: entry.dialer.pairs() for link, entry in self._links.items()}
 
     @property
     def only_loopback(self) -> bool:

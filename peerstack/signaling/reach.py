@@ -5,6 +5,7 @@ It knows what the libraries below raise, but opens nothing itself.
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -39,6 +40,18 @@ _BY_STATUS: Final = {
 }
 
 
+def failed_step(error: BaseException) -> str:
+    """At which step a connection failed: `DNS`, `TCP`, `TLS` or `HTTP`."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "DNS"
+        case ssl.SSLError() | aiohttp.ClientSSLError():
+            return "TLS"
+        case OSError():
+            return "TCP"
+    return "HTTP"
+
+
 def explain_status(url: str, status: int) -> str:
     """Why `url` refused a connection with this HTTP status, and what to do about it."""
     unknown = f"is no signaling server (HTTP {status}): check the URL"
@@ -53,8 +66,11 @@ def explain(url: str, error: BaseException) -> str:
     for cause in reversed(causes):
         if isinstance(cause, aiohttp.WSServerHandshakeError):
             return explain_status(url, cause.status)
-        if isinstance(cause, aiohttp.ClientSSLError):
-            return f"no secure connection to {url} ({cause}): check its certificate"
+        if isinstance(cause, ssl.SSLError):
+            return (
+                f"no secure connection to {url} ({cause}): check its certificate, and this "
+                "device's clock"
+            )
         if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
             return f"cannot reach {url} ({cause}): check the URL, the network, and that it runs"
     if isinstance(error, TimeoutError):

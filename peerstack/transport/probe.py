@@ -75,13 +75,13 @@ async def ask_stun(servers: Sequence[IceServer]) -> tuple[Seen, ...]:
 
     Where they see different ones, a NAT draws another port for each address that is sent to.
     """
-    places = [(server.url, _place(server)) for server in servers]
+    places = {server.url: _place(server) for server in servers}
     loop = asyncio.get_running_loop()
     transport, asking = await loop.create_datagram_endpoint(_Asking, family=socket.AF_INET)
     try:
         return tuple(
             await asyncio.gather(
-                *(asking.ask(url, place) for url, place in places if place is not None)
+                *(asking.ask(url, place) for url, place in places.items() if place is not None)
             )
         )
     finally:
