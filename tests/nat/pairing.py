@@ -63,16 +63,21 @@ def found(pairings: Iterable[Pairing]) -> dict[Pairing, Ways]:
 
 
 def _found(pairing: Pairing) -> Ways:
+    return Ways(*json.loads(run_apart("tests.nat.pairing", json.dumps(pairing))))
+
+
+def run_apart(module: str, *words: str) -> str:
+    """What a program says on standard output that runs in a network of its own."""
     done = subprocess.run(
-        [*own_network(), sys.executable, "-m", "tests.nat.pairing", json.dumps(pairing)],
+        [*own_network(), sys.executable, "-m", module, *words],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'server'}"},
         capture_output=True,
         text=True,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{pairing}: {done.stderr}")
-    return Ways(*json.loads(done.stdout))
+        raise RuntimeError(f"{module} {words}: {done.stderr}")
+    return done.stdout
 
 
 class _Device:
