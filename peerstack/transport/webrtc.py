@@ -91,7 +91,16 @@ def has_only_loopback() -> bool:
 
 
 class _Agent(aioice.Connection):
-    """aioice's ICE agent, with bounded gathering and a last resort where there is no network."""
+    """aioice's ICE agent, with bounded gathering, a second TURN server, and a last resort.
+
+    The second is one by another transport: a network that lets no UDP through may let TCP. The last
+    resort is loopback, where there is no network.
+    """
+
+    def __init__(self, servers: Sequence[IceServer], *, controlling: bool) -> None:
+        settings = understood(servers)
+        self._second = _by_another_transport(servers, settings)
+        super().__init__(ice_controlling=controlling, **settings)
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: float = GATHER_S
@@ -101,11 +110,35 @@ class _Agent(aioice.Connection):
         if not addresses:
             addresses = [_LOOPBACK]
             self.stun_server = self.turn_server = None
-        return await super().get_component_candidates(
-            component,
-            addresses,
-            timeout,  # type: ignore[arg-type]  # handed to asyncio.wait, which takes fractions
+            self._second = {}
+        candidates, second = await asyncio.gather(
+            super().get_component_candidates(
+                component,
+                addresses,
+                timeout,  # type: ignore[arg-type]  # handed to asyncio.wait, which takes fractions
+            ),
+            self._relayed(component, timeout),
         )
+        return candidates + second
+
+    async def _relayed(self, component: int, timeout_s: float) -> list[aioice.Candidate]:
+        """What the second TURN server relays from, if there is one and it does."""
+        if not self._second:
+            return []
+        settings = {key: each for key, each in self._second.items() if key != "stun_server"}
+        try:
+            async with asyncio.timeout(timeout_s):
+                candidate, protocol = await aioice.ice.relayed_candidate(
+                    component=component,
+                    hide_related_address=False,
+                    protocol_factory=lambda: aioice.ice.StunProtocol(self),
+                    **settings,
+                )
+        except Exception:
+            # Whoever answers can have the library raise nearly anything; others may answer well.
+            return []
+        self._protocols.append(protocol)
+        return [candidate]
 
 
 class _Gatherer(RTCIceGatherer):
@@ -113,7 +146,7 @@ class _Gatherer(RTCIceGatherer):
 
     def __init__(self, servers: Sequence[IceServer], *, controlling: bool) -> None:
         super().__init__(iceServers=[])
-        self._connection = _Agent(ice_controlling=controlling, **understood(servers))
+        self._connection = _Agent(servers, controlling=controlling)
 
 
 def understood(servers: Sequence[IceServer]) -> dict[str, Any]:
@@ -127,6 +160,16 @@ def understood(servers: Sequence[IceServer]) -> dict[str, Any]:
         with contextlib.suppress(ValueError):
             settings = connection_kwargs([RTCIceServer(*server)]) | settings
     return settings
+
+
+def _by_another_transport(servers: Sequence[IceServer], first: dict[str, Any]) -> dict[str, Any]:
+    """Settings for the first TURN server by UDP, or by TCP or TLS, whichever `first` is not by."""
+    for server in servers:
+        settings = understood([server])
+        transport = settings.get("turn_transport")
+        if transport is not None and transport != first.get("turn_transport"):
+            return settings
+    return {}
 
 
 class _Sctp(RTCSctpTransport):

@@ -35,6 +35,8 @@ class Router(enum.StrEnum):
     who was sent to gets back in (a port-restricted cone): Linux does not do it more openly."""
     SYMMETRIC = "symmetric"
     """A NAT that draws another port for each address that a device sends to."""
+    NO_UDP = "no UDP"
+    """Open, but for UDP, which is let through to nobody."""
 
 
 _MASQUERADE: Final = {Router.CONE: "masquerade", Router.SYMMETRIC: "masquerade fully-random"}
@@ -48,6 +50,12 @@ table ip nat {{
     }}
     chain in {{ type filter hook input priority filter; iifname "wan" drop; }}
 }}
+"""
+_NO_UDP: Final = """
+flush ruleset
+table ip filter {
+    chain through { type filter hook forward priority filter; ip protocol udp drop; }
+}
 """
 _INTERNET: Final = """
 flush ruleset
@@ -147,10 +155,12 @@ def _lead_elsewhere() -> None:
 
 
 def _set_router(home: Home, router: Router) -> None:
-    change = "replace" if router is Router.OPEN else "flush"
-    _run("ip", "route", change, home.network, "via", f"198.51.{home.number}.2")
     masquerade = _MASQUERADE.get(router)
+    change = "flush" if masquerade else "replace"
+    _run("ip", "route", change, home.network, "via", f"198.51.{home.number}.2")
     rules = _NAT.format(masquerade=masquerade) if masquerade else "flush ruleset"
+    if router is Router.NO_UDP:
+        rules = _NO_UDP
     _nft(home.router.enter, rules)
 
 

@@ -25,7 +25,7 @@ from tests.services import running_coturn
 
 SECRET: Final = "north"
 AT_ONCE: Final = 4
-OPEN, CONE, SYMMETRIC = Router
+OPEN, CONE, SYMMETRIC, NO_UDP = Router
 
 
 class Pairing(NamedTuple):
@@ -51,6 +51,8 @@ EXPECTED: Final = {
     Pairing(CONE, CONE): Ways("direct", "direct"),
     Pairing(CONE, SYMMETRIC): Ways("none", "relayed"),
     Pairing(SYMMETRIC, SYMMETRIC): Ways("none", "relayed"),
+    Pairing(NO_UDP, OPEN): Ways("none", "relayed"),
+    Pairing(NO_UDP, NO_UDP): Ways("none", "relayed"),
     Pairing(OPEN, OPEN, between=False): Ways("none", "relayed"),
 }
 
@@ -154,7 +156,8 @@ def main() -> None:
         made.connect(Router(one), Router(other), between=between)
         coturn = stack.enter_context(running_coturn(folder, SERVERS, SECRET, *shipped_denials()))
         stun = ("--host", SERVERS, "--stun-url", f"stun:{coturn.address}")
-        turn = ("--turn-url", f"turn:{coturn.address}", "--turn-secret", SECRET)
+        urls = (f"turn:{coturn.address}", f"turn:{coturn.address}?transport=tcp")
+        turn = ("--turn-url", urls[0], "--turn-url", urls[1], "--turn-secret", SECRET)
         servers = [stack.enter_context(server_process(*stun, *more)).url for more in ((), turn)]
         print(json.dumps(asyncio.run(_ways(made, servers))))
 

@@ -16,6 +16,7 @@ from tests.server_process import ROOT
 PART = (
     Pairing(Router.OPEN, Router.OPEN, between=False),
     Pairing(Router.CONE, Router.CONE),
+    Pairing(Router.NO_UDP, Router.NO_UDP),
     Pairing(Router.SYMMETRIC, Router.SYMMETRIC),
 )
 

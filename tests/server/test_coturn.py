@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import aioice.ice
 import pytest
 from aioice import stun, turn
 
-from peerstack.transport.probe import Allocated, ask_turn
+from peerstack.transport.probe import Allocated, ask_turn, gather
 from peerstack.transport.webrtc import IceServer
 from peerstack_server.ice import IceSettings, ice_servers
 from tests.services import Coturn, running_coturn
@@ -59,6 +61,19 @@ async def test_what_the_server_mints_coturn_takes(coturn: Coturn, form: str) -> 
     assert told.problem == ""
     assert told.address is not None
     assert told.address[0] == HOST
+
+
+async def test_where_udp_is_silent_one_by_tcp_relays_all_the_same(
+    coturn: Coturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where these tests run there may be no network: servers are not asked then.
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: [HOST])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((HOST, 0))
+        by_udp = IceServer(f"turn:{HOST}:{silent.getsockname()[1]}", "user", "credential")
+        gathered = await gather([by_udp, minted(coturn, "dora", form="?transport=tcp")])
+
+    assert [each.address for each in gathered if each.kind == "relay"] == [HOST]
 
 
 async def refused(server: IceServer) -> Allocated:
