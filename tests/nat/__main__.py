@@ -9,10 +9,13 @@ import sys
 
 from tests.nat.pairing import EXPECTED, found
 from tests.nat.table import table
+from tests.services import missing
 
 
 def main() -> int:
     """Try all pairs and print the table."""
+    if lacking := missing("turnserver", "nft"):
+        sys.exit(f"not installed: {', '.join(lacking)}; .ci/ensure-services installs them")
     ways = found(EXPECTED)
     print(table(ways))
     wrong = [pairing for pairing in EXPECTED if ways[pairing] != EXPECTED[pairing]]

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from peerstack.transport.webrtc import has_only_loopback
 from tests.services import PATH
 
 SERVERS: Final = "203.0.113.1"
@@ -96,7 +97,9 @@ class Lab:
 
 @contextmanager
 def lab() -> Iterator[Lab]:
-    """The two homes, connected openly."""
+    """The two homes, connected openly. Raises `RuntimeError` in a network that others use."""
+    if not has_only_loopback():
+        raise RuntimeError("this changes routes and rules: run it in a network of its own")
     with ExitStack() as stack:
         homes = _home(stack, 1), _home(stack, 2)
         for address in (SERVERS, DEAD):

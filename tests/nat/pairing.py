@@ -69,9 +69,15 @@ def _found(pairing: Pairing) -> Ways:
 
 
 def run_apart(module: str, *words: str) -> str:
-    """What a program says on standard output that runs in a network of its own."""
+    """What a program says on standard output that runs in a network of its own.
+
+    Raises `RuntimeError` where it fails, or where there can be no such network.
+    """
+    enter = own_network()
+    if not enter:
+        raise RuntimeError("this system permits no network namespace (unshare --net)")
     done = subprocess.run(
-        [*own_network(), sys.executable, "-m", module, *words],
+        [*enter, sys.executable, "-m", module, *words],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'server'}"},
         capture_output=True,
