@@ -52,7 +52,7 @@ test-python: $(READY) ## The tests that need nothing but Python
 	$(PYTEST) -n 2 -m "not services"
 
 services: $(READY)
-	@test -e $(SERVICES) || { .ci/ensure-services && touch $(SERVICES); } || true
+	@test $(SERVICES) -nt .ci/ensure-services || { .ci/ensure-services && touch $(SERVICES); } || true
 
 sim: $(READY) ## Tell random stories in a simulated world, on all cores (SEEDS=2000 FIRST=0)
 	$(BIN)/python -m tests.proving --seeds $(SEEDS) --first $(FIRST)
