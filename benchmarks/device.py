@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from statistics import median
 from typing import Any, Final
 
 import peerstack
@@ -14,6 +15,7 @@ from benchmarks.slow_link import SlowLink
 from benchmarks.tap import Tap
 
 _BULK: Final = 10_000
+_TYPED: Final = ("bri chad", "garden", "money sto", "music pion ta")
 _PATIENCE_S: Final = 600
 
 
@@ -27,9 +29,15 @@ class Device:
         self._link = SlowLink()
         self._tap: Tap
 
-    async def open(self, path: str, name: str, server: str | None = None) -> int:
+    async def open(
+        self,
+        path: str,
+        name: str,
+        server: str | None = None,
+        search: dict[str, list[str]] | None = None,
+    ) -> int:
         """Open a profile, offline without a server; the process's peak memory after that."""
-        opening = peerstack.open(path, name, server, network=server is not None)
+        opening = peerstack.open(path, name, server, network=server is not None, search=search)
         self._node = await self._open.enter_async_context(opening)
         groups = await self._node.groups()
         self._group = groups[0] if groups else self._node.personal
@@ -65,6 +73,16 @@ class Device:
         for value in values:
             await self._group.put("note", value)
         return time.perf_counter() - start_s
+
+    async def search(self) -> float:
+        """Search as a person types, a character more each time; the median, in seconds."""
+        texts = [text[:end] for text in _TYPED for end in range(1, len(text) + 1)]
+        took = []
+        for text in texts:
+            start_s = time.perf_counter()
+            await self._group.search(text, "note")
+            took.append(time.perf_counter() - start_s)
+        return median(took)
 
     async def first_sync(self, link: str, count: int) -> dict[str, Any]:
         """Join, and wait until all is here: from the call on, so dialling is part of it."""

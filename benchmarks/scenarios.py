@@ -26,6 +26,8 @@ _DELAY_MS: Final = 100
 _NS_PER_MS: Final = 1e6
 _MB: Final = 1e6
 _US: Final = 1e6
+_MS: Final = 1e3
+_SEARCH: Final = {"note": ["title", "text", "tags"]}
 
 
 def writes(size: Size) -> Values:
@@ -131,6 +133,29 @@ def _events(name: str, other: str, device: Worker) -> Iterator[Event]:
         yield Event(at_ns, is_sent, *way, decode_untrusted(b64decode(data)))
 
 
+def search(size: Size) -> Values:
+    """What `writes` and `sync` measure, where the text of all notes is indexed; and searching."""
+    with TemporaryDirectory() as folder, signaling_server() as server:
+        for turn in range(size.repeat):
+            with worker("device") as ana, worker("device") as ben:
+                ana_db = f"{folder}/ana{turn}.db"
+                ana.ask("open", path=ana_db, name="Ana", search=_SEARCH)
+                ana.ask("found")
+                yield "search.bulk", size.bulk / ana.ask("put_many", count=size.bulk)
+                yield "search.find", ana.ask("search") * _MS
+                yield "search.single", size.single / ana.ask("put_each", count=size.single)
+                ana.ask("close")
+                ana.ask("open", path=ana_db, name="Ana", server=server)
+                ben_db = f"{folder}/ben{turn}.db"
+                ben.ask("open", path=ben_db, name="Ben", server=server, search=_SEARCH)
+                count = size.bulk + size.single
+                done = ben.ask("first_sync", link=ana.ask("invite"), count=count)
+                yield "search.sync", count / done["seconds"]
+                yield "search.receiver", done["cpu_s"] / count * _US
+                ben.ask("close")
+                ana.ask("close")
+
+
 def live(size: Size) -> Values:
     """From before `put` on one device to the change event on the other."""
     for _ in range(size.repeat):
@@ -192,6 +217,7 @@ def iroh(size: Size) -> Values:
 SCENARIOS: Final[dict[str, Callable[[Size], Values]]] = {
     "writes": writes,
     "sync": sync,
+    "search": search,
     "live": live,
     "limits": machine_limits,
 }

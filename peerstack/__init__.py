@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from peerstack.errors import (
+    InvalidBackup,
     InvalidKit,
     InvalidLink,
     InvalidPhrase,
@@ -43,6 +44,7 @@ from peerstack.errors import (
 if TYPE_CHECKING:
     from peerstack.identity import Fingerprint, Kit, User
     from peerstack.node.asking import Check
+    from peerstack.node.backup import restore
     from peerstack.node.blocking import (
         SyncGroup,
         SyncLinking,
@@ -79,6 +81,7 @@ __all__ = [
     "Diagnosis",
     "Fingerprint",
     "Group",
+    "InvalidBackup",
     "InvalidKit",
     "InvalidLink",
     "InvalidPhrase",
@@ -131,12 +134,14 @@ __all__ = [
     "read_kit",
     "recover",
     "recover_sync",
+    "restore",
     "wipe",
 ]
 
 # The signaling server shares a module of this package, and must not load a database for it.
 _HOMES = {
     "peerstack.identity": ("Fingerprint", "Kit", "User"),
+    "peerstack.node.backup": ("restore",),
     "peerstack.node.blocking": (
         "SyncGroup",
         "SyncLinking",

@@ -9,6 +9,7 @@
     │   ├── InvalidLink             text that is no invite link, or not one of this version
     │   ├── InvalidPhrase           words that are no recovery phrase, or another one
     │   ├── InvalidKit              a file that is no recovery kit, or belongs to another phrase
+    │   ├── InvalidBackup           a file that is no backup, is damaged, or has another password
     │   ├── NotFound                no such record or group on this device
     │   ├── NotAllowed              the user's role in the group does not permit the write
     │   ├── JoinPending             a join is stored and waits for a member to come online
@@ -91,6 +92,10 @@ class InvalidPhrase(LocalError):
 
 class InvalidKit(LocalError):
     """A file that is no recovery kit, is damaged, or belongs to another phrase."""
+
+
+class InvalidBackup(LocalError):
+    """A file that is no backup, is damaged or cut short, or has another password."""
 
 
 class NotFound(LocalError):

@@ -61,6 +61,7 @@ class Label(enum.Enum):
     NEXT_KEY = b"peerstack/1 next key\0"
     ROOT_KEY = b"peerstack/1 root key\0"
     KIT = b"peerstack/1 recovery kit\0"
+    BACKUP = b"peerstack/1 backup\0"
     INVITE_KEY = b"peerstack/1 invite key\0"
     INVITE_TOPIC = b"peerstack/1 invite topic\0"
     LINK_TOPIC = b"peerstack/1 link topic\0"
@@ -244,21 +245,22 @@ def seal_to(public: PublicKey, message: bytes, entropy: Entropy) -> bytes:
 def seal_with_passphrase(passphrase: str, message: bytes, entropy: Entropy) -> bytes:
     """`message` under a passphrase: 16 bytes of salt, then a box under Argon2id's key."""
     salt = entropy.draw(nacl.pwhash.argon2id.SALTBYTES)
-    return salt + seal(_passphrase_key(passphrase, salt), message, entropy)
+    return salt + seal(passphrase_key(passphrase, salt), message, entropy)
 
 
 def open_with_passphrase(passphrase: str, sealed: bytes) -> bytes:
     """What `seal_with_passphrase` sealed. Raises `ProfileLocked` for another passphrase."""
     salt = sealed[: nacl.pwhash.argon2id.SALTBYTES]
     try:
-        return open_untrusted(_passphrase_key(passphrase, salt), sealed[len(salt) :])
+        return open_untrusted(passphrase_key(passphrase, salt), sealed[len(salt) :])
     except (RemoteError, ValueError) as error:
         raise ProfileLocked(
             "the passphrase does not open this profile's keys; give the one it was made with"
         ) from error
 
 
-def _passphrase_key(passphrase: str, salt: bytes) -> Secret:
+def passphrase_key(passphrase: str, salt: bytes) -> Secret:
+    """The key that a passphrase stands for, with 16 bytes of salt: 3 passes over 64 MiB."""
     return Secret(
         nacl.pwhash.argon2id.kdf(
             nacl.secret.SecretBox.KEY_SIZE,

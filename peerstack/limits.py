@@ -152,6 +152,10 @@ REFUSED_HASHES_PER_GROUP: Final = 100_000
 PEERS_PER_GROUP: Final = 8
 QUERY_FIELDS: Final = 32
 QUERY_VALUES: Final = 500
+SEARCH_CHARS: Final = 500
+SEARCH_FIELDS: Final = 8
+"""Of one type of record."""
+
 SLICE_RECORDS: Final = 500
 """Records that one event may judge, so that it takes no more than about 20 ms."""
 

@@ -32,3 +32,8 @@ class Entropy(Protocol):
     def draw(self, size_bytes: int) -> bytes:
         """`size_bytes` bytes that nobody else can predict."""
         ...
+
+
+def below(bound: int, entropy: Entropy) -> int:
+    """A random number from 0 up to, not including, `bound`."""
+    return int.from_bytes(entropy.draw(8), "big") % bound

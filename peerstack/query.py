@@ -28,6 +28,7 @@ Scalar = str | int | float | bool | None
 Path = tuple[str, ...]
 
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}(\.[A-Za-z_][A-Za-z0-9_]{0,63}){0,7}")
+_IN_NO_RECORD: Final = re.compile("[\0\ud800-\udfff]")
 _MISSING: Final = object()
 
 
@@ -96,6 +97,16 @@ class Query(msgspec.Struct, frozen=True):
     """The last record of the page before."""
 
 
+class Search(msgspec.Struct, frozen=True):
+    """Words to be found in the live records of one type or of all, ready to be asked."""
+
+    words: tuple[str, ...]
+    """As they were typed; the last one may be the beginning of a word."""
+    type: str | None
+    limit: int
+    offset: int
+
+
 def lt(value: str | float) -> Condition:
     """Less than a number, or a text that stands before this one."""
     return Condition(Operator.LT, (_ordered(value),))
@@ -135,6 +146,21 @@ def contains(value: Scalar) -> Condition:
     return Condition(Operator.CONTAINS, (_scalar(value),))
 
 
+def build_search(text: object, type_name: str | None, limit: int, offset: int) -> Search:
+    """Check a question to the full-text index; whatever a person types is a text to be found.
+
+    Raises `InvalidQuery` where `text` has more than `limits.SEARCH_CHARS`, and for the rest.
+    """
+    if not isinstance(text, str) or len(text) > limits.SEARCH_CHARS:
+        raise InvalidQuery(f"a search takes a text of at most {limits.SEARCH_CHARS} characters")
+    if type_name is not None:
+        _check_type(type_name)
+    _check_limit(limit)
+    if type(offset) is not int or not 0 <= offset <= limits.INTEGER_MAX:
+        raise InvalidQuery(f"offset is a number of records from 0 on, not {offset!r}")
+    return Search(tuple(_IN_NO_RECORD.sub(" ", text).split()), type_name, limit, offset)
+
+
 def build_query(
     type_name: str,
     where: Mapping[str, Scalar | Condition] | None = None,
@@ -147,12 +173,9 @@ def build_query(
     `order_by` is "modified", "id" or a field, with "-" before it for descending; `after` goes on
     exactly behind a record of the page before. Raises `InvalidQuery`.
     """
-    try:
-        msgspec.convert(type_name, TypeText)
-    except msgspec.ValidationError as error:
-        raise InvalidQuery(f"{type_name!r} is no type of record: {error}") from error
-    if limit is not None and (type(limit) is not int or not 1 <= limit <= limits.INTEGER_MAX):
-        raise InvalidQuery(f"limit is a number of records from 1 on, not {limit!r}")
+    _check_type(type_name)
+    if limit is not None:
+        _check_limit(limit)
     if after is not None and not isinstance(after, Record | Signed):
         raise InvalidQuery("after is a record, the last one of the page before")
     where = where or {}
@@ -197,6 +220,18 @@ def sort_key(value: object) -> SortKey:
     return SortKey(Kind.MISSING)
 
 
+def _check_type(name: str) -> None:
+    try:
+        msgspec.convert(name, TypeText)
+    except msgspec.ValidationError as error:
+        raise InvalidQuery(f"{name!r} is no type of record: {error}") from error
+
+
+def _check_limit(limit: int) -> None:
+    if type(limit) is not int or not 1 <= limit <= limits.INTEGER_MAX:
+        raise InvalidQuery(f"limit is a number of records from 1 on, not {limit!r}")
+
+
 def _parse_order(order_by: str) -> Order:
     if not isinstance(order_by, str):
         raise InvalidQuery(f"order_by is the name of a field, not {order_by!r}")
@@ -239,5 +274,5 @@ def _is_storable(number: float) -> bool:
 
 
 def _check_text(text: str) -> None:
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _IN_NO_RECORD.search(text):
         raise InvalidQuery("text with U+0000 or half a surrogate pair is in no record")

@@ -336,16 +336,19 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def merge_seen(replaced: Signed | None) -> dict[str, int] | UnsetType:
-    """The `seen` of a version that replaces `replaced`: what that had seen, and itself.
+def merge_seen(*replaced: Signed) -> dict[str, int] | UnsetType:
+    """The `seen` of a version that replaces others: what those had seen, and themselves.
 
     Beyond the bound, the entries with the earliest times go: an author not heard of for longest.
     """
-    if replaced is None:
+    if not replaced:
         return UNSET
-    # A version is later than all that it has seen. What claims otherwise must not push it out.
-    seen = {device: at for device, at in replaced.seen.items() if at < replaced.modified}
-    seen[replaced.device] = replaced.modified
+    seen: dict[str, int] = {}
+    for each in replaced:
+        # A version is later than all that it has seen. What claims otherwise pushes nothing out.
+        earlier = {device: at for device, at in each.seen.items() if at < each.modified}
+        for device, at in (earlier | {each.device: each.modified}).items():
+            seen[device] = max(at, seen.get(device, at))
     newest = sorted(seen.items(), key=lambda entry: (entry[1], entry[0]), reverse=True)
     return dict(newest[: limits.SEEN_ENTRIES])
 

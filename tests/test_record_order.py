@@ -63,10 +63,26 @@ def test_an_author_has_seen_what_they_replaced_and_what_that_had_seen() -> None:
     second = version(20, device=DEVICES[1], seen=merge_seen(first))
     third = version(30, device=DEVICES[2], seen=merge_seen(second))
 
-    assert merge_seen(None) is UNSET
+    assert merge_seen() is UNSET
     assert had_seen(second, first)
     assert had_seen(third, first)
     assert had_seen(third, second)
+
+
+def test_an_author_who_looked_at_several_versions_has_seen_them_all() -> None:
+    first = version(10, device=DEVICES[0])
+    one = version(20, device=DEVICES[1], seen=merge_seen(first))
+    other = version(21, device=DEVICES[2], seen={DEVICES[0]: 5, DEVICES[3]: 7})
+    for replaced in ((one, other), (other, one)):
+        both = version(30, device=DEVICES[4], seen=merge_seen(*replaced))
+
+        assert both.seen == {
+            DEVICES[0]: 10,
+            DEVICES[1]: 20,
+            DEVICES[2]: 21,
+            DEVICES[3]: 7,
+        }
+        assert unseen_losers(both, [first, one, other]) == []
 
 
 def test_two_who_wrote_without_seeing_each_other_are_in_conflict() -> None:

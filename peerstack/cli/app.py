@@ -10,6 +10,7 @@ import click
 
 from peerstack import __version__
 from peerstack.cli import (
+    backup_commands,
     demo,
     device_commands,
     doctor_command,
@@ -50,6 +51,7 @@ for _module in (
     sync_commands,
     doctor_command,
     recovery_commands,
+    backup_commands,
     demo,
 ):
     for _command in _module.COMMANDS:

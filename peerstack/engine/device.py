@@ -384,8 +384,8 @@ class Engine:
         for group in self._leases.pass_on(turn.now, self.levels.is_brought):
             for link, peer in self.peers.items():
                 peer.resume(group, self._replica(turn, link))
-        for group, origin, items in turn.news:
-            self._push(group, origin, items)
+        for group, items in turn.news:
+            self._push(group, items)
         for group in turn.heard_groups:
             self._tell_at.setdefault(group, turn.now.mono_ms + own_groups.delay_ms(turn))
         for group in turn.changed_records:
@@ -437,12 +437,11 @@ class Engine:
             for link, peer in self.peers.items():
                 peer.offer_groups(self._replica(turn, link))
 
-    def _push(self, group: GroupId, origin: DeviceId | None, items: Sequence[Signed]) -> None:
+    def _push(self, group: GroupId, items: Sequence[Signed]) -> None:
         if len(items) > limits.BATCH_RECORDS:
             return
         for peer in self.peers.values():
-            if peer.authenticated is not None and peer.authenticated.device != origin:
-                peer.push(group, items)
+            peer.push(group, items)
 
     def _outgoing(self, now: Instant) -> Iterator[Effect]:
         for link, peer in self.peers.items():

@@ -142,10 +142,12 @@ def renew_overdue_secrets(turn: Turn) -> None:
     Whoever removed them should have done it; their device may have said no more after the removal.
     A device's user cannot, where they are no admin.
     """
-    if turn.is_revoked:
-        return
+    user = turn.me.user
     for group in turn.groups():
-        if turn.state(group).role(_me(turn)) is Role.ADMIN and _is_overdue(turn, group):
+        state = turn.state(group)
+        # A device that is being linked, or was revoked, has its user's role, and may not use it.
+        active = state.is_active(user.id, user.device)
+        if active and state.role(user.id) is Role.ADMIN and _is_overdue(turn, group):
             write_new_secret(turn, group)
 
 

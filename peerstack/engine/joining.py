@@ -105,17 +105,21 @@ def invite(
 def join(turn: Turn, link_text: str) -> tuple[GroupId, bool]:
     """Ask to be let into a group; whether this device is in it already. Raises `InvalidLink`.
 
-    The join is stored: from now on this device looks for a member of the group.
+    The join is stored: from now on this device looks for a member of the group. One that is in it
+    does so too, where it has not heard of the invite: it may know no place any more where the
+    others meet.
     """
     link = decode_untrusted_link(link_text)
-    if turn.state(link.group).role(turn.me.user.id) is not None:
+    state = turn.state(link.group)
+    is_member = state.role(turn.me.user.id) is not None
+    if is_member and state.invite(link.invite_hash) is not None:
         return link.group, True
     turn.add_group(link.group, 0)
     forget_leave(turn, link.group)
     signed = _sign_join(turn, link)
     _store_joins(turn, {**_joins(turn), link.group: _pend(turn, link_text, signed)})
     turn.statements_changed(link.group)
-    return link.group, False
+    return link.group, is_member
 
 
 def _sign_join(turn: Turn, link: InviteLink) -> Signed:
@@ -148,18 +152,21 @@ def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:
     """The joins that wait for a member, by group: until one has let this device in for good.
 
     Who is in lacks the group's secret at first: until it is here, only the link's meeting place
-    leads to others. And who let it in may prove to have had no right to.
+    leads to others; so it may be for who has not heard of the invite. And who let it in may prove
+    to have had no right to.
     """
     return {
         group: join
         for group, join in _joins(turn).items()
-        if not (_is_inside(turn, group) or _is_over(turn, group, join))
+        if not (_is_inside(turn, group, join) or _is_over(turn, group, join))
     }
 
 
-def _is_inside(turn: Turn, group: GroupId) -> bool:
-    role = turn.state(group).role(turn.me.user.id)
-    return role is not None and secret_of(turn, group) is not None
+def _is_inside(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
+    state = turn.state(group)
+    if state.role(turn.me.user.id) is None or secret_of(turn, group) is None:
+        return False
+    return state.invite(decode_untrusted_link(join.link).invite_hash) is not None
 
 
 def _joins(turn: Turn) -> dict[GroupId, PendingJoin]:
@@ -186,7 +193,7 @@ def _is_over(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
         joined = decode_untrusted(join.body.encode(), bytes.fromhex(join.signature))
         return joined.modified <= ended_ms
     old = turn.now.wall_ms - join.since_ms > limits.NEWCOMER_MS
-    return old and _is_inside(turn, group)
+    return old and _is_inside(turn, group, join)
 
 
 class MeetingInvite(NamedTuple):

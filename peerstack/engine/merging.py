@@ -87,7 +87,7 @@ def settle_conflicts(
     """Work out the conflicts of some records anew: the third set that is compared.
 
     Tells the app of new ones, except of those in `told`, which it knows from the change by which
-    they lost, and sends them on: what came late not to `origin`, which has it.
+    they lost. Whoever wrote them has sent them to all; levels tell whom that did not reach.
     """
     if not lines:
         return
@@ -98,9 +98,6 @@ def settle_conflicts(
     for winner, loser in late:
         turn.tx.log_conflict(winner.hash, loser, origin or LOCAL_ORIGIN)
         turn.effects.append(Changed())
-    fallen = [each.loser for each in appeared if each.loser.hash in told]
-    turn.news.append((group, None, fallen))
-    turn.news.append((group, origin, [each.loser for each in late]))
 
 
 def _mark_conflicts(turn: Turn, group: GroupId, lines: Collection[RecordId]) -> list[_Conflict]:

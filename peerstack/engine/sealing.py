@@ -120,7 +120,7 @@ def write_seals(turn: Turn, group: GroupId, is_level: Callable[[], bool]) -> boo
 def _to_seal(turn: Turn, state: GroupState) -> Iterator[_Ended]:
     """The ends that this device may have something to say about."""
     me = turn.me.user
-    if state.role(me.id) is None or turn.is_revoked:
+    if state.role(me.id) is None or not state.is_active(me.id, me.device):
         return
     for (user, device), end in state.effect.device_ends.items():
         if user == me.id and device != me.device:

@@ -58,8 +58,8 @@ class Turn:
         """Groups whose waiting statements may have waited for what has come elsewhere; for what
         (as `rules.waits_for` says it), where that is known."""
         self.changed_records: set[GroupId] = set()
-        self.news: list[tuple[GroupId, DeviceId | None, list[Signed]]] = []
-        """Records to be sent at once to who may have them, but not to that device."""
+        self.news: list[tuple[GroupId, list[Signed]]] = []
+        """Records that were written here, to be sent at once to who may have them."""
         self.secrets: Sequence[SharedSecret] | None = None
         """What `secrets.shared_secrets` found, until it changes."""
         self.secrets_changed = False

@@ -1,4 +1,5 @@
-"""What is to be done in time: records released and judged, history let go, secrets renewed.
+"""What is to be done in time: records released and judged, history let go, secrets renewed, and the
+words of what is gone taken out of the search index.
 
 Each goes in slices that take no more than a turn may; how far one has come stands in the store.
 """
@@ -11,7 +12,7 @@ from peerstack import limits
 from peerstack.engine import ending, judging, records
 from peerstack.engine.records import RecordsArrival
 from peerstack.engine.turn import Turn
-from peerstack.ports import Instant
+from peerstack.ports import Instant, below
 
 _SWEEP_MS: Final = 60 * 60 * 1000
 _SWEEP_ROWS: Final = 500
@@ -84,5 +85,8 @@ class Upkeep:
                 turn.records_changed(group)
             pending = turn.tx.sweep_pending(turn.now.wall_ms, _SWEEP_ROWS)
             held = turn.tx.sweep_held(turn.now.wall_ms, _SWEEP_ROWS)
-            more = _SWEEP_ROWS in (swept.eldest, pending, held)
-            self._sweep_at_ms = turn.now.mono_ms + (0 if more else _SWEEP_MS)
+            untidy = turn.tx.tidy_search(turn.now.wall_ms)
+            more = untidy or _SWEEP_ROWS in (swept.eldest, pending, held)
+            # Not on many devices at once: what one of them renews, the others need not.
+            rest_ms = _SWEEP_MS // 2 + below(_SWEEP_MS // 2, turn.me.entropy)
+            self._sweep_at_ms = turn.now.mono_ms + (0 if more else rest_ms)

@@ -41,20 +41,22 @@ class Draft(NamedTuple):
     type: str
     value: JsonObject | None
     """None for a deletion."""
-    over: Signed | None
-    """The version that its author was looking at."""
+    over: Sequence[Signed] = ()
+    """The versions of it that its author was looking at."""
 
 
 def put(
-    turn: Turn, group: GroupId, type_name: str, value: JsonObject, over: Record | None
+    turn: Turn, group: GroupId, type_name: str, value: JsonObject, over: Sequence[Record]
 ) -> Record:
-    """Write a record: a new one, or over the version that the user was looking at.
+    """Write a record: a new one, or over the versions of one that the user was looking at.
 
     Raises `InvalidValue`, `NotAllowed` or `NotFound`.
     """
     _check_app_type(type_name)
-    looked_at = _version(turn, group, over) if over else None
-    record_id = looked_at.id if looked_at else _new_id(turn)
+    looked_at = [_version(turn, group, each) for each in over]
+    if len({each.id for each in looked_at}) > 1:
+        raise InvalidValue("these are versions of several records; write over those of one")
+    record_id = looked_at[0].id if looked_at else _new_id(turn)
     return _write(turn, group, [Draft(record_id, type_name, value, looked_at)])[0]
 
 
@@ -67,19 +69,19 @@ def put_many(
         raise InvalidValue(
             f"{len(values)} records at once; give at most {limits.PUT_MANY_RECORDS} a call"
         )
-    return _write(turn, group, [Draft(_new_id(turn), type_name, each, None) for each in values])
+    return _write(turn, group, [Draft(_new_id(turn), type_name, each) for each in values])
 
 
 def update(turn: Turn, group: GroupId, record_id: RecordId, fields: Mapping[str, Any]) -> Record:
     """Write the live version with some top-level fields replaced. Raises `NotFound` as well."""
     live = _live(turn, group, record_id)
-    return _write(turn, group, [Draft(live.id, live.type, {**live.value, **fields}, live)])[0]
+    return _write(turn, group, [Draft(live.id, live.type, {**live.value, **fields}, [live])])[0]
 
 
 def delete(turn: Turn, group: GroupId, record_id: RecordId) -> None:
     """Write a deletion over the live version. Raises `NotFound` as well."""
     live = _live(turn, group, record_id)
-    _write(turn, group, [Draft(live.id, live.type, None, live)])
+    _write(turn, group, [Draft(live.id, live.type, None, [live])])
 
 
 def create_group(turn: Turn, name: str) -> GroupId:
@@ -116,7 +118,7 @@ def write_data(turn: Turn, type_name: str, subject: str, value: JsonObject | Non
     record_id = data_id(type_name, subject)
     live = turn.tx.get(group, record_id)
     if value is not None or (live is not None and not live.deleted):
-        _write(turn, group, [Draft(record_id, type_name, value, live)])
+        _write(turn, group, [Draft(record_id, type_name, value, [live] if live else [])])
 
 
 def data_id(type_name: str, subject: str) -> RecordId:
@@ -208,11 +210,12 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     for draft in drafts:
         right_ms = rights[draft.type]
         head = heads.get(draft.id)
-        replaced_ms = max(head.modified if head else -1, draft.over.modified if draft.over else -1)
+        seen_ms = max((each.modified for each in draft.over), default=-1)
+        replaced_ms = max(head.modified if head else -1, seen_ms)
         stamp = max(turn.now.wall_ms, replaced_ms + 1, right_ms + 1)
         signed.append(_sign(turn, group, draft, stamp))
     merge(turn, group, signed, None)
-    turn.news.append((group, None, signed))
+    turn.news.append((group, signed))
     return [Record.of(each) for each in signed]
 
 
@@ -236,7 +239,7 @@ def _sign(turn: Turn, group: GroupId, draft: Draft, modified: int) -> Signed:
         device=user.device,
         value=UNSET if draft.value is None else draft.value,
         deleted=True if draft.value is None else UNSET,
-        seen=merge_seen(draft.over),
+        seen=merge_seen(*draft.over),
     )
     return compose(user.device_key, body)
 
@@ -291,7 +294,8 @@ def _live(turn: Turn, group: GroupId, record_id: RecordId) -> Signed:
 
 def _reserved(turn: Turn, group: GroupId, type_name: str, value: JsonObject) -> Draft:
     record_id = reserved_id(group, type_name)
-    return Draft(record_id, type_name, value, turn.tx.get(group, record_id))
+    live = turn.tx.get(group, record_id)
+    return Draft(record_id, type_name, value, [live] if live else [])
 
 
 def _check_app_type(type_name: str) -> None:

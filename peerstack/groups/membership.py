@@ -336,14 +336,14 @@ class GroupState:
         """
         grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
         rests_on = {signed.hash for signed in self.log.with_references(grants)}
-        ends = {
+        ends = [
             signed.hash
             for signed, close in self.log.closes()
             if named(close.target) in rests_on or signed.signer == user
-        }
-        if sealed:
-            ends |= {signed.hash for signed, seal in self.log.seals() if named(seal.ends) in ends}
-        return self.log.with_references(ends)
+        ]
+        of_these = set(ends) if sealed else set()
+        seals = [signed.hash for signed, seal in self.log.seals() if named(seal.ends) in of_these]
+        return self.log.with_references([*ends, *seals])
 
     def was_let_in(self, user: UserId) -> bool:
         """Whether anybody ever gave the user a role, by right or not."""

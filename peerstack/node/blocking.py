@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
 from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.node.backup import OnProgress
 from peerstack.node.enrol import LINK_S, open_linked
 from peerstack.node.feed import Change
 from peerstack.node.group import Group, Where
@@ -100,6 +101,7 @@ def open_sync(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.open`, as an ordinary context manager.
@@ -113,6 +115,7 @@ def open_sync(
         passphrase,
         network=network,
         indexes=indexes,
+        search=search,
         address_book=address_book,
     )
     with _opened(opening) as node:
@@ -130,6 +133,7 @@ def open_linked_sync(
     timeout: float = LINK_S,
     on_problem: Callable[[str], None] | None = None,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.open_linked`, as an ordinary context manager.
@@ -145,6 +149,7 @@ def open_linked_sync(
         timeout=timeout,
         on_problem=on_problem,
         indexes=indexes,
+        search=search,
         address_book=address_book,
     )
     with _opened(opening) as node:
@@ -163,6 +168,7 @@ def recover_sync(
     passphrase: str | None = None,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> Iterator[SyncNode]:
     """As `peerstack.recover`, as an ordinary context manager."""
@@ -176,6 +182,7 @@ def recover_sync(
         passphrase=passphrase,
         network=network,
         indexes=indexes,
+        search=search,
         address_book=address_book,
     )
     with _opened(opening) as node:
@@ -271,6 +278,10 @@ class SyncNode:
         """As `Node.revoke_device`."""
         self._loop.wait(self._node.revoke_device(id, force=force))
 
+    def add_server(self, url: str) -> None:
+        """As `Node.add_server`."""
+        self._loop.wait(self._node.add_server(url))
+
     def preview(self, link: str) -> Preview:
         """As `Node.preview`."""
         return self._node.preview(link)
@@ -291,9 +302,23 @@ class SyncNode:
 
         return self._loop.wait(ask())
 
+    def live_status(self) -> Iterator[Status]:
+        """As `Node.live_status`."""
+
+        async def subscribe() -> AsyncIterator[Status]:
+            return self._node.live_status()
+
+        return self._loop.iterate(self._loop.wait(subscribe()))
+
     def check(self) -> list[BrokenVersion]:
         """As `Node.check`."""
         return self._loop.wait(self._node.check())
+
+    def backup(
+        self, path: str | Path, password: str, *, on_progress: OnProgress | None = None
+    ) -> None:
+        """As `Node.backup`. `on_progress` is called in the thread in which the node runs."""
+        self._loop.wait(self._node.backup(path, password, on_progress=on_progress))
 
     def recovery_phrase(self) -> list[str]:
         """As `Node.recovery_phrase`."""
@@ -390,7 +415,9 @@ class SyncGroup:
     def __repr__(self) -> str:
         return f"Sync{self._group!r}"
 
-    def put(self, type: str, value: JsonObject, *, over: Record | None = None) -> Record:
+    def put(
+        self, type: str, value: JsonObject, *, over: Record | Sequence[Record] | None = None
+    ) -> Record:
         """As `Group.put`."""
         return self._loop.wait(self._group.put(type, value, over=over))
 
@@ -423,6 +450,12 @@ class SyncGroup:
         found = self._group.find(type, where, order_by=order_by, limit=limit, after=after)
         return self._loop.wait(found)
 
+    def search(
+        self, text: str, type: str | None = None, *, limit: int = 50, offset: int = 0
+    ) -> list[Record]:
+        """As `Group.search`."""
+        return self._loop.wait(self._group.search(text, type, limit=limit, offset=offset))
+
     def types(self) -> dict[str, int]:
         """As `Group.types`."""
         return self._loop.wait(self._group.types())
@@ -453,6 +486,10 @@ class SyncGroup:
     def history(self, id: str) -> list[Record]:
         """As `Group.history`."""
         return self._loop.wait(self._group.history(id))
+
+    def conflicts(self, id: str | None = None) -> list[Record]:
+        """As `Group.conflicts`."""
+        return self._loop.wait(self._group.conflicts(id))
 
     def quarantine(
         self, *, limit: int = 100, after: QuarantinedRecord | None = None

@@ -60,6 +60,7 @@ async def open_linked(
     timeout: float = LINK_S,
     on_problem: Callable[[str], None] | None = None,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> AsyncIterator[Node]:
     """Make this machine a new device of a user: a profile at `path`, as an async context manager.
@@ -87,7 +88,12 @@ async def open_linked(
         _clear(path, passphrase, parsed)
         # The key is on disk before anybody can certify it.
         return open_files(
-            path, lambda: Keys(linked_user(parsed, SystemEntropy())), passphrase, True, indexes
+            path,
+            lambda: Keys(linked_user(parsed, SystemEntropy())),
+            passphrase,
+            True,
+            indexes,
+            search,
         )
 
     node = await start_node(

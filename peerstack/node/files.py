@@ -34,6 +34,7 @@ def open_files(
     passphrase: str | None,
     network: bool,
     indexes: Mapping[str, Sequence[str]] | None,
+    search: Mapping[str, Sequence[str]] | None,
 ) -> Files:
     """Open a profile's files, with the network's lock where it is wanted.
 
@@ -51,7 +52,7 @@ def open_files(
     try:
         key_file = key_file_of(path, passphrase)
         keys = _open_keys(path, key_file, new_keys)
-        store = Store.open(path, indexes)
+        store = Store.open(path, indexes, search)
         try:
             key_file.note_database()
         except BaseException:

@@ -17,7 +17,8 @@ from peerstack.node.invites import InviteInfo
 from peerstack.node.people import Member
 from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.query import Condition, Scalar
-from peerstack.record import JsonObject, Record
+from peerstack.record import JsonObject, Record, Signed
+from peerstack.store import Snapshot
 
 if TYPE_CHECKING:
     from peerstack.node.node import Node
@@ -40,14 +41,21 @@ class Group:
 
     # --- Writing. -------------------------------------------------------------------------------
 
-    async def put(self, type: str, value: JsonObject, *, over: Record | None = None) -> Record:
+    async def put(
+        self, type: str, value: JsonObject, *, over: Record | Sequence[Record] | None = None
+    ) -> Record:
         """Sign and store a record: a new one, or over the version that the user was looking at.
+
+        Over several, where they were shown side by side: that ends a conflict between them.
 
         Raises `InvalidValue` for what is no JSON object, `NotAllowed` without the role, `NotFound`
         where the version is no longer kept, and `StoreError`.
         """
         _check_value(value)
-        return await self._node.perform(lambda turn: writing.put(turn, self.id, type, value, over))
+        looked_at = [over] if isinstance(over, Record) else list(over or ())
+        return await self._node.perform(
+            lambda turn: writing.put(turn, self.id, type, value, looked_at)
+        )
 
     async def put_many(self, type: str, values: Sequence[JsonObject]) -> list[Record]:
         """Sign and store new records, at most 10,000, all of them or none. Raises as `put`."""
@@ -102,6 +110,23 @@ class Group:
         )
         return [Record.of(signed) for signed in found]
 
+    async def search(
+        self, text: str, type: str | None = None, *, limit: int = 50, offset: int = 0
+    ) -> list[Record]:
+        """The records in which all words of a text stand, the best match first.
+
+        Looks in the fields that `open` was given as `search`, of one type or of all that are
+        declared. The last word may be the beginning of one; upper and lower case and accents are
+        all one. Where two match alike, the newer comes first. `text` is what a person typed: no
+        character of it has a meaning of its own, and without a word in it nothing is found. For the
+        next page, `offset` says how many records to pass over. Raises `InvalidQuery` for a type
+        that is not declared, and for more than 500 characters.
+        """
+        found = await self._node.read(
+            lambda snapshot: snapshot.search(self.id, text, type, limit=limit, offset=offset)
+        )
+        return [Record.of(signed) for signed in found]
+
     async def types(self) -> dict[str, int]:
         """The types of the group's records, in order, and how many there are of each.
 
@@ -145,6 +170,23 @@ class Group:
             return [Record.of(signed) for signed in versions if not signed.is_reserved]
 
         return await self._node.read(read)
+
+    async def conflicts(self, id: str | None = None) -> list[Record]:
+        """The versions that lost to one whose author had not seen them, the latest first.
+
+        Of one record, or of all. Each is one for 30 days, or until somebody writes over it as well:
+        `put` with it among `over`.
+        """
+        record_id = None if id is None else _checked_id(id)
+
+        def read(snapshot: Snapshot) -> list[Signed]:
+            if record_id is None:
+                return snapshot.kept(snapshot.unseen_hashes(self.id))
+            return snapshot.kept(snapshot.conflicts(self.id, [record_id]))
+
+        found = await self._node.read(read)
+        latest_first = sorted(found, key=lambda each: each.order, reverse=True)
+        return [Record.of(signed) for signed in latest_first if not signed.is_reserved]
 
     async def quarantine(
         self, *, limit: int = 100, after: QuarantinedRecord | None = None

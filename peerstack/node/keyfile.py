@@ -93,9 +93,12 @@ class KeyFile:
     def __repr__(self) -> str:
         return f"KeyFile({str(self.path)!r})"
 
-    def write_new(self, keys: Keys) -> bool:
-        """Write secrets, before their database; false where there are some. Raises `StoreFull`."""
-        content = self._encoded(keys, sealed=self.passphrase is not None, fresh=True)
+    def write_new(self, keys: Keys, *, fresh: bool = True) -> bool:
+        """Write secrets, before their database; false where there are some. Raises `StoreFull`.
+
+        With `fresh`, whoever opens the profile next makes the database.
+        """
+        content = self._encoded(keys, sealed=self.passphrase is not None, fresh=fresh)
         with self._told():
             return whole.write_new(self.path, content)
 
@@ -173,9 +176,9 @@ class KeyFile:
         """The secrets, and whether they are sealed."""
         with self._readable():
             file = self._content()
-            opened = msgspec.json.decode(self._opened(file), type=_Secrets)
+            keys = decode_keys(self._opened(file))
             self._take_from_others()
-            return _keys(opened), file.sealed
+            return keys, file.sealed
 
     def _take_from_others(self) -> None:
         """Let nobody but the owner read it, though a copy or a restored backup may have been so."""
@@ -209,7 +212,7 @@ class KeyFile:
         return open_with_passphrase(self.passphrase, file.content)
 
     def _encoded(self, keys: Keys, *, sealed: bool, fresh: bool = False) -> bytes:
-        content = msgspec.json.encode(_secrets(keys))
+        content = encode_keys(keys)
         if sealed:
             assert self.passphrase is not None
             content = seal_with_passphrase(self.passphrase, content, self.entropy)
@@ -226,9 +229,10 @@ class KeyFile:
             ) from error
 
 
-def _secrets(keys: Keys) -> _Secrets:
+def encode_keys(keys: Keys) -> bytes:
+    """What a key file holds, as bytes that nothing seals."""
     user = keys.user
-    return _Secrets(
+    secrets = _Secrets(
         user.id,
         user.device,
         user.name,
@@ -239,9 +243,12 @@ def _secrets(keys: Keys) -> _Secrets:
         user.kit_key,
         keys.restores,
     )
+    return msgspec.json.encode(secrets)
 
 
-def _keys(secrets: _Secrets) -> Keys:
+def decode_keys(content: bytes) -> Keys:
+    """What `encode_keys` made. Raises `msgspec.MsgspecError`, `ValueError` or `RemoteError`."""
+    secrets = msgspec.json.decode(content, type=_Secrets)
     recovery = Secret(secrets.recovery) if secrets.recovery is not None else None
     kit_key = Secret(secrets.kit_key) if secrets.kit_key is not None else None
     user = User(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from peerstack.engine import linking, profile, recovering, revoking
+from peerstack.engine import linking, profile, recovering, restoring, revoking
 from peerstack.engine import people as known_people
 from peerstack.errors import InvalidValue
 from peerstack.identity import Fingerprint
 from peerstack.ids import DeviceId, UserId
 from peerstack.node import people
+from peerstack.node.backup import OnProgress, write_backup
 from peerstack.node.host import Host
 from peerstack.node.linking import Linking
 from peerstack.node.people import DeviceInfo, Member
@@ -34,6 +36,29 @@ class Myself(Host):
         beyond that: the message says how to restore it.
         """
         return list(await self.perform(profile.mend))
+
+    async def backup(
+        self, path: str | Path, password: str, *, on_progress: OnProgress | None = None
+    ) -> None:
+        """Write the whole profile to one file, encrypted under a password: records, keys and all.
+
+        As it is at one moment, while the node goes on. Over an older backup, if one is there, and
+        only once the new one is whole. `peerstack.restore` makes a new device of this user from it.
+        `on_progress` is called on the event loop with the bytes that are done, and all. Needs room
+        for a copy of the database beside it meanwhile.
+
+        Raises `InvalidValue` for a path that is no place for it and for an empty password,
+        `NotAllowed` on a device without the present root key, and `StoreFull`.
+        """
+        await self.perform(restoring.check_restorable)
+        loop = asyncio.get_running_loop()
+
+        def tell(done: int, total: int) -> None:
+            if on_progress is not None:
+                loop.call_soon_threadsafe(on_progress, done, total)
+
+        files = (self._store, self._key_file, self._path)
+        await asyncio.to_thread(write_backup, *files, Path(path), password, tell)
 
     # --- Knowing who it is. ---------------------------------------------------------------------
 

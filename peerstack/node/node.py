@@ -32,7 +32,7 @@ from peerstack.groups.invites import decode_untrusted_link
 from peerstack.groups.statements import RoleName
 from peerstack.identity import User
 from peerstack.ids import DeviceId, GroupId, is_ulid
-from peerstack.node import people, wiping
+from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
 from peerstack.node.host import checked_servers
@@ -80,6 +80,7 @@ async def open(
     *,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> AsyncIterator[Node]:
     """Open the profile at `path`, making it where there is none, as an async context manager.
@@ -88,7 +89,9 @@ async def open(
     instead). `server` is the address of one signaling server or more; they are remembered.
     `passphrase` seals the secrets on disk. With `network=False` nothing is connected, and other
     processes may have the profile open too. `indexes` names, by type of record, fields of the value
-    that `find` looks up fast. `address_book` says what the app calls a user (None: whatever they
+    that `find` looks up fast, and `search` those whose text `Group.search` looks in, what counts
+    most first; where that was declared otherwise before, the index is made anew, which takes some
+    seconds for 100,000 records. `address_book` says what the app calls a user (None: whatever they
     call themselves); it is called on the event loop, so it has to be quick, and what it raises
     comes out of whatever asked for the name.
 
@@ -97,7 +100,9 @@ async def open(
     urls = [server] if isinstance(server, str) else list(server or ())
 
     def open_or_make() -> Files:
-        return open_files(Path(path), lambda: first_keys(name), passphrase, network, indexes)
+        return open_files(
+            Path(path), lambda: first_keys(name), passphrase, network, indexes, search
+        )
 
     node = await start_node(open_or_make, urls, address_book)
     try:
@@ -183,6 +188,15 @@ class Node(Myself):
         found = await self.perform(standings.former_groups)
         return [Group(self, each.group, each.name) for each in found]
 
+    # --- Meeting. -------------------------------------------------------------------------------
+
+    async def add_server(self, url: str) -> None:
+        """Meet others by this signaling server too, from now on; new invite links name it.
+
+        Raises `InvalidValue` for what is no address of one.
+        """
+        await self._add_servers([url])
+
     # --- Joining. -------------------------------------------------------------------------------
 
     def preview(self, link: str) -> Preview:
@@ -265,7 +279,21 @@ class Node(Myself):
     def status(self) -> Status:
         """How this device stands now: connections, progress, refusals, and what to do."""
         self._shell.check_usable()
-        now = self._shell.wait_for(self._look)
+        return self._shown(self._shell.wait_for(self._look))
+
+    def live_status(self) -> AsyncIterator[Status]:
+        """What `status` says now, and again whenever something may have changed.
+
+        That may be in groups and among members, too. Unlike `status`, it never blocks the event
+        loop; what happens while nobody asks is told of once. Ends when the node is closed.
+        """
+        self._shell.check_usable()
+        return feed.living(self._status, self._stirred.subscribe())
+
+    async def _status(self) -> Status:
+        return self._shown(await self.perform(self._standings))
+
+    def _shown(self, now: standings.Standings) -> Status:
         revoked = now.revoked and not now.keeping.uncounted
         shown = Status(
             self._user.id,
@@ -326,8 +354,11 @@ class Node(Myself):
         return [*([str(self._shell.failure)] if self._shell.failure else []), *found]
 
     def _look(self) -> standings.Standings:
+        return self._engine.perform(self._standings, self._clock.now())[0]
+
+    def _standings(self, turn: Turn) -> standings.Standings:
         self._recovery.refresh()
-        return self._engine.perform(standings.standings, self._clock.now())[0]
+        return standings.standings(turn)
 
 
 def _groups(turn: Turn) -> list[tuple[GroupId, str]]:

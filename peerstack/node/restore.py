@@ -34,6 +34,7 @@ async def recover(
     passphrase: str | None = None,
     network: bool = True,
     indexes: Mapping[str, Sequence[str]] | None = None,
+    search: Mapping[str, Sequence[str]] | None = None,
     address_book: AddressBook | None = None,
 ) -> AsyncIterator[Node]:
     """Take a user back on an empty machine: a profile at `path`, as an async context manager.
@@ -71,7 +72,7 @@ async def recover(
     def open_or_make() -> Files:
         _check_begun(path, key_file_of(path, passphrase), seed, known, revoke)
         # What is signed goes into the key file first, whole, and is never signed a second time.
-        return open_files(path, new_keys, passphrase, network, indexes)
+        return open_files(path, new_keys, passphrase, network, indexes, search)
 
     node = await start_node(open_or_make, (), address_book)
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 _SUFFIX: Final = ".tmp"
 _TEMPORARY: Final = re.compile(r"\.[a-z0-9_]{8}" + re.escape(_SUFFIX))
@@ -16,69 +17,81 @@ _TEMPORARY: Final = re.compile(r"\.[a-z0-9_]{8}" + re.escape(_SUFFIX))
 
 def write_new(path: Path, content: bytes) -> bool:
     """Make a file; false, and nothing is changed, where there is one. Raises `OSError`."""
-    beside = _write_beside(path, content)
-    try:
-        # Unlike a rename, a link takes nothing's place.
-        os.link(beside, path)
-    except FileExistsError:
-        return False
-    except FileNotFoundError:
-        # Whoever was first has written it a second time since, and tidied up.
-        if path.exists():
+    with beside(path) as (other, file):
+        file.write(content)
+        _flush(file)
+        try:
+            # Unlike a rename, a link takes nothing's place.
+            os.link(other, path)
+        except FileExistsError:
             return False
-        raise
-    finally:
-        beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        except FileNotFoundError:
+            # Whoever was first has written it a second time since, and tidied up.
+            if path.exists():
+                return False
+            raise
+    sync_folder(path.parent)
     return True
 
 
 def replace(path: Path, content: bytes) -> None:
     """Put a file in the place of the one that may be there; no moment sees neither.
 
+    As `replacing`. Raises `OSError`.
+    """
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """The same for what is written piece by piece: it is there once the block has ended well.
+
     Where a link stands, what it leads to is the file. What an earlier write left beside it when it
     was cut short is removed. Raises `OSError`.
     """
     path = path.resolve()
-    beside = _write_beside(path, content)
-    try:
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with beside(path) as (other, file):
+        yield file
+        _flush(file)
+        other.replace(path)
     for left in left_beside(path):
         with suppress(OSError):
             left.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def left_beside(path: Path) -> list[Path]:
     """What writes of this file that were cut short have left, and those under way have there."""
-    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    others = path.parent.iterdir() if path.parent.is_dir() else ()
     return [
         each
-        for each in beside
+        for each in others
         if each.name.startswith(path.name) and _TEMPORARY.fullmatch(each.name[len(path.name) :])
     ]
 
 
-def _write_beside(path: Path, content: bytes) -> Path:
+@contextmanager
+def beside(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A file beside `path`, for its owner alone; removed unless it was moved away meanwhile."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Readable by its owner only from the start, and under a name that nobody else has.
     descriptor, name = tempfile.mkstemp(_SUFFIX, f"{path.name}.", path.parent)
-    beside = Path(name)
+    other = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    return beside
+        with os.fdopen(descriptor, "w+b") as file:
+            yield other, file
+    finally:
+        other.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that what was renamed or removed there stays so, should the power fail."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

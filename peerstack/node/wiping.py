@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from peerstack.errors import InvalidValue, NotFound, StoreFull
-from peerstack.node import keyfile
+from peerstack.node import keyfile, whole
+from peerstack.node.backup import coming_database
 from peerstack.node.lock import NetworkLock, says_wiping
 from peerstack.store.files import database_files, is_peerstack_database
 
@@ -42,7 +43,9 @@ def remove(path: Path, lock: NetworkLock) -> None:
     try:
         # With the keys gone, this alone says that what is left is the rest of a profile.
         lock.say_wiping()
-        for files in (keyfile.all_files(path), database_files(path)):
+        coming = database_files(coming_database(path))
+        copies = whole.left_beside(path)
+        for files in (keyfile.all_files(path), [*database_files(path), *coming, *copies]):
             _remove(files)
             _flush(path.parent)
     except OSError as error:
@@ -60,8 +63,9 @@ def _cannot_remove(path: Path, error: OSError) -> StoreFull:
 
 def _check_profile(path: Path) -> None:
     """Let pass only what can be told to be a profile: a wrong path is to destroy nothing."""
-    known = keyfile.path_of(path).exists() or is_peerstack_database(path) or says_wiping(path)
-    if known:
+    databases = (path, coming_database(path))
+    has_database = any(map(is_peerstack_database, databases))
+    if keyfile.path_of(path).exists() or has_database or says_wiping(path):
         return
     if path.exists():
         raise InvalidValue(f"{path} is no profile of peerstack; nothing was removed")

@@ -16,6 +16,7 @@ from peerstack.store.faults import BrokenFile
 from peerstack.store.indexes import without_indexes
 from peerstack.store.profile import ProfileReads, ProfileWrites
 from peerstack.store.rows import fetch, fetch_each, run_many
+from peerstack.store.search import make_anew
 from peerstack.store.statements import refresh_roots
 from peerstack.store.values import BrokenVersion
 
@@ -57,6 +58,7 @@ class MendingWrites(ProfileWrites, MendingReads):
             self._connection.exec_driver_sql("REINDEX")
             for table in _TABLES:
                 found += _take_out(self._connection, table)
+            make_anew(self._connection)
         if found:
             known = [*self.broken_versions(), *found]
             self.profile_set(_BROKEN, [list(each) for each in sorted(set(known))])

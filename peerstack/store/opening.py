@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -39,6 +40,8 @@ _CHECKPOINT_PAGES: Final = 4_096
 since a bulk in no order changes the same pages again and again."""
 
 _READERS: Final = 4
+_COPY_PAGES: Final = 1_024
+"""Between which other threads may run."""
 
 _SETTINGS: Final = (
     "PRAGMA synchronous = NORMAL",
@@ -85,6 +88,18 @@ def open_database(url: str | Path) -> Opened:
         writer.dispose()
         raise
     return Opened(name, writer, None if path is None else _reader(path, name))
+
+
+def copy_database(source: Connection, path: Path) -> None:
+    """Copy what a connection sees to an empty file, page by page. Raises `sqlite3.Error`."""
+    # One snapshot for all steps: what is written meanwhile would have them begin anew.
+    source.exec_driver_sql("SELECT count(*) FROM sqlite_master").fetchall()
+    with closing(sqlite3.connect(path, isolation_level=None)) as target:
+        target.execute("PRAGMA journal_mode = OFF")
+        target.execute("PRAGMA synchronous = OFF")
+        driver = source.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.backup(target, pages=_COPY_PAGES)
 
 
 def _path_of(url: str | Path) -> Path | None:

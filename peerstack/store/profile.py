@@ -14,6 +14,7 @@ from peerstack.reconcile import Sum
 from peerstack.store import blocks, schema
 from peerstack.store.faults import DATABASE_NAME
 from peerstack.store.rows import Rows, fetch
+from peerstack.store.search import SearchIndex
 from peerstack.store.statements import refresh_roots
 from peerstack.store.values import GroupRow
 
@@ -76,6 +77,9 @@ class ProfileWrites(ProfileReads):
 
     def drop_group(self, group: GroupId) -> None:
         """Remove all that is here of a group: records, their history, statements and the rest."""
+        index = SearchIndex.of(self._connection)
+        if index is not None:
+            index.leave_group(group)
         for table in (
             schema.judging,
             schema.changes,

@@ -28,6 +28,7 @@ from peerstack.store.rows import (
     signed_columns,
     signed_of,
 )
+from peerstack.store.search import SearchIndex
 from peerstack.store.values import SetAside, VersionState, Withdrawal, item_of
 
 _table = schema.versions
@@ -102,11 +103,16 @@ class QuarantineWrites(RecordReads, QuarantineReads):
         heirs = [one.heir for one in withdrawals if one.heir is not None]
         lines = [(each.group, each.id, each.hash) for each in gone]
         asides = [(now_ms, one.why, *line) for one, line in zip(withdrawals, lines, strict=True)]
+        index = SearchIndex.of(self._connection)
+        if index is not None:
+            index.leave((each.group, each.id) for each in gone)
         run_many(self._connection, _TAKE_OUT, asides)
         if run_many(self._connection, DELETE, lines) != len(gone):
             raise StoreError("a version is withdrawn that is not live; read it anew")
         rows = [live_row(heir, seq) for heir, seq in zip(heirs, seqs, strict=True)]
         run_many(self._connection, INSERT, rows)
+        if index is not None:
+            index.enter((heir.group, heir.id) for heir in heirs)
         self._drop(heirs)
         self._sets.clear()
         removed, added = [item_of(each) for each in gone], [item_of(heir) for heir in heirs]

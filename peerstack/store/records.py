@@ -29,6 +29,7 @@ from peerstack.store.rows import (
     run_many,
     signed_of,
 )
+from peerstack.store.search import SearchIndex
 from peerstack.store.values import Change, Head, VersionState, item_of, key_of
 
 INSERT = f"INSERT INTO records ({SIGNED}, seq, plain) VALUES ({marks(12)})"  # noqa: S608 -- names
@@ -120,9 +121,15 @@ class RecordWrites(RecordReads):
 
     def _apply_turn(self, changes: Sequence[Change], now_ms: int) -> list[int]:
         seqs = log_changes(self._connection, changes)
-        self._retire([change for change in changes if change.previous is not None], now_ms)
+        replacing = [change for change in changes if change.previous is not None]
+        index = SearchIndex.of(self._connection)
+        if index is not None:
+            index.leave((each.record.group, each.record.id) for each in replacing)
+        self._retire(replacing, now_ms)
         rows = [live_row(change.record, seq) for change, seq in zip(changes, seqs, strict=True)]
         run_many(self._connection, INSERT, rows)
+        if index is not None:
+            index.enter((change.record.group, change.record.id) for change in changes)
         by_group = defaultdict[GroupId, list[Change]](list)
         for change in changes:
             by_group[change.record.group].append(change)

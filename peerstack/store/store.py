@@ -15,9 +15,10 @@ from peerstack.store.find import FindReads
 from peerstack.store.indexes import IndexWrites
 from peerstack.store.judging import JudgingReads, JudgingWrites
 from peerstack.store.mending import MendingReads, MendingWrites
-from peerstack.store.opening import Opened, open_database
+from peerstack.store.opening import Opened, copy_database, open_database
 from peerstack.store.quarantine import QuarantineReads, QuarantineWrites
 from peerstack.store.records import RecordReads, RecordWrites
+from peerstack.store.search import SearchReads, SearchWrites
 from peerstack.store.signers import SignerReads
 from peerstack.store.statements import StatementReads, StatementWrites
 from peerstack.store.versions import VersionReads, VersionWrites
@@ -28,6 +29,7 @@ class Snapshot(
     StatementReads,
     RecordReads,
     FindReads,
+    SearchReads,
     VersionReads,
     QuarantineReads,
     JudgingReads,
@@ -45,6 +47,7 @@ class Transaction(
     QuarantineWrites,
     JudgingWrites,
     IndexWrites,
+    SearchWrites,
     Snapshot,
 ):
     """Everything that can be asked and written. All of it is kept, or none."""
@@ -66,19 +69,27 @@ class Store:
         self._in_transaction = False
 
     @classmethod
-    def open(cls, url: str | Path, indexes: Mapping[str, Sequence[str]] | None = None) -> Store:
+    def open(
+        cls,
+        url: str | Path,
+        indexes: Mapping[str, Sequence[str]] | None = None,
+        search: Mapping[str, Sequence[str]] | None = None,
+    ) -> Store:
         """Open the database at a path or a `sqlite:///` URL, making it where there is none.
 
         `indexes` names, for each type of record, the fields of its value that `find` is to look up
-        fast; what was declared before and is not any more is dropped, and `None` leaves all as it
-        is. Raises `UnsupportedStore`, `StoreDamaged`, `StoreTooNew` or `StoreFull`; the file of a
-        database that is refused stays as it is.
+        fast, `search` those that `search` looks in, what counts most first; what was declared
+        before and is not any more is dropped, and `None` leaves all as it is. Raises
+        `InvalidQuery`, `UnsupportedStore`, `StoreDamaged`, `StoreTooNew` or `StoreFull`; the file
+        of a database that is refused stays as it is.
         """
         store = cls(open_database(url))
         try:
-            if indexes is not None:
-                with store.transaction() as transaction:
+            with store.transaction() as transaction:
+                if indexes is not None:
                     transaction.declare_indexes(indexes)
+                if search is not None:
+                    transaction.declare_search(search)
         except BaseException:
             store.close()
             raise
@@ -131,6 +142,15 @@ class Store:
                 raise broken(self._name, str(error)) from error
             finally:
                 snapshot.end()
+
+    def copy_to(self, path: Path) -> None:
+        """Copy the database to an empty file, as it is at one moment, while others go on writing.
+
+        Nothing lies beside the copy. Not for a database in memory. Raises `StoreError`.
+        """
+        assert self._reader is not None
+        with self._reader.connect() as connection, translated(str(path)):
+            copy_database(connection, path)
 
     def data_version(self) -> int:
         """A number that changes when another process (or connection) has committed something."""

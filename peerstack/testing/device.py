@@ -45,6 +45,8 @@ from peerstack.testing.rooms import URL, RoomServer
 T = TypeVar("T")
 
 _ALL: Final = 1_000_000
+
+Over = Record | Sequence[Record] | None
 _OFFER_MS: Final = 1
 """How long an offer or an answer takes to make."""
 
@@ -108,6 +110,7 @@ class Device:
         *,
         skew_ms: int,
         indexes: Mapping[str, Sequence[str]],
+        search: Mapping[str, Sequence[str]],
         link: str | None = None,
         user: User | None = None,
         restores: Whereabouts | None = None,
@@ -125,7 +128,7 @@ class Device:
         """What it says instead of what the engine wants said: it is honest no more."""
         self.tampered = False
         """Whether somebody put into its store what the engine would not: it is honest no more."""
-        self.store = Store.open("sqlite:///:memory:", indexes)
+        self.store = Store.open("sqlite:///:memory:", indexes, search)
         self._world = world
         self._boots = 0
         self._ends: dict[meet.Link, End] = {}
@@ -270,10 +273,11 @@ class Device:
         return self.perform(lambda turn: turn.state(group).membership(self.user.id))
 
     def put(
-        self, group: GroupId, type_name: str, value: JsonObject, *, over: Record | None = None
+        self, group: GroupId, type_name: str, value: JsonObject, *, over: Over = None
     ) -> Record:
         """Write a record."""
-        return self.perform(lambda turn: writing.put(turn, group, type_name, value, over))
+        looked_at = [over] if isinstance(over, Record) else list(over or ())
+        return self.perform(lambda turn: writing.put(turn, group, type_name, value, looked_at))
 
     def put_many(
         self, group: GroupId, type_name: str, values: Sequence[JsonObject]
@@ -306,6 +310,13 @@ class Device:
         found = self.read(
             lambda snapshot: snapshot.find(group, type_name, where, order_by=order_by)
         )
+        return [Record.of(each) for each in found]
+
+    def search(
+        self, group: GroupId, text: str, type_name: str | None = None, *, limit: int = _ALL
+    ) -> list[Record]:
+        """The records in which all words of a text stand, the best match first."""
+        found = self.read(lambda snapshot: snapshot.search(group, text, type_name, limit=limit))
         return [Record.of(each) for each in found]
 
     def records(self, group: GroupId) -> dict[RecordId, Record]:

@@ -167,6 +167,7 @@ class RoomServer:
     def _do(self, connection: _Connection, request: Request) -> None:
         match request:
             case JoinTopics(topics=topics):
+                self.rooms.spend_topics(connection.address, len(topics), self._now())
                 self.rooms.join(connection.address, topics)
             case LeaveTopics(topics=topics):
                 self.rooms.leave(connection.address, topics)

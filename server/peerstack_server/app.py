@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from peerstack_server.cluster import Cluster, Passed
 
 AGAIN_MS_PER_CONNECTION: Final = 5
+WELCOMED: Final = "welcomed"
+"""The room of all; no address is as short."""
 
 
 class Json:
@@ -89,8 +91,7 @@ class Relay:
 
     async def tell_day(self, day: int) -> None:
         """Tell every device that a new day began."""
-        event = wire.DayChanged(day)
-        await self._server.emit(wire.name(event), wire.body(event))
+        await self._emit(wire.DayChanged(day), WELCOMED)
 
     async def stop(self) -> None:
         """Stop socket.io's background tasks."""
@@ -106,6 +107,8 @@ class Relay:
         welcome = wire.Welcome(
             address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
         )
+        # What is told to all must not come before this.
+        await self._server.enter_room(sid, WELCOMED)
         await self._emit(welcome, address)
 
     async def _answer(self, event: str, sid: str, *arguments: object) -> dict[str, Any]:
@@ -125,6 +128,7 @@ class Relay:
     async def _handle(self, address: str, request: wire.Request) -> Struct:
         match request:
             case wire.Join(topics):
+                self._rooms.spend_topics(address, len(topics), _now_ms())
                 self._rooms.join(address, topics)
                 if self._cluster is not None:
                     # Of two who join and then announce, one at least hears the other.
@@ -142,17 +146,15 @@ class Relay:
         return wire.Done()
 
     async def _announce(self, address: str, request: wire.Announce) -> None:
-        now_ms = time.monotonic_ns() // 1_000_000
         topic, box, network = request.topic, request.box, self._rooms.network(address)
-        recipients = self._rooms.announce(address, topic, box, now_ms, self._copies)
+        recipients = self._rooms.announce(address, topic, box, _now_ms(), self._copies)
         await self._relay(wire.Announced(topic, box, address), *recipients)
         if self._cluster is not None:
             await self._cluster.announce(topic, network, address, box)
 
     async def _signal(self, address: str, request: wire.Signal) -> wire.Delivery:
-        now_ms = time.monotonic_ns() // 1_000_000
         to, box = request.to, request.box
-        delivered: bool | None = self._rooms.signal(address, to, box, now_ms, self._copies)
+        delivered: bool | None = self._rooms.signal(address, to, box, _now_ms(), self._copies)
         if delivered:
             await self._relay(wire.Signaled(box, address), to)
         elif self._cluster is not None:
@@ -166,10 +168,9 @@ class Relay:
     # --- From other processes. ------------------------------------------------------------------
 
     async def _announced_elsewhere(self, topic: bytes, passed: Passed) -> None:
-        now_ms = time.monotonic_ns() // 1_000_000
         network, box, sender = passed.network, passed.box, passed.sender
         try:
-            recipients = self._rooms.announce_from_elsewhere(network, topic, box, now_ms)
+            recipients = self._rooms.announce_from_elsewhere(network, topic, box, _now_ms())
         except Refused as refused:
             # Who sent it is on another process, and was answered there.
             self._stats.refused[refused.problem.error] += 1
@@ -182,13 +183,16 @@ class Relay:
 
     async def _ask_again(self) -> None:
         connections = self._rooms.counts().connections
-        event = wire.Again(AGAIN_MS_PER_CONNECTION * connections)
-        await self._server.emit(wire.name(event), wire.body(event))
+        await self._emit(wire.Again(AGAIN_MS_PER_CONNECTION * connections), WELCOMED)
 
     async def _relay(self, event: Struct, *addresses: str) -> None:
         if addresses:
             await self._emit(event, *addresses)
             self._stats.relayed += len(addresses)
 
-    async def _emit(self, event: Struct, *addresses: str) -> None:
-        await self._server.emit(wire.name(event), wire.body(event), to=list(addresses))
+    async def _emit(self, event: Struct, *rooms: str) -> None:
+        await self._server.emit(wire.name(event), wire.body(event), to=list(rooms))
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -17,6 +17,9 @@ from peerstack_server.bucket import Rate, TokenBucket
 MESSAGES = Rate(per_second=30, burst=300)
 NETWORK_MESSAGES = Rate(per_second=300, burst=3_000)
 NETWORK_RELAYED_BYTES = Rate(per_second=2 * 2**20, burst=32 * 2**20)
+TOPICS_PER_MESSAGE = 16
+"""So many that are entered at once count as one more: across processes, each of them costs."""
+
 _FIRST_SWEEP_NETWORKS = 1_024
 
 
@@ -112,9 +115,11 @@ class Rooms:
 
     def spend(self, address: str, now_ms: int) -> None:
         """A message arrived, of whatever kind. Refuses TOO_FAST."""
-        connection = self._connection(address)
-        _take(connection.messages, 1, now_ms)
-        _take(self._networks[connection.network].messages, 1, now_ms)
+        self._spend(address, 1, now_ms)
+
+    def spend_topics(self, address: str, count: int, now_ms: int) -> None:
+        """A connection is about to enter topics. Refuses TOO_FAST."""
+        self._spend(address, count // TOPICS_PER_MESSAGE, now_ms)
 
     def join(self, address: str, topics: Iterable[bytes]) -> None:
         """Enter all of the topics or none. Refuses TOO_MANY_TOPICS, TOPIC_FULL."""
@@ -192,6 +197,11 @@ class Rooms:
             _refuse(Refusal.TOO_LARGE, f"a box holds at most {self.limits.box_bytes} bytes")
         network = self._networks[self._connection(address).network]
         _take(network.relayed_bytes, box_bytes * recipients, now_ms)
+
+    def _spend(self, address: str, messages: float, now_ms: int) -> None:
+        connection = self._connection(address)
+        _take(connection.messages, messages, now_ms)
+        _take(self._networks[connection.network].messages, messages, now_ms)
 
     def _connection(self, address: str) -> _Connection:
         try:

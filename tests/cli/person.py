@@ -102,9 +102,9 @@ class Person:
         return [asked, *(json.loads(line) for line in out.splitlines())]
 
     @contextmanager
-    def running(self, *words: str) -> Iterator[Running]:
+    def running(self, *words: str, **environment: str) -> Iterator[Running]:
         """A command with --json in a process of its own, killed at the end if it still runs."""
-        with self._start(*words, "--json") as process:
+        with self._start(*words, "--json", **environment) as process:
             try:
                 yield Running(process)
             finally:

@@ -19,10 +19,12 @@ from types import FrameType
 from typing import Any, Final
 
 import msgspec
+from nacl import bindings
 
 from peerstack.groups.invites import decode_untrusted_link
 from peerstack.identity.linking import decode_untrusted_device_link
 from peerstack.keys import Secret, open_untrusted
+from peerstack.node.keyfile import Keys, encode_keys
 from peerstack.session.wire import decode_untrusted
 from peerstack.signaling import wire as signaling
 from peerstack.testing.world import World
@@ -31,9 +33,11 @@ from tests.fuzz.family import family
 from tests.fuzz.reader import chunk
 from tests.fuzz.registry import CORPUS, TARGETS
 from tests.fuzz.target import Target
+from tests.fuzz.targets import backup as backup_target
 from tests.fuzz.targets import kit as kit_target
 from tests.fuzz.targets import statement as statement_target
 from tests.make_vectors import PATH as VECTORS
+from tests.people import person
 from tests.signaling.meeting import DAY
 from tests.test_kit import FAMILY, PHONE, WHERE, sealed
 
@@ -185,6 +189,40 @@ def _kits() -> Iterator[bytes]:
     yield b"\1{}"
 
 
+def _backups() -> Iterator[bytes]:
+    keys = encode_keys(Keys(person("ana").user))
+    first = msgspec.json.encode({"keys": msgspec.to_builtins(keys), "database_bytes": 8})
+    content = len(first).to_bytes(4, "big") + first + b"database"
+    head = backup_target.HEAD + backup_target.STREAM
+    for part in (content, content[:-1], content[:2], content[:30], b"\0\0\0\2{}", b"\xff" * 9):
+        yield bytes([backup_target.CONTENT]) + part
+        yield bytes([backup_target.CHUNKS]) + _chunks(part)
+    yield bytes([backup_target.CHUNKS]) + _chunks(content) + b"behind"
+    yield bytes([backup_target.CHUNKS]) + _chunks(content, b"")[:-1]
+    # The key of a file takes a while, and no input but these has the head that asks for one.
+    for file in (head + bytes(20), head[:20], head.replace(b"\1", b"\2"), b"no backup"):
+        yield bytes([backup_target.FILE]) + file
+
+
+def _chunks(*parts: bytes) -> bytes:
+    """What `seal` writes behind its heads, but for a key and heads that are always the same."""
+    state = bindings.crypto_secretstream_xchacha20poly1305_state()
+    # Both ways begin alike, and only this one takes the head that it is given.
+    bindings.crypto_secretstream_xchacha20poly1305_init_pull(
+        state, backup_target.STREAM, backup_target.KEY
+    )
+    last = len(parts)
+    return b"".join(
+        bindings.crypto_secretstream_xchacha20poly1305_push(
+            state,
+            part,
+            ad=backup_target.HEAD,
+            tag=bindings.crypto_secretstream_xchacha20poly1305_TAG_FINAL if place == last else 0,
+        )
+        for place, part in enumerate((b"", *parts))
+    )
+
+
 def sealed_content(body: bytes) -> bytes:
     """The content of a kit with a statement that is none."""
     statement = [msgspec.to_builtins(body), msgspec.to_builtins(b"\1" + bytes(64))]
@@ -318,6 +356,7 @@ _REAL: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "link": _links,
     "phrase": _phrases,
     "kit": _kits,
+    "backup": _backups,
     "import-file": _files,
     "sdp": _sdps,
     "box": _boxes,

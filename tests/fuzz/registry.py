@@ -8,6 +8,7 @@ from typing import Final
 
 from tests.fuzz.target import Target
 from tests.fuzz.targets import (
+    backup,
     body,
     box,
     crypto,
@@ -32,7 +33,7 @@ from tests.fuzz.targets import (
 
 _MODULES: Final = (
     *(wire_message, handshake, session, member, linking, reconciliation),
-    *(body, statement, link, phrase, kit, import_file, crypto),
+    *(body, statement, link, phrase, kit, backup, import_file, crypto),
     *(sdp, box, rendezvous, server_event, device_frames, rooms, forwarded),
 )
 TARGETS: Final = {each.TARGET.name: each.TARGET for each in _MODULES}

@@ -9,6 +9,7 @@ from itertools import combinations
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.groups.membership import Membership
 from peerstack.groups.rules import judge_record
+from peerstack.groups.statements import Role
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Secret
 from peerstack.record import Signed
@@ -59,9 +60,14 @@ def check_level(lives: Lives) -> None:
 
 
 def check_secrets(lives: Lives) -> None:
-    """Whoever was removed does not know by which secret the members meet."""
+    """Whoever was removed does not know by which secret the members meet.
+
+    Where nobody is left who may change it, they do, until whoever removed them is back.
+    """
     for group in lives.groups:
         inside = [device for device in lives.devices if is_inside(device, group)]
+        if not any(device.role(group) is Role.ADMIN for device in inside):
+            continue
         present = {secret for device in inside if (secret := present_secret(device, group))}
         for device in inside:
             for other in lives.devices:

@@ -118,6 +118,13 @@ async def flood(raw: Raw) -> Any:
     return next(answer for answer in answers if "error" in answer)
 
 
+async def ask_for_many_topics_again(raw: Raw) -> Any:
+    # Each time, they count as 16 messages more.
+    many = topics(*range(256))
+    assert (await raw.ask("join", many))["error"] == Refusal.TOO_MANY_TOPICS
+    return await raw.ask("join", many)
+
+
 async def have_much_relayed(raw: Raw) -> Any:
     own = {"to": raw.address, "box": b64(bytes(limits.BOX_BYTES))}
     for _ in range(2):
@@ -144,6 +151,7 @@ SAID: Final[dict[str, tuple[Refusal, Act]]] = {
     "more topics than permitted": (Refusal.TOO_MANY_TOPICS, enter_too_many_topics),
     "a topic that was not joined": (Refusal.NOT_JOINED, announce_where_it_is_not),
     "a flood": (Refusal.TOO_FAST, flood),
+    "many topics again": (Refusal.TOO_FAST, ask_for_many_topics_again),
     "much to relay": (Refusal.TOO_FAST, have_much_relayed),
 }
 

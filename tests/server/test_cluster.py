@@ -207,6 +207,7 @@ async def test_when_redis_is_back_devices_are_asked_again_and_all_goes_on_withou
         assert await ben.client.announce(TOPIC, b"heard")
         assert (await ana.next(wire.Announced)).box == b"heard"
         assert await reached(ana, ben)
+        assert ana.client.refused == ben.client.refused == {}, "nothing came before its time"
 
 
 async def test_two_who_came_while_redis_was_away_find_each_other_once_it_is_back(

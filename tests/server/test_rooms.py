@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from peerstack.signaling.wire import Problem, Refusal
 from peerstack_server.bucket import Rate
-from peerstack_server.rooms import Counts, Refused, RoomLimits, Rooms
+from peerstack_server.rooms import TOPICS_PER_MESSAGE, Counts, Refused, RoomLimits, Rooms
 
 T1, T2, T3 = (bytes([n]) * 32 for n in (1, 2, 3))
 NET = "192.0.2.1"
@@ -119,6 +119,16 @@ def test_messages_are_bounded_per_connection_and_come_back_with_time() -> None:
     assert refusal(lambda: rooms.spend("a", 0)).wait_ms == 100
     rooms.spend("b", 0)
     rooms.spend("a", 100)
+
+
+def test_topics_that_are_entered_count_for_their_connection_and_its_network() -> None:
+    rates = {"messages": Rate(10, burst=2), "network_messages": Rate(1, burst=2 + 3)}
+    rooms = rooms_with("a", "b", **rates)
+    rooms.spend_topics("a", 2 * TOPICS_PER_MESSAGE, 0)
+
+    assert refusal(lambda: rooms.spend_topics("a", TOPICS_PER_MESSAGE, 0)).wait_ms == 100
+    rooms.spend_topics("b", TOPICS_PER_MESSAGE, 0)
+    assert refusal(lambda: rooms.spend_topics("b", TOPICS_PER_MESSAGE, 0)).wait_ms == 1_000
 
 
 def test_many_connections_of_one_network_share_its_rate() -> None:

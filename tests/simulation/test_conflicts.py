@@ -122,6 +122,35 @@ def test_a_conflict_ends_on_all_devices_when_who_lost_goes_on_from_what_won() ->
         assert conflicts_at(device, family, lost.id) == set()
 
 
+@pytest.mark.parametrize("kept", ["winner", "loser"])
+def test_whoever_looked_at_both_versions_ends_the_conflict_on_all_devices(kept: str) -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, *NAMES)
+    lost, won = conflict(world, family, ana, ben)
+    value = won.value if kept == "winner" else lost.value
+
+    settled = cleo.put(family, "note", value, over=[won, lost])
+    world.settle()
+
+    for device in (ana, ben, cleo):
+        assert device.get(family, lost.id) == settled
+        assert conflicts_at(device, family, lost.id) == set()
+        assert told_conflicts(device, family, lost.id).keys() <= {lost.hash}
+    assert_level(family, [ana, ben, cleo])
+
+
+def test_who_looked_at_the_winner_alone_leaves_the_conflict() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, *NAMES)
+    lost, won = conflict(world, family, ana, ben)
+
+    cleo.put(family, "note", {"by": "cleo"}, over=won)
+    world.settle()
+
+    for device in (ana, ben, cleo):
+        assert conflicts_at(device, family, lost.id) == {lost.hash}
+
+
 def test_of_one_signers_many_conflicts_the_latest_stay_and_are_the_same_everywhere() -> None:
     world = World()
     family, (ana, ben, cleo) = family_of(world, *NAMES)

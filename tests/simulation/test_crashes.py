@@ -118,7 +118,7 @@ def test_nothing_is_sent_of_a_turn_that_was_not_committed() -> None:
     before = len(world.sent)
 
     def write_and_fail(turn: Turn) -> None:
-        writing.put(turn, family, "note", {"title": "never"}, None)
+        writing.put(turn, family, "note", {"title": "never"}, ())
         raise StoreFull("no room left")
 
     with pytest.raises(StoreFull):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from peerstack.engine.events import ServerUnheard
 from peerstack.groups.statements import Role
 from peerstack.testing.conditions import CALM, STORMY, Conditions
+from peerstack.testing.rooms import URL
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, family_of, live
 
@@ -47,6 +49,26 @@ def test_devices_come_level_however_bad_the_network_was(seed: int) -> None:
     world.run(25 * 60 * 60 * 1000)
     assert_level(family, devices)
     assert len(devices[0].records(family)) > 100
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_devices_whose_announcements_were_lost_meet_as_soon_as_the_server_asks_again(
+    told: bool,
+) -> None:
+    world = World()
+    _, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    world.run(60_000)
+    # A server of several processes that do not see each other.
+    world.conditions = Conditions(lost_signal_chance=1.0)
+    ben.go_online()
+    world.run(5_000)
+    world.conditions = CALM
+    for device in (ana, ben) if told else ():
+        device.handle(ServerUnheard(URL, spread_ms=10_000))
+    world.run(15_000)
+
+    assert (ana.user.device in ben.peers()) == told
 
 
 def test_records_go_down_a_chain_whose_ends_never_connect() -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.keys import KEY_BYTES, BoxKey, Secret, Signer
-from peerstack.ports import Entropy
+from peerstack.ports import Entropy, below
 from peerstack.signaling.rendezvous.boxes import (
     CHALLENGE_BYTES,
     Announcement,
@@ -233,8 +233,3 @@ class Beacon:
     def _enter(self, presence: Presence, day: int) -> list[Effect]:
         entered = presence.enter(self.places, day)
         return entered + presence.announce(self._me, self._current, self._entropy)
-
-
-def below(bound: int, entropy: Entropy) -> int:
-    """A random number from 0 up to, not including, `bound`."""
-    return int.from_bytes(entropy.draw(8), "big") % bound

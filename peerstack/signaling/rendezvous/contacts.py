@@ -15,8 +15,8 @@ from typing import Final
 from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.keys import PublicKey, Secret
-from peerstack.ports import Entropy
-from peerstack.signaling.rendezvous.beacon import Place, below
+from peerstack.ports import Entropy, below
+from peerstack.signaling.rendezvous.beacon import Place
 from peerstack.signaling.rendezvous.boxes import Peer
 from peerstack.signaling.rendezvous.effects import Link
 from peerstack.signaling.rendezvous.overlay import choose, neighbours

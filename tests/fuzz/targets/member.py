@@ -81,7 +81,7 @@ class _Member:
                 self.victim.pass_time(reader.number(2))
             case 1:
                 value = {"n": reader.number()}
-                self.victim.perform(lambda turn: put(turn, self.known.group, "note", value, None))
+                self.victim.perform(lambda turn: put(turn, self.known.group, "note", value, ()))
             case 2 if self.connections < _CONNECTIONS:
                 self.victim.handle(events.PeerGone(self.to.link, "gone"))
                 self.meet()
@@ -349,7 +349,7 @@ def run(data: bytes) -> None:
         member.step()
     check(member.victim, member.known.group)
     group = member.known.group
-    note = member.victim.perform(lambda turn: put(turn, group, "note", {"title": "Milk"}, None))
+    note = member.victim.perform(lambda turn: put(turn, group, "note", {"title": "Milk"}, ()))
     with member.victim.store.snapshot() as snapshot:
         found = snapshot.get(group, note.id)
         assert found is not None
@@ -369,7 +369,7 @@ TARGET = Target(
                 "want_untrusted",
             )
         ),
-        "peerstack.engine.device.Engine._check_room_untrusted",
+        "peerstack.engine.arrivals.Arrivals.check_room_untrusted",
         "peerstack.engine.link_messages.received_untrusted",
         "peerstack.engine.statements._checks_untrusted",
         "peerstack.engine.statements._parent_untrusted",

@@ -19,7 +19,7 @@ def run(data: bytes) -> None:
     for message in reader.chunks():
         stranger.say_bytes(message)
     check(victim, known.group)
-    victim.perform(lambda turn: put(turn, known.group, "note", {"title": "still there"}, None))
+    victim.perform(lambda turn: put(turn, known.group, "note", {"title": "still there"}, ()))
 
 
 TARGET = Target(
