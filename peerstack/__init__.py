@@ -43,6 +43,7 @@ from peerstack.errors import (
 
 if TYPE_CHECKING:
     from peerstack.identity import Fingerprint, Kit, User
+    from peerstack.node.asking import Check
     from peerstack.node.backup import restore
     from peerstack.node.blocking import (
         SyncGroup,
@@ -52,13 +53,14 @@ if TYPE_CHECKING:
         open_sync,
         recover_sync,
     )
+    from peerstack.node.diagnosis import Diagnosis
     from peerstack.node.enrol import open_linked
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
     from peerstack.node.invites import InviteInfo
     from peerstack.node.linking import Linking
     from peerstack.node.node import Node, Preview, open
-    from peerstack.node.people import DeviceInfo, Member
+    from peerstack.node.people import DeviceInfo, Member, MemberDevice, Reached
     from peerstack.node.qr import QrCode, qr
     from peerstack.node.quarantine import QuarantinedRecord
     from peerstack.node.recovery import read_kit
@@ -74,7 +76,9 @@ __version__ = "0.1.0"
 __all__ = [
     "BrokenVersion",
     "Change",
+    "Check",
     "DeviceInfo",
+    "Diagnosis",
     "Fingerprint",
     "Group",
     "InvalidBackup",
@@ -91,6 +95,7 @@ __all__ = [
     "Linking",
     "LocalError",
     "Member",
+    "MemberDevice",
     "Node",
     "NodeClosed",
     "NotAllowed",
@@ -102,6 +107,7 @@ __all__ = [
     "ProfileLocked",
     "QrCode",
     "QuarantinedRecord",
+    "Reached",
     "Reason",
     "Record",
     "RemoteError",
@@ -146,6 +152,8 @@ _HOMES = {
         "open_sync",
         "recover_sync",
     ),
+    "peerstack.node.asking": ("Check",),
+    "peerstack.node.diagnosis": ("Diagnosis",),
     "peerstack.node.enrol": ("open_linked",),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),
@@ -153,7 +161,7 @@ _HOMES = {
     "peerstack.node.linking": ("Linking",),
     "peerstack.node.node": ("Node", "Preview", "open"),
     "peerstack.node.invites": ("InviteInfo",),
-    "peerstack.node.people": ("DeviceInfo", "Member"),
+    "peerstack.node.people": ("DeviceInfo", "Member", "MemberDevice", "Reached"),
     "peerstack.node.qr": ("QrCode", "qr"),
     "peerstack.node.recovery": ("read_kit",),
     "peerstack.node.restore": ("recover",),

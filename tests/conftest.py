@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import settings
 
+from tests.browser_there import browser
 from tests.own_disk import own_disk
 from tests.own_network import own_network
 from tests.services import PROGRAMS, missing
@@ -14,7 +17,7 @@ settings.register_profile("no-deadline", settings(deadline=None))
 settings.load_profile("no-deadline")
 
 
-NEEDS = {
+NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "own_network": (
         own_network,
         "this system permits no network namespace (`unshare --net`); what is said without a "
@@ -24,6 +27,11 @@ NEEDS = {
         own_disk,
         "this system permits no mount of a tmpfs (it takes root); what happens on a disk that is "
         "full or read-only goes unchecked",
+    ),
+    "browser": (
+        browser,
+        "there is no Chromium, or no axe-core: `make test-browser` installs both where it may; "
+        "what a person sees goes unchecked",
     ),
 }
 """What some tests need of the system, by their mark; and what it means where that is not there."""

@@ -19,7 +19,7 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
@@ -32,13 +32,16 @@ from peerstack.node.invites import InviteInfo
 from peerstack.node.linking import Linking
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
-from peerstack.node.people import AddressBook, DeviceInfo, Member
+from peerstack.node.people import AddressBook, DeviceInfo, Member, Reached
 from peerstack.node.qr import QrCode
 from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
 from peerstack.store import BrokenVersion
+
+if TYPE_CHECKING:
+    from peerstack.node.diagnosis import Diagnosis
 
 T = TypeVar("T")
 
@@ -230,6 +233,10 @@ class SyncNode:
         """As `Node.create_group`."""
         return SyncGroup(self._loop.wait(self._node.create_group(name)), self._loop)
 
+    def diagnose(self) -> Diagnosis:
+        """As `Node.diagnose`."""
+        return self._loop.wait(self._node.diagnose())
+
     def groups(self) -> list[SyncGroup]:
         """As `Node.groups`."""
         return [SyncGroup(group, self._loop) for group in self._loop.wait(self._node.groups())]
@@ -271,6 +278,10 @@ class SyncNode:
         """As `Node.revoke_device`."""
         self._loop.wait(self._node.revoke_device(id, force=force))
 
+    def add_server(self, url: str) -> None:
+        """As `Node.add_server`."""
+        self._loop.wait(self._node.add_server(url))
+
     def preview(self, link: str) -> Preview:
         """As `Node.preview`."""
         return self._node.preview(link)
@@ -290,6 +301,14 @@ class SyncNode:
             return self._node.status()
 
         return self._loop.wait(ask())
+
+    def live_status(self) -> Iterator[Status]:
+        """As `Node.live_status`."""
+
+        async def subscribe() -> AsyncIterator[Status]:
+            return self._node.live_status()
+
+        return self._loop.iterate(self._loop.wait(subscribe()))
 
     def check(self) -> list[BrokenVersion]:
         """As `Node.check`."""
@@ -523,6 +542,14 @@ class SyncGroup:
     def members(self) -> list[Member]:
         """As `Group.members`."""
         return self._loop.wait(self._group.members())
+
+    def reached(self, id: str) -> Reached:
+        """As `Group.reached`."""
+        return self._loop.wait(self._group.reached(id))
+
+    def reached_many(self, ids: Sequence[str]) -> dict[str, Reached]:
+        """As `Group.reached_many`."""
+        return self._loop.wait(self._group.reached_many(ids))
 
     def wait_synced(self, timeout: float | None = 30) -> None:
         """As `Group.wait_synced`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,6 +16,8 @@ from peerstack.errors import NodeClosed
 from peerstack.ids import GroupId
 from peerstack.record import Record
 from peerstack.store import LoggedChange
+
+T = TypeVar("T")
 
 _PAGE: Final = 200
 
@@ -91,6 +93,18 @@ async def changes(
                     yield _change(logged)
             if len(page) < _PAGE:
                 await subscription.wait()
+    except NodeClosed:
+        return
+    finally:
+        subscription.end()
+
+
+async def living(look: Callable[[], Awaitable[T]], subscription: Subscription) -> AsyncIterator[T]:
+    """What there is to see now, and again after each ring, until the node is closed."""
+    try:
+        while True:
+            yield await look()
+            await subscription.wait()
     except NodeClosed:
         return
     finally:

@@ -17,6 +17,7 @@ from peerstack.engine.effects import (
     KeepKeys,
     StatusChanged,
 )
+from peerstack.engine.events import Event, PeerGone, ServerLost, ServerWelcomed
 from peerstack.errors import InvalidValue, LocalError, StoreDamaged, StoreError
 from peerstack.identity import User
 from peerstack.ids import GroupId
@@ -68,7 +69,7 @@ class Host:
             # Loads aiortc and socket.io, which takes a while: only where they are used.
             from peerstack.node.network import Network
 
-            self._network = Network(self._shell.post, SystemEntropy())
+            self._network = Network(self._on_network, SystemEntropy())
             self._meet_by(self._network, self._server_urls)
         self._shell.start()
 
@@ -196,6 +197,12 @@ class Host:
         return self._clock.now().wall_ms
 
     # --- What the engine wants done. ------------------------------------------------------------
+
+    def _on_network(self, event: Event) -> None:
+        """Tell the engine; and of what stands in the status, though it changes nothing there."""
+        self._shell.post(event)
+        if isinstance(event, ServerWelcomed | ServerLost | PeerGone):
+            self._stirred.ring()
 
     def _on_effect(self, effect: Effect) -> None:
         match effect:

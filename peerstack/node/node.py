@@ -22,6 +22,7 @@ from peerstack.engine import (
     writing,
 )
 from peerstack.engine import status as standings
+from peerstack.engine.status import Connection
 from peerstack.errors import (
     JoinPending,
     NotFound,
@@ -30,13 +31,14 @@ from peerstack.errors import (
 from peerstack.groups.invites import decode_untrusted_link
 from peerstack.groups.statements import RoleName
 from peerstack.identity import User
-from peerstack.ids import GroupId, is_ulid
-from peerstack.node import people, wiping
+from peerstack.ids import DeviceId, GroupId, is_ulid
+from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
 from peerstack.node.host import checked_servers
 from peerstack.node.myself import Myself
 from peerstack.node.people import AddressBook
+from peerstack.node.ports import SystemEntropy
 from peerstack.node.status import (
     Status,
     advice,
@@ -48,7 +50,8 @@ from peerstack.node.status import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from peerstack.node.diagnosis import Diagnosis
+    from peerstack.signaling.rendezvous import Link
 
 T = TypeVar("T")
 
@@ -185,6 +188,15 @@ class Node(Myself):
         found = await self.perform(standings.former_groups)
         return [Group(self, each.group, each.name) for each in found]
 
+    # --- Meeting. -------------------------------------------------------------------------------
+
+    async def add_server(self, url: str) -> None:
+        """Meet others by this signaling server too, from now on; new invite links name it.
+
+        Raises `InvalidValue` for what is no address of one.
+        """
+        await self._add_servers([url])
+
     # --- Joining. -------------------------------------------------------------------------------
 
     def preview(self, link: str) -> Preview:
@@ -267,7 +279,21 @@ class Node(Myself):
     def status(self) -> Status:
         """How this device stands now: connections, progress, refusals, and what to do."""
         self._shell.check_usable()
-        now = self._shell.wait_for(self._look)
+        return self._shown(self._shell.wait_for(self._look))
+
+    def live_status(self) -> AsyncIterator[Status]:
+        """What `status` says now, and again whenever something may have changed.
+
+        That may be in groups and among members, too. Unlike `status`, it never blocks the event
+        loop; what happens while nobody asks is told of once. Ends when the node is closed.
+        """
+        self._shell.check_usable()
+        return feed.living(self._status, self._stirred.subscribe())
+
+    async def _status(self) -> Status:
+        return self._shown(await self.perform(self._standings))
+
+    def _shown(self, now: standings.Standings) -> Status:
         revoked = now.revoked and not now.keeping.uncounted
         shown = Status(
             self._user.id,
@@ -275,7 +301,7 @@ class Node(Myself):
             self._user.device,
             self._network is not None,
             self._network.servers() if self._network else (),
-            self._shell.connections,
+            self._connections(),
             now.groups,
             now.former,
             now.waiting_joins,
@@ -293,6 +319,29 @@ class Node(Myself):
         ]
         return msgspec.structs.replace(shown, problems=found)
 
+    async def diagnose(self) -> Diagnosis:
+        """Find out why this device does or does not connect to others, by asking all that it needs.
+
+        Takes up to half a minute, with servers that do not answer or devices that are not reached.
+        """
+        self._shell.check_usable()
+        # Loads aiortc and socket.io, which takes a while: only where they are used.
+        from peerstack.node.diagnosis import Meeting, diagnose
+
+        def devices() -> dict[Link, DeviceId]:
+            return {each.link: each.device for each in self._shell.connections}
+
+        meeting = Meeting(self._network, devices) if self._network is not None else None
+        return await diagnose(self.server_urls, meeting, SystemEntropy(), self.wall_ms)
+
+    def _connections(self) -> Sequence[Connection]:
+        """The connections, and which way each goes."""
+        paths = self._network.paths() if self._network else {}
+        return tuple(
+            msgspec.structs.replace(each, path=paths.get(each.link, ""))
+            for each in self._shell.connections
+        )
+
     def _hindrances(self, status: Status) -> list[str]:
         """What keeps this device from the others, or its records from it."""
         found = problems(
@@ -305,8 +354,11 @@ class Node(Myself):
         return [*([str(self._shell.failure)] if self._shell.failure else []), *found]
 
     def _look(self) -> standings.Standings:
+        return self._engine.perform(self._standings, self._clock.now())[0]
+
+    def _standings(self, turn: Turn) -> standings.Standings:
         self._recovery.refresh()
-        return self._engine.perform(standings.standings, self._clock.now())[0]
+        return standings.standings(turn)
 
 
 def _groups(turn: Turn) -> list[tuple[GroupId, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+import peerstack
 from peerstack import limits
 from peerstack.engine.status import Connection, GroupStanding
 from peerstack.ids import DeviceId, as_group, as_user
 from peerstack.node.status import ServerStatus, problems
+from peerstack.signaling.rendezvous import Link
 from tests.own_network import own_network
-from tests.server_process import ROOT
+from tests.server_process import ROOT, server_process
 
 ONLINE = ServerStatus("http://a", "online", "")
 OFFLINE = ServerStatus("http://a", "offline", "it does not answer")
@@ -43,7 +46,7 @@ with running_server() as server:
 
 
 def connection(ahead_ms: int = 0) -> Connection:
-    return Connection(as_user("user"), DeviceId("device"), ahead_ms, 0, 0, 0, 0, ())
+    return Connection(as_user("user"), DeviceId("device"), ahead_ms, 0, 0, 0, 0, (), Link(1))
 
 
 def told(
@@ -114,3 +117,64 @@ def test_connected_devices_with_loopback_alone_say_so(tmp_path: Path) -> None:
 
     assert done.stdout.startswith("1 ["), done.stderr
     assert LOOPBACK in done.stdout
+
+
+async def test_live_status_is_told_again_when_something_has_changed(tmp_path: Path) -> None:
+    async with peerstack.open(tmp_path / "ana.db", "Ana", network=False) as node:
+        told = node.live_status()
+        assert [group.records for group in (await anext(told)).groups] == [0]
+
+        await node.personal.put("note", {"title": "Milk"})
+
+        while [group.records for group in (await anext(told)).groups] != [1]:
+            pass
+
+
+async def test_live_status_tells_of_a_server_that_goes(tmp_path: Path) -> None:
+    online = asyncio.Event()
+
+    async def follow(node: peerstack.Node) -> None:
+        async for status in node.live_status():
+            states = [each.state for each in status.servers]
+            if states == ["online"]:
+                online.set()
+            if states == ["offline"] and online.is_set():
+                return
+
+    with server_process() as server:
+        async with peerstack.open(tmp_path / "ana.db", "Ana", server.url) as node:
+            following = asyncio.create_task(follow(node))
+            await online.wait()
+
+            # In a thread, so that all that was stirred before is told of before.
+            await asyncio.to_thread(server.stop)
+
+            await following
+
+
+async def test_live_status_ends_with_the_node(tmp_path: Path) -> None:
+    async with peerstack.open(tmp_path / "ana.db", "Ana", network=False) as node:
+        told = node.live_status()
+        await anext(told)
+
+    assert [status async for status in told] == []
+
+
+async def test_a_server_that_is_added_is_remembered_and_named_by_invites(tmp_path: Path) -> None:
+    path = tmp_path / "ana.db"
+    async with peerstack.open(path, "Ana", network=False) as node:
+        await node.add_server("http://meet.example:3333/")
+        family = await node.create_group("Family")
+        link = await family.invite()
+
+        assert node.preview(link).servers == ("http://meet.example:3333",)
+    async with peerstack.open(path, network=False) as node:
+        assert node.server_urls == ("http://meet.example:3333",)
+
+
+async def test_what_is_no_servers_address_is_refused_and_not_remembered(tmp_path: Path) -> None:
+    async with peerstack.open(tmp_path / "ana.db", "Ana", network=False) as node:
+        with pytest.raises(peerstack.InvalidValue, match="no address of a signaling server"):
+            await node.add_server("meet.example")
+
+        assert node.server_urls == ()

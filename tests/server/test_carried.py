@@ -14,6 +14,7 @@ from aiohttp import web
 
 from peerstack.signaling import wire
 from peerstack_server.app import Relay
+from peerstack_server.asgi import text_frame
 from peerstack_server.carrier import Carrier, CarrierSettings
 from peerstack_server.ice import IceSettings
 from peerstack_server.rooms import Rooms
@@ -77,6 +78,13 @@ async def test_who_asks_to_be_let_in_again_keeps_its_address() -> None:
 
             assert await ana.client.signal(address, b"box")
             assert (await eve.hear_event("signal"))["sender"] == ana.address
+
+
+async def test_a_frame_says_its_length_in_the_form_that_its_length_calls_for() -> None:
+    # https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    assert text_frame("a" * 125)[:3] == b"\x81\x7da"
+    assert text_frame("a" * 126)[:5] == b"\x81\x7e\x00\x7ea"
+    assert text_frame("a" * 65_535)[:5] == b"\x81\x7e\xff\xffa"
 
 
 async def test_boxes_of_all_sizes_arrive_whole() -> None:

@@ -1,0 +1,1 @@
+"""Notes from and to other programs: Markdown, Google Keep, JSON Lines."""

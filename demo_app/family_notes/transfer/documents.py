@@ -1,0 +1,71 @@
+"""Notes as JSON: our own lines, and the files of Google Keep's export."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from family_notes.model import Draft, Place, clean_labels, place_of
+from family_notes.transfer.form import LeftOut, Line, Parcel
+
+
+def read_line(text: str, name: str) -> Parcel | LeftOut:
+    """A line that `write_line` has written."""
+    found = _document(text)
+    if found is None or not {"title", "body"} & found.keys():
+        return LeftOut(f"{name} is no note")
+    return Parcel(
+        Draft(_text(found, "title"), _text(found, "body"), clean_labels(found.get("labels"))),
+        [Line(_text(each, "text"), each.get("done") is True) for each in _objects(found, "items")],
+        found.get("pinned") is True,
+        place_of(found.get("place")),
+    )
+
+
+def write_line(parcel: Parcel) -> str:
+    """A note as one line of JSON."""
+    return json.dumps(
+        {
+            "title": parcel.draft.title,
+            "body": parcel.draft.body,
+            "labels": parcel.draft.labels,
+            "pinned": parcel.pinned,
+            "place": parcel.place.value,
+            "items": [{"text": line.text, "done": line.done} for line in parcel.lines],
+        },
+        ensure_ascii=False,
+    )
+
+
+def read_keep(text: str, name: str) -> Parcel | LeftOut:
+    """A file of Google Keep's export."""
+    found = _document(text)
+    if found is None or not {"textContent", "listContent"} & found.keys():
+        return LeftOut(f"{name} is no note of Google Keep")
+    place = Place.ARCHIVE if found.get("isArchived") is True else Place.DESK
+    labels = [each.get("name") for each in _objects(found, "labels")]
+    items = _objects(found, "listContent")
+    return Parcel(
+        Draft(_text(found, "title"), _text(found, "textContent"), clean_labels(labels)),
+        [Line(_text(each, "text"), each.get("isChecked") is True) for each in items],
+        found.get("isPinned") is True,
+        Place.BIN if found.get("isTrashed") is True else place,
+    )
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _text(found: dict[str, Any], field: str) -> str:
+    value = found.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def _objects(found: dict[str, Any], field: str) -> list[dict[str, Any]]:
+    values = found.get(field)
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
