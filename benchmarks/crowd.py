@@ -57,13 +57,12 @@ class Crowd:
         """How long each of so many messages takes, one after the other, at a pace."""
         return [await _latency_ms(*self.devices[:2]) for _ in range(count)]
 
-    async def close(self, count: int | None = None) -> None:
+    def close(self, count: int | None = None) -> None:
         """So many of the latest hang up, or all."""
         first = 0 if count is None else len(self.devices) - count
         for device in self.devices[first:]:
             device.close()
         del self.devices[first:]
-        await self.rest()
 
 
 async def _talk(one: Device, other: Device, count: int) -> None:

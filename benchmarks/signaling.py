@@ -72,13 +72,14 @@ async def _measure(kind: type[Device], url: str, pid: int, size: Size) -> list[t
     opening = cpu_s(pid) - cpu
     await crowd.rest()
     memory = memory_bytes(pid) - memory
-    await crowd.close(size.idle // 2)
+    crowd.close(size.idle // 2)
+    await crowd.rest()
     latencies = quantiles(await crowd.latencies_ms(size.latencies), n=100)
     await crowd.relay(size.relayed // 5)
     cpu = cpu_s(pid)
     relaying_s = await crowd.relay(size.relayed)
     relaying = cpu_s(pid) - cpu
-    await crowd.close()
+    crowd.close()
     return [
         ("empty", empty / _MB),
         ("memory", memory / size.idle / _KB),
@@ -116,7 +117,7 @@ async def _relay_across(
     cpu = sum(map(cpu_s, pids))
     seconds = await crowd.relay(size.relayed)
     cpu = sum(map(cpu_s, pids)) - cpu
-    await crowd.close()
+    crowd.close()
     return seconds, cpu
 
 
