@@ -76,9 +76,10 @@ crashes: $(READY) ## Kill two devices again and again while they write and sync 
 bench: $(READY) ## Measure what the performance claims rest on
 	$(BIN)/python -m benchmarks
 
-demo: demo-headless ## Watch devices meet and come level, in the terminal
+demo: $(READY) ## Family notes for two people, in two windows, until Ctrl-C
+	@$(BIN)/python -m family_notes.demo
 
-demo-headless: $(READY) ## The same without a window
+demo-headless: $(READY) ## Watch devices meet and come level, in the terminal
 	$(BIN)/peerstack demo
 
 format: $(READY) ## Lay out the code and fix what can be fixed without thought
