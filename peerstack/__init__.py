@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from peerstack.node.invites import InviteInfo
     from peerstack.node.linking import Linking
     from peerstack.node.node import Node, Preview, open
-    from peerstack.node.people import DeviceInfo, Member
+    from peerstack.node.people import DeviceInfo, Member, MemberDevice, Reached
     from peerstack.node.qr import QrCode, qr
     from peerstack.node.quarantine import QuarantinedRecord
     from peerstack.node.recovery import read_kit
@@ -91,6 +91,7 @@ __all__ = [
     "Linking",
     "LocalError",
     "Member",
+    "MemberDevice",
     "Node",
     "NodeClosed",
     "NotAllowed",
@@ -102,6 +103,7 @@ __all__ = [
     "ProfileLocked",
     "QrCode",
     "QuarantinedRecord",
+    "Reached",
     "Reason",
     "Record",
     "RemoteError",
@@ -153,7 +155,7 @@ _HOMES = {
     "peerstack.node.linking": ("Linking",),
     "peerstack.node.node": ("Node", "Preview", "open"),
     "peerstack.node.invites": ("InviteInfo",),
-    "peerstack.node.people": ("DeviceInfo", "Member"),
+    "peerstack.node.people": ("DeviceInfo", "Member", "MemberDevice", "Reached"),
     "peerstack.node.qr": ("QrCode", "qr"),
     "peerstack.node.recovery": ("read_kit",),
     "peerstack.node.restore": ("recover",),

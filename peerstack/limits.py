@@ -26,6 +26,12 @@ NAME_CHARS: Final = 128
 FUTURE_MS: Final = 10 * 60 * 1000
 """A record from further ahead than this is held, not admitted."""
 
+MARK_DEVICES: Final = 100
+"""Devices of which a mark (`$reached`) says how far its author has what they wrote."""
+
+MARK_BYTES: Final = 8 * 1024
+"""The body of a `$reached`, which readers write too."""
+
 INVITE_USES_MAX: Final = 10_000
 ROTATION_KEEPS: Final = 64
 SEAL_PART_HASHES: Final = 800

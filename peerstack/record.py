@@ -49,8 +49,10 @@ TimeMs = Annotated[int, Meta(ge=0, le=limits.TIME_MS_MAX)]
 
 PROFILE_TYPE: Final = "$profile"
 SECRET_TYPE: Final = "$secret"  # noqa: S105 -- the name of a record type
+REACHED_TYPE: Final = "$reached"
 OWN_GROUP_TYPE: Final = "$data.group"
-_RESERVED_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
+_ONE_OF_A_GROUP: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
+_RESERVED_RECORDS: Final = _ONE_OF_A_GROUP | {REACHED_TYPE}
 DATA_PREFIX: Final = "$data."
 """What the types of further reserved records begin with."""
 
@@ -112,6 +114,11 @@ class Signed(msgspec.Struct, frozen=True):
     def is_reserved(self) -> bool:
         """Whether it is the framework's own, and no business of apps."""
         return self.type.startswith("$")
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether it says how far a device is level: of such, the live version alone is kept."""
+        return self.type == REACHED_TYPE
 
     @property
     def is_statement(self) -> bool:
@@ -176,6 +183,7 @@ def compose(signer: Signer, body: Body) -> Signed:
         encoded = orjson.dumps(_plain(body), option=_WRITE_OPTIONS)
         fields = _parse_untrusted(encoded)
         parsed = _body_untrusted(fields)
+        _check_size(parsed.type, encoded)
     except RemoteError as error:
         raise InvalidValue(f"this {body.type} cannot be stored: {error.detail}") from error
     except (TypeError, ValueError, RecursionError) as error:
@@ -204,7 +212,9 @@ def decode_untrusted(body: bytes, signature: bytes) -> Signed:
     check the signature itself.
     """
     _check_signature_form(signature)
-    return _signed(body, sha256(body), signature, _body_untrusted(_parse_untrusted(body)))
+    parsed = _body_untrusted(_parse_untrusted(body))
+    _check_size(parsed.type, body)
+    return _signed(body, sha256(body), signature, parsed)
 
 
 def _body_untrusted(fields: JsonObject) -> Body:
@@ -256,7 +266,7 @@ def _check_shape(body: Body) -> None:
         raise RemoteError(Reason.MALFORMED, "a statement has a value and no versions before it")
     if body.seen is not UNSET and len(body.seen) > limits.SEEN_ENTRIES:
         raise RemoteError(Reason.MALFORMED, f"more than {limits.SEEN_ENTRIES} entries in `seen`")
-    if _reserved_at(body.group, body.id) != (body.type if body.type in _RESERVED_RECORDS else None):
+    if not _is_in_place(body):
         raise RemoteError(Reason.MALFORMED, f"a {body.type} with the id {body.id}")
 
 
@@ -265,10 +275,30 @@ def reserved_id(group: GroupId, type_name: str) -> RecordId:
     return RecordId(f"{group}:{type_name.removeprefix('$')}")
 
 
-def _reserved_at(group: str, record_id: str) -> str | None:
-    """The type to which an id belongs: else a writer could take the place of an admin's record."""
-    place, _, name = record_id.partition(":")
-    return f"${name}" if place == group and f"${name}" in _RESERVED_RECORDS else None
+def mark_id(group: GroupId, device: DeviceId) -> RecordId:
+    """The id of the one record that says how far a device is level with a group."""
+    return RecordId(f"{reserved_id(group, REACHED_TYPE)}:{device}")
+
+
+def _is_in_place(body: Body) -> bool:
+    """Whether the id is one of the type's: else a writer could take the place of an admin's record.
+
+    A mark's id names the device that signs it, so that none speaks for another.
+    """
+    place, _, name = body.id.partition(":")
+    kind, colon, device = name.partition(":")
+    reserved = None
+    if place == body.group and f"${name}" in _ONE_OF_A_GROUP:
+        reserved = f"${name}"
+    elif place == body.group and colon and f"${kind}" == REACHED_TYPE:
+        reserved = REACHED_TYPE if device == body.device else ""
+    return reserved == (body.type if body.type in _RESERVED_RECORDS else None)
+
+
+def _check_size(type_name: str, body: bytes) -> None:
+    # Readers write these too, who may fill nobody's disk otherwise.
+    if type_name == REACHED_TYPE and len(body) > limits.MARK_BYTES:
+        raise RemoteError(Reason.OVERSIZE, f"a {type_name} of {len(body)} bytes")
 
 
 def _parse_untrusted(body: bytes) -> JsonObject:

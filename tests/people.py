@@ -27,7 +27,7 @@ from peerstack.groups.statements import (
 from peerstack.identity import DEVICE_TYPE, Certificate, User, device_id
 from peerstack.ids import DeviceId, GroupId, IdFactory, RecordId, UserId, as_group
 from peerstack.keys import KEY_BYTES, Hash, Label, Secret, Signer, derive_id
-from peerstack.record import Body, JsonObject, Signed, compose, reserved_id
+from peerstack.record import Body, JsonObject, Signed, compose, mark_id, reserved_id
 from peerstack.testing.ports import SeededEntropy
 
 T0 = 1_700_000_000_000
@@ -68,10 +68,10 @@ class Person:
         value: JsonObject | UnsetType = UNSET,
         **changes: Any,
     ) -> Body:
-        # A group has one record of these types; its id says so.
-        own = reserved_id(group, type_name) if type_name in ("$profile", "$secret") else None
         body = Body(
-            id=RecordId(changes.pop("id", None) or own or self.ids.new(modified)),
+            id=RecordId(
+                changes.pop("id", None) or self._own_id(group, type_name) or self.ids.new(modified)
+            ),
             group=group,
             type=type_name,
             modified=modified,
@@ -80,6 +80,12 @@ class Person:
             value=value,
         )
         return msgspec.structs.replace(body, **changes)
+
+    def _own_id(self, group: GroupId, type_name: str) -> RecordId | None:
+        """Of some types a group has one record, or one of each device; its id says so."""
+        if type_name == "$reached":
+            return mark_id(group, self.user.device)
+        return reserved_id(group, type_name) if type_name in ("$profile", "$secret") else None
 
     def writes(
         self,

@@ -18,6 +18,7 @@ from msgspec import UNSET
 
 from peerstack import limits, record
 from peerstack.errors import InvalidValue, PeerstackError, Reason, RemoteError
+from peerstack.ids import DeviceId
 from peerstack.keys import sha256
 from peerstack.record import Body, Signed, compose, decode_untrusted
 from tests.people import NOW, person, signer
@@ -341,6 +342,27 @@ def test_these_types_are_records_of_which_a_group_has_one(type_name: str) -> Non
     assert verdict(encoded(id=own, type=type_name, seen={DEVICES[0]: 1})) == "fine"
     assert verdict(encoded(type=type_name, seen={DEVICES[0]: 1})) == "malformed"
     assert verdict(encoded(id=own)) == "malformed"
+
+
+def test_a_mark_is_a_record_of_which_each_device_has_one() -> None:
+    own = record.mark_id(GROUP, DeviceId(DEVICES[0]))
+    assert not record.is_statement_type("$reached")
+    assert verdict(encoded(id=own, type="$reached", device=DEVICES[0])) == "fine"
+    assert verdict(encoded(id=own, type="$reached", device=DEVICES[1])) == "malformed"
+    assert verdict(encoded(id=own, device=DEVICES[0])) == "malformed"
+    assert verdict(encoded(type="$reached", device=DEVICES[0])) == "malformed"
+
+
+def test_a_mark_is_no_larger_than_it_has_to_be() -> None:
+    """Readers write them, who may write nothing else."""
+    own, room = record.mark_id(GROUP, DeviceId(DEVICES[0])), limits.MARK_BYTES
+    body = encoded(id=own, type="$reached", device=DEVICES[0], value={"at": ""})
+    padded = body.replace(b'"at":""', b'"at":"' + b"x" * (room - len(body)) + b'"')
+    assert verdict(padded) == "fine"
+    assert verdict(padded.replace(b"xx", b"xxx", 1)) == "oversize"
+    most = {f"7{n:025}": [limits.TIME_MS_MAX] * 2 for n in range(limits.MARK_DEVICES)}
+    full = encoded(id=own, type="$reached", device=DEVICES[0], value={"at": most})
+    assert verdict(full) == "fine"
 
 
 @pytest.mark.parametrize("type_name", ["$user", "$grant", "$of-a-later-version", "$data", "$dat.a"])

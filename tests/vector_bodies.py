@@ -12,13 +12,14 @@ from peerstack import limits
 
 ULID: Final = "01HF7YAT00W6WP18ZQ04S9JE0W"
 GROUP: Final = "01HF7YAT00W6WP18ZQ04S9JE0X"
+DEVICE: Final = "01HF7YAT00W6WP18ZQ04S9JE0Z"
 FIELDS: Final = {
     "id": f'"{ULID}"',
     "group": f'"{GROUP}"',
     "type": '"note"',
     "modified": "1700000060000",
     "signer": '"01HF7YAT00W6WP18ZQ04S9JE0Y"',
-    "device": '"01HF7YAT00W6WP18ZQ04S9JE0Z"',
+    "device": f'"{DEVICE}"',
     "value": "{}",
 }
 """The fields of a plain record, each as the JSON text of its value."""
@@ -57,6 +58,17 @@ def valued(value: str) -> str:
 def statement(**changes: str | None) -> str:
     """A reserved type that no version knows, with other fields."""
     return record(**({"type": '"$statement"'} | changes))
+
+
+def mark(**changes: str | None) -> str:
+    """What the device of a plain record says of how far it is level."""
+    return record(**({"id": f'"{GROUP}:reached:{DEVICE}"', "type": '"$reached"'} | changes))
+
+
+def mark_of(total: int) -> list[Part]:
+    """A mark of so many bytes."""
+    before, after = mark(value='{"v":"').removesuffix("}"), '"}}'
+    return [(before, 1), ("x", total - len(before) - len(after)), (after, 1)]
 
 
 def sized(total: int) -> list[Part]:
@@ -133,6 +145,11 @@ def accepted() -> Iterator[Case]:
                record(type='"$data.x"', value=None, deleted="true", seen=seen(1)))  # fmt: skip
     yield Case("B20", "the one $secret of a group",
                record(id=f'"{GROUP}:secret"', type='"$secret"'))  # fmt: skip
+    yield Case("B20", "the mark of a device", mark())
+    yield Case("B20", "its deletion", mark(value=None, deleted="true", seen=seen(1)))
+    yield Case("B20", "the id of another group's mark", record(id=f'"{ULID}:reached:{ULID}"'))
+    yield Case("B20", "an id that begins like that of a mark", record(id=f'"{GROUP}:reached"'))
+    yield Case("B21", "a mark of exactly 8,192 bytes", mark_of(8_192))
     yield Case("B20", "an id that begins like a reserved one", record(id=f'"{GROUP}:secrets"'))
     yield Case("B20", "the id of another group's profile", record(id=f'"{ULID}:profile"'))
     yield Case("B20", "an id that only the personal group gives a meaning",
@@ -315,3 +332,17 @@ def _refused_fields() -> Iterator[Case]:
                    record(id=f'"{ULID}:{name}"', type=kind))  # fmt: skip
     yield Case("B20", "a $profile in the place of the secret",
                record(id=f'"{GROUP}:secret"', type='"$profile"'))  # fmt: skip
+    yield Case("B20", "a mark of another device", mark(id=f'"{GROUP}:reached:{ULID}"'))
+    yield Case("B20", "a mark of another group", mark(id=f'"{ULID}:reached:{DEVICE}"'))
+    yield Case("B20", "a mark of no device", mark(id=f'"{GROUP}:reached"'))
+    yield Case("B20", "a mark in the place of an app's record", record(type='"$reached"'))
+    yield Case("B20", "a mark in the place of the secret", mark(id=f'"{GROUP}:secret"'))
+    yield Case("B20", "an app's record in the place of a mark", mark(type='"note"'))
+    yield Case("B20", "an app's record in the place of another device's mark",
+               record(id=f'"{GROUP}:reached:{ULID}"'))  # fmt: skip
+    yield Case("B20", "an app's record in the place of a mark of nobody",
+               record(id=f'"{GROUP}:reached:x"'))  # fmt: skip
+    yield Case(
+        "B20", "a statement with the id of a mark", statement(id=f'"{GROUP}:reached:{DEVICE}"')
+    )
+    yield Case("B21", "a mark of 8,193 bytes", mark_of(8_193), "oversize")

@@ -1,4 +1,4 @@
-"""`put`, `get`, `ls`, `rm`, `watch`: records, on this device alone."""
+"""`put`, `get`, `ls`, `rm`, `watch`, `reached`: records, on this device alone."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ from peerstack.cli.output import (
     record_page,
     value_text,
 )
+from peerstack.cli.presence import device_document
 from peerstack.cli.values import parse_fields, parse_value
 
 _PAGE: Final = 500
 _RESERVED: Final = "$"
+_HAS: Final = "yes"
 
 
 @click.command(cls=Command, options_metavar="[OPTIONS]")
@@ -247,4 +249,31 @@ def _show_change(call: Call, change: peerstack.Change) -> None:
     call.output.result(text, document)
 
 
-COMMANDS = (put, get, ls, rm, watch)
+@click.command(cls=Command)
+@click.argument("id")
+@group_option
+def reached(call: Call, id: str, group: str | None) -> None:
+    """Show which devices of the group's members have the record with this ID."""
+
+    async def ask() -> peerstack.Reached:
+        async with call.open() as node:
+            return await (await chosen_group(node, group)).reached(id)
+
+    found = run(ask())
+    rows = [_reached_row(each, _HAS) for each in found.has]
+    rows += [_reached_row(each, "not known") for each in found.lacks]
+    call.output.table(("NAME", "DEVICE", "HAS IT", "USER"), rows)
+    call.output.next_step("`peerstack sync --stay` brings it to them, and hears that it came")
+
+
+def _reached_row(each: peerstack.MemberDevice, has: str) -> tuple[tuple[str, ...], dict[str, Any]]:
+    document = {
+        "user": each.user,
+        "name": each.name,
+        "has": has == _HAS,
+        "device": device_document(each.device),
+    }
+    return (each.name, each.device.name, has, each.user), document
+
+
+COMMANDS = (put, get, ls, rm, watch, reached)

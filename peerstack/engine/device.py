@@ -48,6 +48,7 @@ from peerstack.engine.events import (
 from peerstack.engine.leases import Leases
 from peerstack.engine.levels import Levels
 from peerstack.engine.meeting import Meeting
+from peerstack.engine.reached import Marking
 from peerstack.engine.records import RecordsArrival
 from peerstack.engine.replica import TurnReplica
 from peerstack.engine.status import Queues
@@ -90,6 +91,7 @@ class Engine:
         """When to tell the user's other devices of what was heard of a group."""
         self._upkeep = Upkeep()
         self._leases = Leases()
+        self._marking = Marking(self.peers)
         self.levels: Final = Levels(self.peers)
         self._look_at_ms: int | None = None
         """When to take up anew whatever waits in the store, after a turn that failed."""
@@ -168,6 +170,7 @@ class Engine:
             self._upkeep.next_wake_ms(now),
             self._look_at_ms,
             self._meeting.next_wake_ms,
+            self._marking.next_wake_ms,
             self._leases.next_wake_ms,
             linking.next_wake_ms(self._me.links),
         )
@@ -260,6 +263,7 @@ class Engine:
         turn.untold_groups.update(_take_due(self._tell_at, turn.now))
         self._meeting.wake(turn)
         linking.wake(turn)
+        self._marking.wake(turn)
         if self._look_at_ms is not None and self._look_at_ms <= turn.now.mono_ms:
             self._look_at_ms = None
             self._take_up(turn)
@@ -384,6 +388,7 @@ class Engine:
         for group in self._leases.pass_on(turn.now, self.levels.is_brought):
             for link, peer in self.peers.items():
                 peer.resume(group, self._replica(turn, link))
+        self._marking.follow(turn)
         for group, items in turn.news:
             self._push(group, items)
         for group in turn.heard_groups:

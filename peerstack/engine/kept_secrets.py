@@ -7,7 +7,7 @@ one (`docs/protocol.md`, "Meeting places").
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -115,15 +115,7 @@ def _is_known_to_all(turn: Turn, group: GroupId, holders: set[DeviceId]) -> bool
     """Whether every device of every member is among those who have a secret."""
     # Until this user is one of them, they are not all known.
     is_member = turn.me.user.id in turn.state(group).members()
-    return is_member and all(device in holders for device in _devices_of_members(turn, group))
-
-
-def _devices_of_members(turn: Turn, group: GroupId) -> Iterator[DeviceId]:
-    state = turn.state(group)
-    for user in state.members():
-        for device in state.identities[user].devices:
-            if state.is_active(user, device):
-                yield device
+    return is_member and holders.issuperset(turn.state(group).active_devices())
 
 
 def _with_present(kept: Sequence[_Kept], present: Secret) -> list[_Kept]:
@@ -160,7 +152,7 @@ def _trimmed(turn: Turn, group: GroupId, kept: list[_Kept]) -> list[_Kept]:
     if surplus <= 0:
         return kept
     last_known = {device: each.text for each in kept for device in each.devices}
-    slept_with = {last_known.get(device) for device in _devices_of_members(turn, group)}
+    slept_with = {last_known.get(device) for device in turn.state(group).active_devices()}
     eldest_first = sorted(kept[:-1], key=lambda each: each.text in slept_with)
     gone = {each.text for each in eldest_first[:surplus]}
     return [each for each in kept if each.text not in gone]

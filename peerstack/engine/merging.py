@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from peerstack.engine.effects import Changed
+from peerstack.engine.effects import Changed, StatusChanged
 from peerstack.engine.kept_secrets import remember_versions
 from peerstack.engine.turn import Turn
 from peerstack.ids import DeviceId, GroupId, RecordId
@@ -36,20 +36,25 @@ def merge(
         head = heads.get(record_id)
         if head is None or candidate.order > head.order:
             conflict = head is not None and not _had_seen_head(candidate, head)
+            # A mark says all that its device knows, and is never looked at before it is replaced.
+            conflict = conflict and not candidate.is_mark
             changes.append(Change(candidate, head, origin or LOCAL_ORIGIN, conflict))
         elif candidate.hash != head.hash:
             rest.append(candidate)
+    rest = [loser for loser in rest if not loser.is_mark]
     if changes:
         turn.tx.apply(changes, turn.now.wall_ms)
         turn.records_changed(group)
-        turn.effects.append(Changed())
+        is_news = not all(change.record.is_mark for change in changes)
+        turn.effects.append(Changed() if is_news else StatusChanged())
     secrets = [each for each in candidates if each.type == SECRET_TYPE]
     if secrets:
         remember_versions(turn, group, secrets)
     types = {change.record.type for change in changes}
     turn.reserved_changed(group, types, by_me=origin is None)
     _keep_losers(turn, group, rest)
-    lines = {change.record.id for change in changes if change.previous is not None}
+    replaced = [change for change in changes if change.previous and not change.record.is_mark]
+    lines = {change.record.id for change in replaced}
     lines.update(loser.id for loser in rest)
     fallen = {each.previous.hash for each in changes if each.previous and each.conflict}
     settle_conflicts(turn, group, lines, origin, fallen)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from peerstack import limits
+from peerstack.engine import marks
 from peerstack.engine.turn import Turn
 from peerstack.errors import NotAllowed, NotFound
 from peerstack.groups.membership import Membership
@@ -62,6 +63,7 @@ def erase(turn: Turn, group: GroupId) -> None:
         raise NotAllowed("you are in that group; leave it first, and then erase what is left of it")
     turn.tx.drop_group(group)
     forget_leave(turn, group)
+    marks.keep_known(turn, group, {})
     turn.forget_group(group)
 
 

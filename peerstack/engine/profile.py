@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from peerstack.engine import marks
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.turn import Turn
 from peerstack.engine.whereabouts import restore
@@ -46,6 +47,8 @@ def mend(turn: Turn) -> Sequence[BrokenVersion]:
     for group in turn.groups():
         turn.statements_changed(group)
         turn.records_changed(group)
+        if found:
+            marks.keep_known(turn, group, {})
     return found
 
 

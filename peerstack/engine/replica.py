@@ -61,6 +61,10 @@ class TurnReplica:
         """See `Replica`."""
         note_holder(self._turn, group, device, secrets)
 
+    def agreed(self, group: GroupId) -> None:
+        """See `Replica`."""
+        self._turn.agreed_groups.add(group)
+
     def takes_lease(self, group: GroupId) -> bool:
         """See `Replica`."""
         return self._leases.take(group, self._link, self._turn.now)

@@ -72,6 +72,8 @@ class Turn:
         """Groups whose live secret is another than before, and not by this device."""
         self.own_groups_changed = False
         """Whether other devices of the user told of groups."""
+        self.agreed_groups: set[GroupId] = set()
+        """Groups of which a peer has shown the same as is here."""
         self.held_anything = False
         """Whether a record was held until a time comes."""
         self._rows: dict[GroupId, GroupRow | None] = {}

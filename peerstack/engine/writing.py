@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from peerstack import limits
+from peerstack.engine import marks
 from peerstack.engine.merging import merge
 from peerstack.engine.turn import Turn
 from peerstack.errors import InvalidValue, NotAllowed, NotFound, StoreDamaged
@@ -21,12 +22,14 @@ from peerstack.keys import KEY_BYTES, Label, derive_id
 from peerstack.record import (
     DATA_PREFIX,
     PROFILE_TYPE,
+    REACHED_TYPE,
     SECRET_TYPE,
     Body,
     JsonObject,
     Record,
     Signed,
     compose,
+    mark_id,
     merge_seen,
     reserved_id,
 )
@@ -206,6 +209,8 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
     state = turn.own_state(group)
     heads = turn.tx.live_heads(group, [draft.id for draft in drafts if draft.over])
     rights = {kind: _right_since(turn, state, kind) for kind in {draft.type for draft in drafts}}
+    before = marks.own_position(turn, group)
+    clock = marks.OwnClock(before)
     signed = []
     for draft in drafts:
         right_ms = rights[draft.type]
@@ -213,10 +218,32 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
         seen_ms = max((each.modified for each in draft.over), default=-1)
         replaced_ms = max(head.modified if head else -1, seen_ms)
         stamp = max(turn.now.wall_ms, replaced_ms + 1, right_ms + 1)
+        if not draft.type.startswith("$"):
+            stamp = clock.stamp(stamp, turn.now.wall_ms)
         signed.append(_sign(turn, group, draft, stamp))
     merge(turn, group, signed, None)
     turn.news.append((group, signed))
+    if clock.at != before:
+        marks.keep_own_position(turn, group, clock.at)
+    if clock.at.epoch != before.epoch:
+        # At once, lest what was said of times before be taken for what has just been written.
+        write_mark(turn, group, marks.known(turn, group))
     return [Record.of(each) for each in signed]
+
+
+def write_mark(turn: Turn, group: GroupId, reached: marks.Reached) -> None:
+    """Say up to where this device has what others wrote, over what it said before.
+
+    It has no time: stamped by a clock that is ahead, it would be held elsewhere, and nobody level.
+    """
+    record_id = mark_id(group, turn.me.user.device)
+    head = turn.tx.live_heads(group, [record_id]).get(record_id)
+    right_ms = _right_since(turn, turn.own_state(group), REACHED_TYPE)
+    stamp = max(head.modified if head else -1, right_ms) + 1
+    value = marks.value_of(marks.to_say(turn, group, reached))
+    signed = _sign(turn, group, Draft(record_id, REACHED_TYPE, value, ()), stamp)
+    merge(turn, group, [signed], None)
+    turn.news.append((group, [signed]))
 
 
 def check_not_revoked(turn: Turn) -> None:

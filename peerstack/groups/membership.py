@@ -148,6 +148,15 @@ class GroupState:
         found = self.device(user, device)
         return found is not None and found.end_ms is None
 
+    def active_devices(self) -> Mapping[DeviceId, UserId]:
+        """The devices of all members, those that count and were not revoked; whose each is."""
+        return {
+            device: user
+            for user in self.members()
+            for device in self.identities[user].devices
+            if self.is_active(user, device)
+        }
+
     # --- Roles. ---------------------------------------------------------------------------------
 
     def grants_of(self, user: UserId) -> Sequence[Grant]:
@@ -329,19 +338,24 @@ class GroupState:
     def parting(self, user: UserId, *, sealed: bool) -> list[Signed]:
         """The group statements that show why a user who had been let in is a member no more.
 
-        They may have been let in by who had no right to it, or by an invite that had ended: so
-        these are the ends of all that their grants rest on. `sealed`: with the seals of those ends,
-        which can be large. Of what a user did before they heard of their end, which may be to give
-        themselves another role, these alone say that it does not count.
+        They may have been let in by who had no right to it, or by an invite that had ended, and be
+        removed by whose right has ended since: so these are the ends of all that their grants and
+        those ends rest on. `sealed`: with the seals of these ends, which can be large. Of what was
+        done before its author heard of their end, they alone say whether it counts.
         """
         grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
-        rests_on = {signed.hash for signed in self.log.with_references(grants)}
-        ends = [
-            signed.hash
-            for signed, close in self.log.closes()
-            if named(close.target) in rests_on or signed.signer == user
-        ]
-        of_these = set(ends) if sealed else set()
+        ends: dict[Hash, None] = {}
+        while True:
+            rests_on = {signed.hash for signed in self.log.with_references([*grants, *ends])}
+            found = dict.fromkeys(
+                signed.hash
+                for signed, close in self.log.closes()
+                if named(close.target) in rests_on or signed.signer == user
+            )
+            if found == ends:
+                break
+            ends = found
+        of_these = ends.keys() if sealed else set()
         seals = [signed.hash for signed, seal in self.log.seals() if named(seal.ends) in of_these]
         return self.log.with_references([*ends, *seals])
 

@@ -30,7 +30,7 @@ from peerstack.groups.statements import (
     named,
 )
 from peerstack.keys import Check, DerivedIdCheck, Hash, Label
-from peerstack.record import PROFILE_TYPE, SECRET_TYPE, Signed
+from peerstack.record import PROFILE_TYPE, REACHED_TYPE, SECRET_TYPE, Signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,8 @@ _ADMIN_RECORDS: Final = frozenset({PROFILE_TYPE, SECRET_TYPE})
 
 def role_needed(type_name: str) -> Role:
     """The role that writing a record of a type takes."""
+    if type_name == REACHED_TYPE:
+        return Role.READER
     return Role.ADMIN if type_name in _ADMIN_RECORDS else Role.WRITER
 
 
@@ -82,6 +84,14 @@ def judge_record(state: GroupState, record: Signed, now_ms: int) -> RecordVerdic
     The signer decides, not who passed it on. Only the two rules that look at the wall clock and at
     what is missing can hold it.
     """
+    verdict = _judge_rights(state, record, now_ms)
+    if isinstance(verdict, Quarantined) and record.is_mark:
+        # It says nothing of what anybody wrote, and nobody would let it back in.
+        return Refused(Reason.NO_ROLE)
+    return verdict
+
+
+def _judge_rights(state: GroupState, record: Signed, now_ms: int) -> RecordVerdict:
     if record.group != state.group:
         return Refused(Reason.WRONG_GROUP)
     if record.modified > now_ms + limits.FUTURE_MS:

@@ -32,7 +32,7 @@ from peerstack.node.invites import InviteInfo
 from peerstack.node.linking import Linking
 from peerstack.node.node import Node, Preview
 from peerstack.node.node import open as open_node
-from peerstack.node.people import AddressBook, DeviceInfo, Member
+from peerstack.node.people import AddressBook, DeviceInfo, Member, Reached
 from peerstack.node.qr import QrCode
 from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.node.restore import recover
@@ -550,6 +550,14 @@ class SyncGroup:
     def members(self) -> list[Member]:
         """As `Group.members`."""
         return self._loop.wait(self._group.members())
+
+    def reached(self, id: str) -> Reached:
+        """As `Group.reached`."""
+        return self._loop.wait(self._group.reached(id))
+
+    def reached_many(self, ids: Sequence[str]) -> dict[str, Reached]:
+        """As `Group.reached_many`."""
+        return self._loop.wait(self._group.reached_many(ids))
 
     def wait_synced(self, timeout: float | None = 30) -> None:
         """As `Group.wait_synced`."""

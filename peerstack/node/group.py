@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from peerstack.engine import ending, joining, parting, writing
-from peerstack.errors import InvalidQuery, InvalidValue
+from peerstack.engine import Turn, ending, joining, parting, writing
+from peerstack.engine.reached import Held, held
+from peerstack.errors import InvalidQuery, InvalidValue, NotFound
 from peerstack.groups.statements import RoleName
 from peerstack.ids import GroupId, RecordId, UserId, as_user, is_record_id, is_ulid
 from peerstack.keys import HASH_BYTES, Hash
 from peerstack.node import invites, people
 from peerstack.node.feed import Change
 from peerstack.node.invites import InviteInfo
-from peerstack.node.people import Member
+from peerstack.node.people import Member, Reached
 from peerstack.node.quarantine import QuarantinedRecord
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record, Signed
@@ -285,8 +286,33 @@ class Group:
         What the app's address book raises comes out here.
         """
         found = await self._node.perform(lambda turn: people.members(turn, self.id))
-        shown = map(self._node.shown, found)
-        return sorted(shown, key=lambda member: (member.name, member.user))
+        return self._shown(found)
+
+    def _shown(self, found: Sequence[Member]) -> list[Member]:
+        return sorted(map(self._node.shown, found), key=lambda member: (member.name, member.user))
+
+    async def reached(self, id: str) -> Reached:
+        """Which devices of the group's members have the live version of a record.
+
+        Each device says how far it is level with the group, some seconds after it has come to be.
+        Raises `NotFound` where there is no such record, or it was deleted.
+        """
+        found = await self.reached_many([id])
+        if id not in found:
+            raise NotFound(f"no record {id} in group {self.name or 'personal'}")
+        return found[id]
+
+    async def reached_many(self, ids: Sequence[str]) -> dict[str, Reached]:
+        """The same of several records at once, by id; those that are not there are left out."""
+        asked = [_checked_id(id) for id in ids]
+
+        def look(turn: Turn) -> tuple[list[Member], list[Held]]:
+            return people.members(turn, self.id), list(held(turn, self.id, asked))
+
+        found, versions = await self._node.perform(look)
+        shown = self._shown(found)
+        by_id = {each.version.id: people.reached(each, shown) for each in versions}
+        return {id: by_id[id] for id in asked if id in by_id}
 
     async def wait_synced(self, timeout: float | None = 30) -> None:
         """Wait until the group is level with at least one other device, and all that are connected.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 
 from peerstack.engine import Turn, people
 from peerstack.engine.people import Verified
+from peerstack.engine.reached import Held
 from peerstack.errors import InvalidValue
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Device, Fingerprint, Identity
-from peerstack.ids import DeviceId, GroupId, UserId
+from peerstack.ids import DeviceId, GroupId, RecordId, UserId
+from peerstack.keys import Hash
 
 AddressBook = Callable[[UserId], str | None]
 """What the app calls a user; None for one whom it does not know."""
@@ -48,6 +50,40 @@ class Member(msgspec.Struct, frozen=True):
     fingerprint: Fingerprint
     verified: Verified
     """Whether the keys are those that were compared (`Node.verify`); oneself is verified."""
+
+
+class MemberDevice(msgspec.Struct, frozen=True):
+    """One device of somebody in a group."""
+
+    user: UserId
+    name: str
+    """What the user is called, as in `Member`."""
+    device: DeviceInfo
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """Which devices have the live version of a record: the active ones of the group's members."""
+
+    id: RecordId
+    hash: Hash
+    """Of the version that is meant, as in `Record`."""
+    has: tuple[MemberDevice, ...]
+    """Those that have it by their own word; its author's, and this one."""
+    lacks: tuple[MemberDevice, ...]
+    """Those that are not known to have it. They may have it, and not have said so yet."""
+
+
+def reached(held: Held, members: Iterable[Member]) -> Reached:
+    """Which of the members' devices have a version."""
+    devices = [
+        MemberDevice(member.user, member.name, device)
+        for member in members
+        for device in member.devices
+        if device.active
+    ]
+    has = tuple(each for each in devices if each.device.id in held.devices)
+    lacks = tuple(each for each in devices if each.device.id not in held.devices)
+    return Reached(held.version.id, held.version.hash, has, lacks)
 
 
 def members(turn: Turn, group: GroupId) -> list[Member]:

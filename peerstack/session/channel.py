@@ -15,8 +15,8 @@ from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.ids import GroupId
 from peerstack.keys import Hash
+from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step, hashed_fingerprint
 from peerstack.reconcile import Gap as FoundGap
-from peerstack.reconcile import Item, Reconciler, Span, Step, hashed_fingerprint
 from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
 from peerstack.session.replica import Replica, Roots, SecretKind, Standing
@@ -169,6 +169,12 @@ class Channel:
         """Whether the peer is known to have all that is here now, and the other way round."""
         return self.state is State.LEVEL and self._shown == roots
 
+    def has_shown_records(self, records: Fingerprint) -> bool:
+        """Whether the peer, a member, has last shown these records of the group."""
+        shown = self._heard is not None and self._heard.records == records
+        in_doubt = self._in_doubt or self.busy
+        return shown and self.standing is Standing.MEMBER and not in_doubt
+
     # --- What happens to it. --------------------------------------------------------------------
 
     def judged(self, standing: Standing, replica: Replica) -> None:
@@ -192,9 +198,13 @@ class Channel:
     def refresh(self, replica: Replica) -> None:
         """Show where this side stands, if that has changed since."""
         roots = replica.roots(self.group)
-        waits = self.is_stranger or self.busy or self._postponed
-        if not waits and self._shown != roots:
+        if self.is_stranger or self.busy or self._postponed:
+            return
+        if self._shown != roots:
             self._show(roots)
+        if self._heard == roots:
+            # The peer had it first, and need not say anything more.
+            replica.agreed(self.group)
 
     def resume(self, replica: Replica) -> None:
         """What kept this peer waiting is over: begin, unless another was first."""
@@ -253,6 +263,10 @@ class Channel:
 
         Raises `RemoteError` where it is no member; nothing of a group goes to others.
         """
+        if self.standing is Standing.HOST and want.kind is Kind.STATEMENTS:
+            # Two who are no members (yet) may each take the other for one. They give nothing away.
+            self._requested(Request(want.kind, (), (), frozenset()))
+            return
         if self.standing is not Standing.MEMBER:
             raise RemoteError(Reason.NOT_MEMBER, f"asks for {want.kind.name.lower()}")
         spans = [Span(gap.lower, gap.upper) for gap in want.gaps]
@@ -355,6 +369,7 @@ class Channel:
     def _agree(self, mine: Roots, replica: Replica) -> None:
         """The roots are the same on both sides; are the sets?"""
         self._was_level, self._postponed = True, False
+        replica.agreed(self.group)
         # A sample counts only where the levels agree: if they did not at first, one more.
         if self._leads and not self._audited:
             self._audited = True

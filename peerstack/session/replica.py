@@ -80,6 +80,10 @@ class Replica(Protocol):
         """Note that a device, proven to be a member's, has these of the group's secrets."""
         ...
 
+    def agreed(self, group: GroupId) -> None:
+        """The peer has shown the same of a group as is here."""
+        ...
+
     def takes_lease(self, group: GroupId) -> bool:
         """Whether the peer may bring the group level now; else `Channel.resume` says when."""
         ...

@@ -92,17 +92,20 @@ class QuarantineWrites(RecordReads, QuarantineReads):
     def withdraw(self, withdrawals: Sequence[Withdrawal], now_ms: int) -> None:
         """Take live versions out, let lost ones be live again in their place, and log both.
 
-        All of one group, and no record twice. Sums and roots follow. Nothing is refused here,
-        however full the quarantine is: these were stored already. Raises `StoreError` where one is
-        not live.
+        Marks are neither logged nor kept. All of one group, and no record twice. Sums and roots
+        follow. Nothing is refused here, however full the quarantine is: these were stored already.
+        Raises `StoreError` where one is not live.
         """
         if not withdrawals:
             return
-        seqs = log_withdrawals(self._connection, withdrawals)
+        logged = [one for one in withdrawals if not one.record.is_mark]
+        seqs = log_withdrawals(self._connection, logged)
         gone = [one.record for one in withdrawals]
         heirs = [one.heir for one in withdrawals if one.heir is not None]
         lines = [(each.group, each.id, each.hash) for each in gone]
-        asides = [(now_ms, one.why, *line) for one, line in zip(withdrawals, lines, strict=True)]
+        asides = [
+            (now_ms, one.why, one.record.group, one.record.id, one.record.hash) for one in logged
+        ]
         index = SearchIndex.of(self._connection)
         if index is not None:
             index.leave((each.group, each.id) for each in gone)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection
 
 from peerstack.errors import StoreError
-from peerstack.ids import GroupId, RecordId
+from peerstack.ids import DeviceId, GroupId, RecordId
 from peerstack.reconcile import Item, OrderedSet, Span
 from peerstack.record import Signed
 from peerstack.store import blocks
@@ -40,6 +40,9 @@ _KEEP = (
     "ON CONFLICT (hash) DO UPDATE SET state = excluded.state, seq = excluded.seq, "
     "since_ms = excluded.since_ms, until_ms = NULL, waits_for = NULL"
 )
+_UNLOGGED: Final = 0
+"""The `seq` of what no change tells of."""
+
 DELETE = "DELETE FROM records WHERE group_id = ? AND id = ? AND hash = ?"
 
 
@@ -63,6 +66,18 @@ class RecordReads(Rows):
         """The same without bodies: enough to decide a merge."""
         rows = self._by_id("id, modified, hash, device", group, ids)
         return {record_id: Head(*head) for record_id, *head in rows}
+
+    def latest_by(self, group: GroupId, device: DeviceId) -> int:
+        """The latest `modified` of the apps' live records that a device signed; -1 without any."""
+        # Reserved types begin with "$", and what comes behind "%" is none of them. The "+" keeps
+        # SQLite from going by the types, of which that is nearly all.
+        rows = fetch(
+            self._connection,
+            "SELECT modified FROM records WHERE group_id = ? AND device = ? AND +type > '%' "
+            "ORDER BY modified DESC LIMIT 1",
+            (group, device),
+        )
+        return int(rows[0][0]) if rows else -1
 
     def record_set(self, group: GroupId) -> OrderedSet:
         """The group's live records as reconciliation sees them, until the next write to them.
@@ -110,8 +125,9 @@ class RecordWrites(RecordReads):
     def apply(self, changes: Sequence[Change], now_ms: int) -> list[int]:
         """Make versions live, keep what they replace as history, and log each change.
 
-        `now_ms` is when what is replaced becomes history. Sums and roots follow, all within this
-        transaction. Returns the `seq` of each change. Raises `StoreError` where a `previous` is not
+        Marks are not logged, and what they replace is let go of. `now_ms` is when what is replaced
+        becomes history. Sums and roots follow, all within this transaction. Returns the `seq` of
+        each change that is logged. Raises `StoreError` where a `previous` is not
         what is live.
         """
         seqs: list[int] = []
@@ -120,13 +136,16 @@ class RecordWrites(RecordReads):
         return seqs
 
     def _apply_turn(self, changes: Sequence[Change], now_ms: int) -> list[int]:
-        seqs = log_changes(self._connection, changes)
+        logged = [change for change in changes if not change.record.is_mark]
+        marks = [change for change in changes if change.record.is_mark]
+        seqs = log_changes(self._connection, logged)
         replacing = [change for change in changes if change.previous is not None]
         index = SearchIndex.of(self._connection)
         if index is not None:
             index.leave((each.record.group, each.record.id) for each in replacing)
         self._retire(replacing, now_ms)
-        rows = [live_row(change.record, seq) for change, seq in zip(changes, seqs, strict=True)]
+        rows = [live_row(change.record, seq) for change, seq in zip(logged, seqs, strict=True)]
+        rows += [live_row(change.record, _UNLOGGED) for change in marks]
         run_many(self._connection, INSERT, rows)
         if index is not None:
             index.enter((change.record.group, change.record.id) for change in changes)
@@ -142,12 +161,13 @@ class RecordWrites(RecordReads):
 
     def _retire(self, changes: Sequence[Change], now_ms: int) -> None:
         """Move what these changes replace from the live records to history."""
-        replaced = [
-            (change.record.group, change.record.id, change.previous.hash)
-            for change in changes
-            if change.previous is not None
-        ]
-        run_many(self._connection, _KEEP, [(now_ms, *row) for row in replaced])
+        replaced, kept = [], []
+        for change in changes:
+            if change.previous is not None:
+                row = (change.record.group, change.record.id, change.previous.hash)
+                replaced.append(row)
+                kept += [] if change.record.is_mark else [(now_ms, *row)]
+        run_many(self._connection, _KEEP, kept)
         if run_many(self._connection, DELETE, replaced) != len(replaced):
             raise StoreError("a change replaces a version that is not live; read it anew")
 

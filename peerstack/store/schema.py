@@ -99,6 +99,7 @@ records: Final = Table(
     Index("ix_records_key", "group_id", "modified", "id", "hash"),
     Index("ix_records_type", "group_id", "type", "modified", "id"),
     Index("ix_records_signer", "group_id", "signer", "id"),
+    Index("ix_records_device", "group_id", "device", "modified"),
 )
 
 versions: Final = Table(

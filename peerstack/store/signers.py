@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, Table, and_, or_, select
 
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.keys import Hash
+from peerstack.record import REACHED_TYPE
 from peerstack.store import schema
 from peerstack.store.rows import Rows
 from peerstack.store.values import VersionState
@@ -32,7 +33,7 @@ class SignerReads(Rows):
         device: DeviceId | None = None,
         until: Moment | None = None,
     ) -> set[Hash]:
-        """The hashes of a signer's admitted versions: live, or lost and still kept.
+        """The hashes of a signer's admitted versions: live, or lost and still kept; no marks.
 
         Of one device of theirs, where it is named; and only what was here at a moment, even if it
         was withdrawn since.
@@ -68,5 +69,5 @@ def _withdrawn_since(
 def _by(
     table: Table, group: GroupId, signer: UserId, device: DeviceId | None
 ) -> ColumnElement[bool]:
-    mine = and_(table.c.group_id == group, table.c.signer == signer)
+    mine = and_(table.c.group_id == group, table.c.signer == signer, table.c.type != REACHED_TYPE)
     return mine if device is None else and_(mine, table.c.device == device)

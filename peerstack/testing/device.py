@@ -19,6 +19,7 @@ from peerstack.engine import (
     events,
     joining,
     linking,
+    reached,
     writing,
 )
 from peerstack.engine.link_state import Ending, OpenLink
@@ -336,6 +337,11 @@ class Device:
     def members(self, group: GroupId) -> dict[UserId, Role]:
         """The role of every member, as this device has it."""
         return dict(self.perform(lambda turn: turn.state(group).members()))
+
+    def reached(self, group: GroupId, record_id: RecordId) -> set[DeviceId]:
+        """Which devices of members have the live version of a record, as this device has it."""
+        found = self.perform(lambda turn: list(reached.held(turn, group, [record_id])))
+        return {device for each in found for device in each.devices}
 
     def role(self, group: GroupId) -> Role | None:
         """This user's role in a group; None while not a member."""

@@ -214,3 +214,20 @@ def test_the_only_shared_group_is_meant_and_otherwise_the_personal_one(ana: Pers
     assert shared["group"] == named["group"] == family["id"]
     assert alone["group"] == again["group"] == alone["signer"]
     assert len(ana.json("ls", "--group", "personal")) == 2
+
+
+def test_which_devices_have_a_record_is_shown_a_line_each(ana: Person) -> None:
+    (note,) = ana.json("put", "note", "title=Milk")
+
+    shown = ana.call("reached", note["id"])
+    (told,) = ana.json("reached", note["id"])
+
+    assert shown.stdout.splitlines()[0].split() == ["NAME", "DEVICE", "HAS", "IT", "USER"]
+    assert " yes " in shown.stdout.splitlines()[1]
+    assert list(told) == ["user", "name", "has", "device"]
+    assert (told["user"], told["has"]) == (note["signer"], True)
+    assert (told["device"]["id"], told["device"]["this"]) == (note["device"], True)
+    ana.call("rm", note["id"])
+    gone = ana.call("reached", note["id"])
+    assert gone.exit_code == 1
+    assert note["id"] in gone.stderr

@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 _BYTES: Final = 61_440
+_MARK_BYTES: Final = 8_192
 _DEEPEST: Final = 64
 _INTEGER: Final = 2**53 - 1
 _TIME: Final = 2**48 - 1
@@ -50,6 +51,7 @@ def check(body: bytes) -> None:
     _require(parser.at == len(text), "B3")
     _require(isinstance(fields, dict), "B10")
     _check_fields(fields)
+    _require(fields["type"] != "$reached" or len(body) <= _MARK_BYTES, "B21")
 
 
 def _check_fields(fields: dict[str, Any]) -> None:
@@ -63,12 +65,26 @@ def _check_fields(fields: dict[str, Any]) -> None:
     _require(("value" in fields) != ("deleted" in fields), "B16")
     _require(fields.get("deleted", True) is True, "B16")
     kind = fields["type"]
-    record = not kind.startswith("$") or kind in {"$profile", "$secret"}
+    record = not kind.startswith("$") or kind in {"$profile", "$secret", "$reached"}
     record = record or kind.startswith("$data.")
     _require("device" in fields or not record, "B17")
     if "seen" in fields:
         _check_seen(fields["seen"])
     _require(record or ("value" in fields and "seen" not in fields), "B19")
+    _check_place(fields["id"], fields["group"], kind, fields.get("device"))
+
+
+def _check_place(at: str, group: str, kind: str, device: str | None) -> None:
+    own = {
+        "$profile": f"{group}:profile",
+        "$secret": f"{group}:secret",
+        "$reached": f"{group}:reached:{device}",
+    }
+    if kind in own:
+        _require(at == own[kind], "B20")
+        return
+    _require(at not in (own["$profile"], own["$secret"]), "B20")
+    _require(not at.startswith(f"{group}:reached:"), "B20")
 
 
 def _check_seen(seen: Any) -> None:

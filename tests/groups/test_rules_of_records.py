@@ -93,6 +93,13 @@ def test_r7_only_admins_write_profile_and_secret(type_name: str) -> None:
     assert judge_record(STATE, ANA.writes(GROUP, type_name=type_name), NOW) == ADMITTED
 
 
+def test_r7_a_mark_is_written_by_whoever_has_a_role() -> None:
+    for writer in (ANA, BO, CY):
+        assert judge_record(STATE, writer.writes(GROUP, type_name="$reached"), NOW) == ADMITTED
+    stranger = MALLORY.writes(GROUP, type_name="$reached")
+    assert judge_record(STATE, stranger, NOW) == Refused(Reason.NO_ROLE)
+
+
 AT = NOW
 KEPT = BO.writes(GROUP, AT - 9)
 CLOSE = endings.closes(ANA, FOUNDING, ADMIT, AT, [KEPT])
@@ -169,6 +176,14 @@ def test_r9_what_is_earlier_than_a_sealed_end_and_not_named_is_quarantined() -> 
         assert becomes(at_the_end, end, *seal) == reason
         naming = endings.seals(by, under, end, AT + 2, [earlier])
         assert becomes(earlier, end, *seal, *naming) == "admitted"
+
+
+def test_r9_a_mark_that_a_seal_leaves_out_is_refused() -> None:
+    mark = BO.writes(GROUP, AT - 1, type_name="$reached")
+    seal = endings.seals(ANA, FOUNDING, CLOSE, AT + 1, [KEPT])
+
+    assert becomes(mark, CLOSE) == "admitted"
+    assert becomes(mark, CLOSE, *seal) == Reason.NO_ROLE
 
 
 def test_r10_of_two_versions_the_higher_modified_and_then_hash_is_live() -> None:

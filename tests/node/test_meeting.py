@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import peerstack
+from peerstack.engine import Turn
+from peerstack.engine.reached import held
 from tests.server_process import running_server
 
 # Nothing listens on this port of the loopback interface: it is reserved.
@@ -156,3 +158,28 @@ async def test_a_server_that_another_process_was_told_of_is_used(
             await ben.wait_synced(group=family.id)
 
             assert [group.name for group in await ben.groups()] == ["Family"]
+
+
+async def test_a_device_says_that_it_has_what_another_wrote(server: str, tmp_path: Path) -> None:
+    async with (
+        peerstack.open(tmp_path / "ana.db", "Ana", server) as ana,
+        peerstack.open(tmp_path / "ben.db", "Ben") as ben,
+    ):
+        family = await ana.create_group("Family")
+        shared = await ben.join(await family.invite(role="reader"))
+        await ben.wait_synced()
+        note = await family.put("note", {"title": "Milk"})
+        assert [each.name for each in (await family.reached(note.id)).lacks] == ["Ben"]
+
+        def arrived(turn: Turn) -> bool | None:
+            (found,) = held(turn, family.id, [note.id])
+            return True if len(found.devices) == 2 else None
+
+        await ana.until(arrived, 60)
+
+        found = await family.reached(note.id)
+        assert [(each.name, each.device.online) for each in found.has] == [
+            ("Ana", True),
+            ("Ben", True),
+        ]
+        assert (await shared.reached(note.id)).lacks == ()

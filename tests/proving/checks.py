@@ -3,12 +3,14 @@ together have the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
+from peerstack import limits
+from peerstack.engine import marks
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.groups.membership import Membership
-from peerstack.groups.rules import judge_record
+from peerstack.groups.rules import ADMITTED, judge_record
 from peerstack.groups.statements import Role
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Secret
@@ -16,17 +18,23 @@ from peerstack.record import Signed
 from peerstack.testing.device import Device
 from peerstack.testing.invariants import Broken, records_in, statements_in
 from peerstack.testing.world import World
-from tests.proving.lives import Before, Lives, versions_at
+from tests.proving.lives import Before, Lives, statements_at, versions_at
 from tests.simulation.people import live
 
 TIMES_OVER = 2
-"""A device asks each peer that it is connected with for all that it lacks, all at once."""
+"""What several peers have comes from one; of one that is slow, or ends, it may come again."""
+
+TOLD_OVER = limits.PEERS_PER_GROUP
+"""Each peer shows who comes what says that it is, or is not, a member."""
 
 SLACK_BYTES = 10_000
 """What may be sent to who has it already: what is news there is not known to all at once."""
 
 TALK_BYTES = 8_000
 """Of one side of a link: handshake, who one is, comparisons."""
+
+LEVEL_BYTES = 100
+"""Of what one device shows another once a mark has come: that they are level again."""
 
 _ALL = 1_000_000
 
@@ -98,6 +106,57 @@ def statements(device: Device, group: GroupId) -> Sequence[bytes]:
     return device.read(lambda kept: kept.statement_hashes(group))
 
 
+def check_claims(lives: Lives) -> None:
+    """No device claims to have what it lacks: in a group of honest devices, none is deceived."""
+    if not all(device.honest for device in lives.devices):
+        return
+    for group, pool in versions_by_group(lives).items():
+        for device in lives.devices:
+            known = known_at(device, group)
+            for author in lives.devices:
+                claimed = known.get(author.user.device, marks.NOTHING)
+                if claimed.epoch == own_position(author, group).epoch:
+                    theirs = [each for each in pool if each.device == author.user.device]
+                    check_has(device, group, [it for it in theirs if it.modified <= claimed.stamp])
+
+
+def known_at(device: Device, group: GroupId) -> marks.Reached:
+    """Up to where a device has what others wrote, as it knows itself."""
+    return device.perform(lambda turn: marks.known(turn, group))
+
+
+def own_position(device: Device, group: GroupId) -> marks.Position:
+    """How far a device has written into a group, as it counts itself."""
+    return device.perform(lambda turn: marks.own_position(turn, group))
+
+
+def check_has(device: Device, group: GroupId, versions: Sequence[Signed]) -> None:
+    """A device has these versions of one group, later ones in their place, or no use for them."""
+    state, records = device.perform(lambda turn: turn.state(group)), device.records(group)
+    for signed in versions:
+        live = records.get(signed.id)
+        if signed.is_reserved or (live and (live.modified, live.hash) >= signed.order):
+            continue
+        if judge_record(state, signed, device.now().wall_ms) == ADMITTED:
+            raise Broken(f"{device} claims to have {signed}, and has {live}")
+
+
+def check_reached(lives: Lives) -> None:
+    """At rest, all know of each other that they have what is there."""
+    for group in lives.groups:
+        inside = [device for device in lives.devices if is_inside(device, group)]
+        everybody = {device.user.device for device in inside}
+        authors = {device.user.device: own_position(device, group) for device in inside}
+        for device in inside if len(inside) > 1 else ():
+            for note in device.find(group, "note"):
+                author = authors.get(note.device)
+                if author is None or (author.epoch and note.modified > author.stamp):
+                    continue  # Who is gone tells nobody how far they had come.
+                lacking = everybody - device.reached(group, note.id)
+                if lacking:
+                    raise Broken(f"{device} does not know that {lacking} have {note}")
+
+
 def versions_by_group(lives: Lives) -> dict[GroupId, list[Signed]]:
     """Every version that anybody has or said, of whatever worth, by the group that it names."""
     found: dict[GroupId, dict[bytes, Signed]] = {group: {} for group in lives.groups}
@@ -139,25 +198,38 @@ def check_cost(lives: Lives, before: Before) -> None:
     honest = {device.name for device in lives.devices if device.honest}
     sent = [each for each in lives.world.sent[before.sent :] if each.sender in honest]
     records = [(each.receiver, signed) for each in sent for signed in records_in(each.data)]
-    after = {device.name: versions_at(device) for device in lives.devices}
-    gained = {name: had.keys() - before.versions.get(name, {}) for name, had in after.items()}
+    news = [it for to, it in records if it.hash not in before.versions.get(to, {})]
+    lacked = sum(
+        sum(_gained(versions_at(each), before.versions[each.name]).values())
+        for each in lives.devices
+    )
+    if _total(news) > TIMES_OVER * lacked + SLACK_BYTES:
+        raise Broken(f"{_total(news)} bytes of records were sent to bring {lacked}")
+    gained = {
+        each.name: _gained(statements_at(each), before.statements[each.name])
+        for each in lives.devices
+    }
     told = [
-        (each.receiver, signed)
+        signed
         for each in sent
         for signed in statements_in(each.data)
         if signed.hash in gained[each.receiver]
     ]
-    fresh = [it for to, it in records if it.hash not in before.versions.get(to, {})]
-    news = sum(_size(it) for it in fresh) + sum(_size(it) for _, it in told)
-    lacked = sum(after[name][key] for name, keys in gained.items() for key in keys)
-    if news > TIMES_OVER * lacked + SLACK_BYTES:
-        raise Broken(f"{news} bytes of records and statements were sent to bring {lacked}")
+    missed = sum(sum(each.values()) for each in gained.values())
+    if _total(told) > TOLD_OVER * missed + SLACK_BYTES:
+        raise Broken(f"{_total(told)} bytes of statements were sent to bring {missed}")
     talk = sum(len(each.data) for each in sent)
     links = sum(each.kind == "Hello" for each in sent)
-    carried = sum(_size(it) for _, it in (*records, *told))
-    if talk > carried + (links + 1) * TALK_BYTES:
+    carried = _total(told) + _total(it for _, it in records)
+    marks_told = {it.hash for _, it in records if it.is_mark}
+    shown = len(marks_told) * len(honest) ** 2 * LEVEL_BYTES
+    if talk > carried + (links + 1) * TALK_BYTES + shown:
         raise Broken(f"{talk} bytes on {links // 2} links, to bring {carried}")
 
 
-def _size(signed: Signed) -> int:
-    return len(signed.body) + len(signed.signature)
+def _gained(after: dict[bytes, int], before: dict[bytes, int]) -> dict[bytes, int]:
+    return {key: size for key, size in after.items() if key not in before}
+
+
+def _total(items: Iterable[Signed]) -> int:
+    return sum(len(each.body) + len(each.signature) for each in items)

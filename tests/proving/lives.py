@@ -61,7 +61,8 @@ class Before(NamedTuple):
     sent: int
     """How many messages had been sent."""
     versions: dict[str, dict[bytes, int]]
-    """What each device had, versions and statements, by its name."""
+    """What each device had, by its name."""
+    statements: dict[str, dict[bytes, int]]
 
 
 @dataclass
@@ -179,16 +180,20 @@ class Lives:
         self.world.heal()
         boots, text = device.boots, device.link_device()
         new = self.world.device(self._new_name(device), link=text)
-        # A link is kept in memory alone: where its device crashes, that is the end of it.
+
+        def is_over() -> bool:
+            # A link is kept in memory alone, and nobody is let in by a device that was revoked.
+            return device.boots > boots or device.perform(lambda turn: turn.is_revoked)
+
         self.world.run_until(
-            lambda: device.boots > boots or bool(device.digits and new.digits), LINK_WITHIN_MS
+            lambda: is_over() or bool(device.digits and new.digits), LINK_WITHIN_MS
         )
-        if device.boots > boots:
+        if is_over():
             new.go_offline()
             return
         device.confirm_link()
         self.devices.append(new)
-        self.world.run_until(lambda: new.is_linked or device.boots > boots, LINK_WITHIN_MS)
+        self.world.run_until(lambda: new.is_linked or is_over(), LINK_WITHIN_MS)
 
     def revoke(self, roll: Roll) -> None:
         device, other = self._device(roll), self._device(roll)
@@ -333,7 +338,11 @@ def heal(lives: Lives) -> Before:
     """
     world = lives.world
     world.note("all is well")
-    before = Before(len(world.sent), {each.name: versions_at(each) for each in lives.devices})
+    before = Before(
+        len(world.sent),
+        {each.name: versions_at(each) for each in lives.devices},
+        {each.name: statements_at(each) for each in lives.devices},
+    )
     world.conditions = CALM
     world.heal()
     for device in lives.devices:
@@ -348,14 +357,19 @@ def heal(lives: Lives) -> Before:
 
 
 def versions_at(device: Device) -> dict[bytes, int]:
-    """The hashes of all that a device has, versions live or lost and statements, and their sizes
-    in bytes."""
+    """The hashes of all versions that a device has, live or lost, and their sizes in bytes."""
     found: dict[bytes, int] = {}
     with device.store.snapshot() as snapshot:
         for row in snapshot.groups():
             live = snapshot.read_slice(row.id, b"", None, 1_000_000)
             lost = snapshot.lost(row.id, [each.id for each in live]).values()
-            said = snapshot.statements(row.id)
-            for signed in (*live, *(each for line in lost for each in line), *said):
+            for signed in (*live, *(each for line in lost for each in line)):
                 found[signed.hash] = len(signed.body) + len(signed.signature)
     return found
+
+
+def statements_at(device: Device) -> dict[bytes, int]:
+    """The hashes of all statements that a device has, and their sizes in bytes."""
+    with device.store.snapshot() as snapshot:
+        said = [each for row in snapshot.groups() for each in snapshot.statements(row.id)]
+    return {each.hash: len(each.body) + len(each.signature) for each in said}

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from peerstack.testing.world import World
-from tests.proving.checks import check_agreement, check_cost, check_level, check_secrets
+from tests.proving.checks import (
+    check_agreement,
+    check_claims,
+    check_cost,
+    check_level,
+    check_reached,
+    check_secrets,
+)
 from tests.proving.lives import Lives, Step, Story, heal, live_in, tell
 
 SHOWN = 60
@@ -52,9 +59,12 @@ def prove(story: Story) -> Outcome:
 def _tell_and_check(lives: Lives, story: Story) -> None:
     tell(lives, story)
     check_agreement(lives)
+    check_claims(lives)
     before = heal(lives)
     check_agreement(lives)
     check_level(lives)
+    check_claims(lives)
+    check_reached(lives)
     check_secrets(lives)
     check_cost(lives, before)
 

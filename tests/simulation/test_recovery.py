@@ -9,18 +9,18 @@ from peerstack.engine.revoking import revoke_device
 from peerstack.errors import NotAllowed
 from peerstack.identity import decode_untrusted_kit, kit_key_of, seal_kit
 from peerstack.ids import GroupId
-from peerstack.record import Signed
+from peerstack.record import REACHED_TYPE, Signed, mark_id
 from peerstack.testing.device import Device
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
 from tests.simulation.linking import link
 from tests.simulation.papers import papers_of, recover
-from tests.simulation.people import assert_level, family_of, live
+from tests.simulation.people import assert_level, family_of
 
 
 def hashes(device: Device, group: GroupId) -> set[bytes]:
-    """Everything that is live on a device."""
-    return set(live(device, group).values())
+    """Everything that is live on a device, but for what devices say of how far they are level."""
+    return {each.hash for each in device.records(group).values() if each.type != REACHED_TYPE}
 
 
 # --- The personal group. --------------------------------------------------------------------------
@@ -83,6 +83,7 @@ def test_the_thief_is_out_once_the_others_have_heard() -> None:
     for device in (phone, new):
         assert hashes(device, ana.user.id) - before == {fresh.hash}
         assert thief.user.device not in device.peers()
+        assert mark_id(ana.user.id, thief.user.device) not in device.records(ana.user.id)
     assert fresh.hash not in hashes(thief, ana.user.id)
     assert stolen is None or stolen.hash not in hashes(phone, ana.user.id)
 
@@ -172,6 +173,7 @@ def test_what_a_thief_signs_is_out_wherever_it_had_got_to() -> None:
 
     for device in (ben, cleo, new):
         assert hashes(device, family) == before
+        assert mark_id(family, thief.user.device) not in device.records(family)
         assert thief.user.device not in device.peers()
     fresh = new.put(family, "note", {"title": "by the owner"})
     world.settle()

@@ -18,6 +18,7 @@ from peerstack.session.replica import SecretKind
 from peerstack.session.wire import Groups, Hello, Proof, decode_untrusted
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
+from tests.simulation.big import take_away
 from tests.simulation.linking import link
 from tests.simulation.people import conflicts_at, family_of
 from tests.simulation.scripted import Scripted, member_at, stranger, written_by
@@ -178,3 +179,32 @@ def test_an_admin_ends_the_rights_of_all_who_are_no_admins_and_their_data_stays_
     assert cy.get(cy.user.id, mine.id) == mine
     assert ben.get(cy.user.id, mine.id) is None
     assert ana.members(family).keys() == {ana.user.id, ben.user.id}
+
+
+def test_who_lies_about_what_has_arrived_is_believed_of_itself_and_of_whom_it_alone_meets() -> None:
+    world = World()
+    family, (ana, ben, cleo) = family_of(world, "ana", "ben", "cleo")
+    cleo.go_offline()
+    kept_back, passed_on = (ana.put(family, "note", {"n": n}) for n in range(2))
+    world.settle()
+    ana.go_offline()
+    world.run(1_000)
+    ben.tampered = True
+    take_away(ben.store, family, [kept_back])
+    later = ana.put(family, "note", {"n": 2})
+    cleo.go_online()
+    world.settle()
+    assert cleo.get(family, passed_on.id) == passed_on
+    cleo.go_offline()
+    world.run(1_000)
+    ana.go_online()
+    world.settle()
+
+    # Ben has lost it, and goes on to say that he has all; and cleo has what ben says he has.
+    assert cleo.get(family, kept_back.id) is None
+    assert cleo.user.device in ana.reached(family, kept_back.id)
+    assert cleo.user.device not in ana.reached(family, later.id)
+
+    cleo.go_online()
+    world.settle()
+    assert cleo.get(family, kept_back.id) == kept_back

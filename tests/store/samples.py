@@ -10,7 +10,7 @@ from msgspec import UNSET
 from peerstack import ids
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId, as_group, as_user
 from peerstack.keys import Signer
-from peerstack.record import Body, Signed, compose
+from peerstack.record import Body, Signed, compose, mark_id
 from peerstack.store import LOCAL_ORIGIN, Change, Head, Sender, Store, Transaction, Waiting
 
 NOW = 1_700_000_000_000
@@ -44,11 +44,11 @@ def record(
     deleted: bool = False,
     seen: Mapping[str, int] | None = None,
 ) -> Signed:
-    """A version of the record that `record_id(number)` names."""
+    """A version of the record that `record_id(number)` names; or of the device's mark."""
     return compose(
         SIGNER,
         Body(
-            id=record_id(number),
+            id=mark_id(group, device) if kind == "$reached" else record_id(number),
             group=group,
             type=kind,
             modified=modified,

@@ -13,6 +13,7 @@ from tests.store.samples import (
     LAPTOP,
     NOW,
     OTHER_GROUP,
+    PHONE,
     fresh,
     keep_waiting,
     over,
@@ -147,6 +148,7 @@ def test_lost_versions_of_many_records_are_read_at_once_newest_first(store: Stor
         (lambda store: store.forget_aged(GROUP, [record(1).id]), "ix_remembered_line"),
         (lambda store: store.written_by(GROUP, ANA), "ix_records_signer"),
         (lambda store: store.written_by(GROUP, ANA), "ix_versions_signer"),
+        (lambda store: store.latest_by(GROUP, PHONE), "ix_records_device"),
     ],
 )
 def test_nothing_is_looked_for_among_the_versions_of_others(

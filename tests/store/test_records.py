@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from peerstack.errors import StoreError
-from peerstack.record import decode_untrusted
-from peerstack.store import Head, Store, key_of
+from peerstack.record import decode_untrusted, mark_id
+from peerstack.store import Head, Store, Withdrawal, key_of
 from tests.store.samples import (
     GROUP,
+    LAPTOP,
     NOW,
     OTHER_GROUP,
     PHONE,
@@ -128,3 +129,42 @@ def test_a_store_keeps_signatures_without_looking_at_them(store: Store) -> None:
 
     with store.snapshot() as snapshot:
         assert snapshot.get(GROUP, unknown.id) == unknown
+
+
+def test_the_latest_of_a_device_is_that_of_its_records_of_apps_types(store: Store) -> None:
+    mine = [record(number, modified=NOW + number) for number in range(3)]
+    kept = record(4, modified=NOW + 8, kind="$data.x")
+    theirs = record(5, modified=NOW + 9, device=LAPTOP)
+    put(store, *fresh(*mine, kept, theirs))
+
+    with store.snapshot() as snapshot:
+        assert snapshot.latest_by(GROUP, PHONE) == NOW + 2
+        assert snapshot.latest_by(GROUP, LAPTOP) == NOW + 9
+        assert snapshot.latest_by(OTHER_GROUP, PHONE) == -1
+
+
+def test_of_marks_the_live_one_is_kept_and_no_change_tells_of_them(store: Store) -> None:
+    own = mark_id(GROUP, PHONE)
+    first, second = (record(modified=NOW + n, kind="$reached") for n in range(2))
+    note = record(2)
+    assert put(store, *fresh(first, note)) == [1]
+    assert put(store, over(second, first)) == []
+
+    with store.snapshot() as snapshot:
+        assert snapshot.get(GROUP, own) == second
+        assert snapshot.history(GROUP, own) == []
+        assert [change.record for change in snapshot.changes(0, limit=9)] == [note]
+        assert snapshot.counts(GROUP).live == 2
+
+
+def test_a_mark_that_is_withdrawn_is_gone(store: Store) -> None:
+    mark = record(kind="$reached")
+    put(store, *fresh(mark, record(2)))
+    with store.transaction() as transaction:
+        transaction.withdraw([Withdrawal(mark, "an end", None)], NOW)
+
+    with store.snapshot() as snapshot:
+        assert snapshot.get(GROUP, mark.id) is None
+        counts = snapshot.counts(GROUP)
+        assert (counts.live, counts.quarantined, counts.history) == (1, 0, 0)
+        assert not any(change.withdrawn for change in snapshot.changes(0, limit=9))

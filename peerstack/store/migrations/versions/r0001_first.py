@@ -80,6 +80,7 @@ def _make_records() -> None:
     op.create_index("ix_records_key", "records", ["group_id", "modified", "id", "hash"])
     op.create_index("ix_records_type", "records", ["group_id", "type", "modified", "id"])
     op.create_index("ix_records_signer", "records", ["group_id", "signer", "id"])
+    op.create_index("ix_records_device", "records", ["group_id", "device", "modified"])
 
 
 def _make_versions() -> None:
