@@ -96,7 +96,7 @@ async def share(folder: Path, server: str) -> None:
         for name in guests:
             guest = await desks.enter_async_context(Desk(folder / name))
             await guest.begin(name)
-            shared = await guest.node.join(await family.invite())
+            shared = await guest.node.join(await family.invite(uses=1))
             await shared.wait_synced()
 
 
