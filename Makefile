@@ -28,7 +28,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit test test-python test-browser screenshots services sim mutants load fuzz crashes bench demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python test-browser screenshots services sim mutants load fuzz crashes nat bench demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ check: $(READY) ## Lint, formatting, types, who may import whom, and known fault
 audit: $(READY) ## Ask whether a fault is known in a library that the locks pin
 	@$(BIN)/python -m tests.architecture.audit
 
-test: $(READY) services ## Every test but those in a browser; installs Redis and nginx for some, where it may
+test: $(READY) services ## Every test but those in a browser; installs Redis, nginx, coturn for some, where it may
 	$(PYTEST) -n 2 -m "not browser"
 
 test-python: $(READY) ## The tests that need nothing but Python
@@ -60,7 +60,7 @@ screenshots: $(READY) ## Take the pictures in docs/screenshots anew, in Chromium
 	$(BIN)/python -m tests.browser.screenshots
 
 services: $(READY)
-	@test -e $(SERVICES) || { .ci/ensure-services && touch $(SERVICES); } || true
+	@test $(SERVICES) -nt .ci/ensure-services || { .ci/ensure-services && touch $(SERVICES); } || true
 
 sim: $(READY) ## Tell random stories in a simulated world, on all cores (SEEDS=2000 FIRST=0)
 	$(BIN)/python -m tests.proving --seeds $(SEEDS) --first $(FIRST)
@@ -76,6 +76,9 @@ fuzz: $(FUZZER) ## Look for inputs that break something (SECONDS=60 each, TARGET
 
 crashes: $(READY) ## Kill two devices again and again while they write and sync (ROUNDS=300, SEED=7)
 	$(BIN)/python -m tests.crashes.campaign --rounds $(ROUNDS) --seed "$(SEED)"
+
+nat: $(READY) services ## Which pairs of NATs connect directly, which by TURN: all pairs, as a table
+	$(BIN)/python -m tests.nat
 
 bench: $(READY) ## Measure what the performance claims rest on
 	$(BIN)/python -m benchmarks

@@ -43,6 +43,7 @@ from peerstack.errors import (
 
 if TYPE_CHECKING:
     from peerstack.identity import Fingerprint, Kit, User
+    from peerstack.node.asking import Check
     from peerstack.node.backup import restore
     from peerstack.node.blocking import (
         SyncGroup,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         open_sync,
         recover_sync,
     )
+    from peerstack.node.diagnosis import Diagnosis
     from peerstack.node.enrol import open_linked
     from peerstack.node.feed import Change
     from peerstack.node.group import Group
@@ -74,7 +76,9 @@ __version__ = "0.1.0"
 __all__ = [
     "BrokenVersion",
     "Change",
+    "Check",
     "DeviceInfo",
+    "Diagnosis",
     "Fingerprint",
     "Group",
     "InvalidBackup",
@@ -148,6 +152,8 @@ _HOMES = {
         "open_sync",
         "recover_sync",
     ),
+    "peerstack.node.asking": ("Check",),
+    "peerstack.node.diagnosis": ("Diagnosis",),
     "peerstack.node.enrol": ("open_linked",),
     "peerstack.node.feed": ("Change",),
     "peerstack.node.group": ("Group",),

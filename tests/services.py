@@ -1,4 +1,4 @@
-"""Programs that run beside the server, for tests: a real Redis, a real nginx.
+"""Programs that run beside the server, for tests: a real Redis, a real nginx, a real coturn.
 
 Each has a folder of its own, and a port that the system gives to nobody by itself, so that it can
 be stopped and come back there.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 PATH: Final = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
-PROGRAMS: Final = ("redis-server", "nginx", "systemd-analyze")
+PROGRAMS: Final = ("redis-server", "nginx", "turnserver", "nft", "systemd-analyze")
 """All that tests may ask for; `.ci/ensure-services` installs them."""
 
 PORTS: Final = range(20_000, 30_000)
@@ -96,6 +96,25 @@ class Nginx(Service):
         own = f"daemon off; pid {folder}/pid; error_log stderr notice;"
         words = ("nginx", "-e", "stderr", "-p", str(folder), "-c", str(file), "-g", own)
         super().__init__(words, "start worker process ")
+
+
+class Coturn(Service):
+    """A coturn that takes this server's credentials, for UDP and TCP."""
+
+    def __init__(self, port: int, folder: Path, host: str, secret: str, *more: str) -> None:
+        self.address = f"{host}:{port}"
+        where = (f"--listening-ip={host}", f"--listening-port={port}", f"--relay-ip={host}")
+        own = (f"--pidfile={folder}/turn.pid", f"--userdb={folder}/turn.db", "--log-file=stdout")
+        who = ("--use-auth-secret", f"--static-auth-secret={secret}", "--realm=peerstack")
+        plain = ("-n", "--no-cli", "--no-tls", "--no-dtls", "--relay-threads=1")
+        super().__init__(("turnserver", *plain, *where, *own, *who, *more), "DB connection success")
+
+
+@contextmanager
+def running_coturn(folder: Path, host: str, secret: str, *more: str) -> Iterator[Coturn]:
+    """A coturn on a free port, with `more` settings."""
+    with _running(Coturn(port, folder, host, secret, *more) for port in _ports()) as coturn:
+        yield coturn
 
 
 @contextmanager

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _LINGER_S: Final = 0.5
 """How long to stay once level: the others are to hear that, and to know that they are too."""
 
+_WAYS: Final = {"direct": "directly", "relayed": "by TURN", "": "connected"}
+
 _SETTLE_S: Final = 5.0
 """How long `status` waits for word from the signaling servers."""
 
@@ -140,7 +142,10 @@ def _status_text(call: Call, found: peerstack.Status, in_use: str) -> str:
         f"user     {found.name} {found.user}, device {found.device}",
         *([f"network  {in_use}"] if in_use else []),
         *(f"server   {each.url}: {each.state}" for each in found.servers),
-        *(f"device   {each.device} of user {each.user}" for each in found.connections),
+        *(
+            f"device   {each.device} of user {each.user}, {_WAYS[each.path]}"
+            for each in found.connections
+        ),
         *(f"group    {_standing_text(each)}" for each in found.groups),
         *(f"joining  {each}: waits for a member" for each in found.waiting_joins),
         *(f"refused  {reason}: {count}" for reason, count in found.refusals.items()),

@@ -36,11 +36,10 @@ def merge(
         head = heads.get(record_id)
         if head is None or candidate.order > head.order:
             conflict = head is not None and not _had_seen_head(candidate, head)
-            # A mark says all that its device knows, and is never looked at before it is replaced.
-            conflict = conflict and not candidate.is_mark
             changes.append(Change(candidate, head, origin or LOCAL_ORIGIN, conflict))
         elif candidate.hash != head.hash:
             rest.append(candidate)
+    # A mark says all that its device knows: nobody needs another one, or to be told of it.
     rest = [loser for loser in rest if not loser.is_mark]
     if changes:
         turn.tx.apply(changes, turn.now.wall_ms)

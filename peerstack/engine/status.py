@@ -15,6 +15,7 @@ from peerstack.engine.writing import label_of
 from peerstack.ids import DeviceId, GroupId, UserId
 from peerstack.session.channel import State
 from peerstack.session.peer import Peer
+from peerstack.signaling.rendezvous import Link
 from peerstack.store import BrokenVersion
 
 
@@ -40,6 +41,10 @@ class Connection(msgspec.Struct, frozen=True):
     sent_messages: int
     received_messages: int
     groups: Sequence[Sharing]
+    link: Link
+    """Which connection this is: numbers are not used again while a node is open."""
+    path: str = ""
+    """`direct`, or `relayed` by a TURN server; empty where that is not known."""
 
 
 class Queues(NamedTuple):
@@ -91,7 +96,7 @@ def former_groups(turn: Turn) -> list[FormerGroup]:
     return found
 
 
-def connections(peers: Sequence[Peer]) -> tuple[Connection, ...]:
+def connections(peers: Mapping[Link, Peer]) -> tuple[Connection, ...]:
     """The connections whose other side is proven."""
     return tuple(
         Connection(
@@ -103,8 +108,9 @@ def connections(peers: Sequence[Peer]) -> tuple[Connection, ...]:
             peer.sent_messages,
             peer.received_messages,
             tuple(Sharing(*each) for each in peer.progress()),
+            link,
         )
-        for peer in peers
+        for link, peer in peers.items()
         if peer.authenticated is not None
     )
 

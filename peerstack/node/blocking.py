@@ -19,7 +19,7 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
@@ -39,6 +39,9 @@ from peerstack.node.restore import recover
 from peerstack.node.status import Status
 from peerstack.record import JsonObject, Record
 from peerstack.store import BrokenVersion
+
+if TYPE_CHECKING:
+    from peerstack.node.diagnosis import Diagnosis
 
 T = TypeVar("T")
 
@@ -244,6 +247,10 @@ class SyncNode:
     def create_group(self, name: str) -> SyncGroup:
         """As `Node.create_group`."""
         return SyncGroup(self._loop.wait(self._node.create_group(name)), self._loop)
+
+    def diagnose(self) -> Diagnosis:
+        """As `Node.diagnose`."""
+        return self._loop.wait(self._node.diagnose())
 
     def groups(self) -> list[SyncGroup]:
         """As `Node.groups`."""

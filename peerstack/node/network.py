@@ -20,10 +20,17 @@ from peerstack.signaling.client import Disconnected, SignalingClient, SignalingE
 from peerstack.signaling.client import State as ServerState
 from peerstack.transport.base import CloseReason, Pipe
 from peerstack.transport.dialer import Dialer
-from peerstack.transport.webrtc import IceServer, has_only_loopback
+from peerstack.transport.webrtc import IceServer, Pair, has_only_loopback
 
 _log = logging.getLogger("peerstack")
 _FAILURES_KEPT: Final = 8
+
+RENEWED_AT: Final = 0.5
+"""After which part of their life credentials for TURN are asked for again."""
+
+_LIFETIME_MIN_S: Final = 60
+_LIFETIME_MAX_S: Final = 24 * 60 * 60
+"""A server may say any time; it has devices ask neither all the time nor never again."""
 
 Post = Callable[[events.Event], None]
 
@@ -49,6 +56,19 @@ class Network:
     def servers(self) -> tuple[ServerStatus, ...]:
         """How each server stands."""
         return tuple(server.status() for server in self._servers.values())
+
+    def paths(self) -> dict[meet.Link, str]:
+        """Of each connection that is up whether it is `direct` or `relayed`."""
+        return {
+            link: "relayed" if pair.is_relayed else "direct"
+            for link, pairs in self.attempts().items()
+            for pair in pairs
+            if pair.state == "used"
+        }
+
+    def attempts(self) -> dict[meet.Link, tuple[Pair, ...]]:
+        """Of each connection that is up, or tried, which pairs of addresses were tried."""
+        return {link: entry.dialer.pairs() for link, entry in self._links.items()}
 
     @property
     def only_loopback(self) -> bool:
@@ -242,12 +262,28 @@ class _Server:
                 _log.warning("%s refused: %s %s", url, error.value, detail)
 
     async def _speak(self) -> None:
+        """Say what is to be said, in order, and ask for credentials again before they end."""
         queue = self._queue
-        if self._client.state is ServerState.ONLINE:
-            servers = await self._client.ice()
-            self.ice = [_ice(server, url) for server in servers for url in server.urls]
+        due_s = await self._ask_ice() if self._client.state is ServerState.ONLINE else None
         while True:
-            await self._say(await queue.get())
+            try:
+                async with asyncio.timeout_at(due_s):
+                    effect = await queue.get()
+            except TimeoutError:
+                due_s = await self._ask_ice()
+            else:
+                await self._say(effect)
+
+    async def _ask_ice(self) -> float | None:
+        """Learn the STUN and TURN servers; when to ask again, on the loop's clock, if ever."""
+        answer = await self._client.ice()
+        lifetime_s = _LIFETIME_MIN_S
+        if answer is not None:
+            self.ice = [_ice(server, url) for server in answer.servers for url in server.urls]
+            if not any(server.credential for server in answer.servers):
+                return None
+            lifetime_s = min(max(answer.lifetime_s, _LIFETIME_MIN_S), _LIFETIME_MAX_S)
+        return asyncio.get_running_loop().time() + lifetime_s * RENEWED_AT
 
     async def _say(self, effect: meet.Effect) -> None:
         match effect:

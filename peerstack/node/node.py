@@ -22,6 +22,7 @@ from peerstack.engine import (
     writing,
 )
 from peerstack.engine import status as standings
+from peerstack.engine.status import Connection
 from peerstack.errors import (
     JoinPending,
     NotFound,
@@ -30,13 +31,14 @@ from peerstack.errors import (
 from peerstack.groups.invites import decode_untrusted_link
 from peerstack.groups.statements import RoleName
 from peerstack.identity import User
-from peerstack.ids import GroupId, is_ulid
+from peerstack.ids import DeviceId, GroupId, is_ulid
 from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
 from peerstack.node.host import checked_servers
 from peerstack.node.myself import Myself
 from peerstack.node.people import AddressBook
+from peerstack.node.ports import SystemEntropy
 from peerstack.node.status import (
     Status,
     advice,
@@ -48,7 +50,8 @@ from peerstack.node.status import (
 )
 
 if TYPE_CHECKING:
-    pass
+    from peerstack.node.diagnosis import Diagnosis
+    from peerstack.signaling.rendezvous import Link
 
 T = TypeVar("T")
 
@@ -298,7 +301,7 @@ class Node(Myself):
             self._user.device,
             self._network is not None,
             self._network.servers() if self._network else (),
-            self._shell.connections,
+            self._connections(),
             now.groups,
             now.former,
             now.waiting_joins,
@@ -315,6 +318,29 @@ class Node(Myself):
             *self._hindrances(shown),
         ]
         return msgspec.structs.replace(shown, problems=found)
+
+    async def diagnose(self) -> Diagnosis:
+        """Find out why this device does or does not connect to others, by asking all that it needs.
+
+        Takes up to half a minute, with servers that do not answer or devices that are not reached.
+        """
+        self._shell.check_usable()
+        # Loads aiortc and socket.io, which takes a while: only where they are used.
+        from peerstack.node.diagnosis import Meeting, diagnose
+
+        def devices() -> dict[Link, DeviceId]:
+            return {each.link: each.device for each in self._shell.connections}
+
+        meeting = Meeting(self._network, devices) if self._network is not None else None
+        return await diagnose(self.server_urls, meeting, SystemEntropy(), self.wall_ms)
+
+    def _connections(self) -> Sequence[Connection]:
+        """The connections, and which way each goes."""
+        paths = self._network.paths() if self._network else {}
+        return tuple(
+            msgspec.structs.replace(each, path=paths.get(each.link, ""))
+            for each in self._shell.connections
+        )
 
     def _hindrances(self, status: Status) -> list[str]:
         """What keeps this device from the others, or its records from it."""

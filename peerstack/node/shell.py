@@ -192,7 +192,7 @@ class Shell:
     def _release(self, effects: Sequence[Effect]) -> None:
         wake_ms = self._engine.next_wake_ms(self._clock.now())
         if any(isinstance(effect, StatusChanged) for effect in effects):
-            self.connections = connections(list(self._engine.peers.values()))
+            self.connections = connections(self._engine.peers)
         self.loop.call_soon_threadsafe(self._carry_out, effects, wake_ms)
 
     # --- On the event loop. ---------------------------------------------------------------------

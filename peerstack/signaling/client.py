@@ -158,10 +158,9 @@ class SignalingClient:
         delivery = await self._ask(wire.Signal(to, box), wire.Delivery)
         return None if delivery is None else delivery.delivered
 
-    async def ice(self) -> tuple[wire.IceServer, ...]:
-        """STUN and TURN servers with fresh credentials; none if offline."""
-        answer = await self._ask(wire.AskIce(), wire.IceServers)
-        return () if answer is None else answer.servers
+    async def ice(self) -> wire.IceServers | None:
+        """STUN and TURN servers with fresh credentials; None if the server did not say."""
+        return await self._ask(wire.AskIce(), wire.IceServers)
 
     async def _ask(self, request: wire.Request, kind: type[Reply]) -> Reply | None:
         for _ in range(TRIES):

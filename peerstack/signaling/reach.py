@@ -5,6 +5,7 @@ It knows what the libraries below raise, but opens nothing itself.
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -39,6 +40,24 @@ _BY_STATUS: Final = {
 }
 
 
+def failed_step(error: BaseException) -> str:
+    """At which step a connection failed: `DNS`, `TCP`, `TLS` or `HTTP`."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "DNS"
+        case ssl.SSLError() | aiohttp.ClientSSLError():
+            return "TLS"
+        case OSError():
+            return "TCP"
+    return "HTTP"
+
+
+def explain_status(url: str, status: int) -> str:
+    """Why `url` refused a connection with this HTTP status, and what to do about it."""
+    unknown = f"is no signaling server (HTTP {status}): check the URL"
+    return f"{url} {_BY_STATUS.get(status, unknown)}"
+
+
 def explain(url: str, error: BaseException) -> str:
     """Why connecting to `url` failed, and what to do about it."""
     causes: list[BaseException] = [error]
@@ -46,10 +65,12 @@ def explain(url: str, error: BaseException) -> str:
         causes.append(cause)
     for cause in reversed(causes):
         if isinstance(cause, aiohttp.WSServerHandshakeError):
-            unknown = f"is no signaling server (HTTP {cause.status}): check the URL"
-            return f"{url} {_BY_STATUS.get(cause.status, unknown)}"
-        if isinstance(cause, aiohttp.ClientSSLError):
-            return f"no secure connection to {url} ({cause}): check its certificate"
+            return explain_status(url, cause.status)
+        if isinstance(cause, ssl.SSLError):
+            return (
+                f"no secure connection to {url} ({cause}): check its certificate, and this "
+                "device's clock"
+            )
         if isinstance(cause, OSError) and not isinstance(cause, TimeoutError):
             return f"cannot reach {url} ({cause}): check the URL, the network, and that it runs"
     if isinstance(error, TimeoutError):

@@ -11,7 +11,7 @@ from typing import Final
 
 from peerstack.errors import ConnectFailed, Reason, RemoteError, Stage
 from peerstack.transport import sdp
-from peerstack.transport.webrtc import IceServer, Stack, WebRtcPipe
+from peerstack.transport.webrtc import IceServer, Pair, Stack, WebRtcPipe
 
 CONNECT_S: Final = 20.0
 """From both descriptions being known to the open channel."""
@@ -75,6 +75,10 @@ class Dialer:
         if isinstance(outcome, ConnectFailed):
             raise outcome
         return outcome
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """Between which kinds of addresses a path was tried, and how each went; the best first."""
+        return self._stack.pairs() if self._stack is not None else ()
 
     async def close(self) -> None:
         """End the attempt in any state, and the pipe too if there is one; leaves nothing behind."""

@@ -52,6 +52,7 @@ SILENT_BEATS: Final = 4
 
 _BINDING_LABEL: Final = b"peerstack/1 dtls binding\0"
 _CHANNEL: Final = RTCDataChannelParameters(label="peerstack", negotiated=True, id=0)
+_COMPONENT: Final = 1
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -61,6 +62,22 @@ class IceServer(NamedTuple):
     url: str
     username: str | None = None
     credential: str | None = None
+
+
+class Pair(NamedTuple):
+    """Two addresses between which a path was tried, by their kinds (RFC 8445, section 4)."""
+
+    local: str
+    """`host` or `relay`: what is sent from a host's address looks to others as if from `srflx`."""
+    remote: str
+    """`host`, `srflx`, `relay`, or `prflx` for one that only showed in a check."""
+    state: str
+    """`frozen`, `waiting`, `in-progress`, `succeeded`, `failed`; `used` for what was taken."""
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether a TURN server carries what goes this way."""
+        return "relay" in (self.local, self.remote)
 
 
 def channel_binding(one: bytes, other: bytes) -> bytes:
@@ -74,7 +91,16 @@ def has_only_loopback() -> bool:
 
 
 class _Agent(aioice.Connection):
-    """aioice's ICE agent, with bounded gathering and a last resort where there is no network."""
+    """aioice's ICE agent, with bounded gathering, a second TURN server, and a last resort.
+
+    The second is one by another transport: a network that lets no UDP through may let TCP. The last
+    resort is loopback, where there is no network.
+    """
+
+    def __init__(self, servers: Sequence[IceServer], *, controlling: bool) -> None:
+        settings = understood(servers)
+        self._second = _by_another_transport(servers, settings)
+        super().__init__(ice_controlling=controlling, **settings)
 
     async def get_component_candidates(
         self, component: int, addresses: list[str], timeout: float = GATHER_S
@@ -84,11 +110,35 @@ class _Agent(aioice.Connection):
         if not addresses:
             addresses = [_LOOPBACK]
             self.stun_server = self.turn_server = None
-        return await super().get_component_candidates(
-            component,
-            addresses,
-            timeout,  # type: ignore[arg-type]  # handed to asyncio.wait, which takes fractions
+            self._second = {}
+        candidates, second = await asyncio.gather(
+            super().get_component_candidates(
+                component,
+                addresses,
+                timeout,  # type: ignore[arg-type]  # handed to asyncio.wait, which takes fractions
+            ),
+            self._relayed(component, timeout),
         )
+        return candidates + second
+
+    async def _relayed(self, component: int, timeout_s: float) -> list[aioice.Candidate]:
+        """What the second TURN server relays from, if there is one and it does."""
+        if not self._second:
+            return []
+        settings = {key: each for key, each in self._second.items() if key != "stun_server"}
+        try:
+            async with asyncio.timeout(timeout_s):
+                candidate, protocol = await aioice.ice.relayed_candidate(
+                    component=component,
+                    hide_related_address=False,
+                    protocol_factory=lambda: aioice.ice.StunProtocol(self),
+                    **settings,
+                )
+        except Exception:
+            # Whoever answers can have the library raise nearly anything; others may answer well.
+            return []
+        self._protocols.append(protocol)
+        return [candidate]
 
 
 class _Gatherer(RTCIceGatherer):
@@ -96,11 +146,11 @@ class _Gatherer(RTCIceGatherer):
 
     def __init__(self, servers: Sequence[IceServer], *, controlling: bool) -> None:
         super().__init__(iceServers=[])
-        self._connection = _Agent(ice_controlling=controlling, **_understood(servers))
+        self._connection = _Agent(servers, controlling=controlling)
 
 
-def _understood(servers: Sequence[IceServer]) -> dict[str, Any]:
-    """Settings for the first STUN and the first TURN server with a URL that makes sense.
+def understood(servers: Sequence[IceServer]) -> dict[str, Any]:
+    """aioice's settings for the first STUN and the first TURN server with a URL that makes sense.
 
     A nonsensical one is left out: it comes from a signaling server, and must not keep two devices
     on one network apart.
@@ -110,6 +160,16 @@ def _understood(servers: Sequence[IceServer]) -> dict[str, Any]:
         with contextlib.suppress(ValueError):
             settings = connection_kwargs([RTCIceServer(*server)]) | settings
     return settings
+
+
+def _by_another_transport(servers: Sequence[IceServer], first: dict[str, Any]) -> dict[str, Any]:
+    """Settings for the first TURN server by UDP, or by TCP or TLS, whichever `first` is not by."""
+    for server in servers:
+        settings = understood([server])
+        transport = settings.get("turn_transport")
+        if transport is not None and transport != first.get("turn_transport"):
+            return settings
+    return {}
 
 
 class _Sctp(RTCSctpTransport):
@@ -200,10 +260,23 @@ class Stack:
         """
         is_offline = self._is_offline()
         return [
-            RTCIceCandidate(1, c.foundation, c.address, c.port, c.priority, "udp", c.kind)
+            RTCIceCandidate(_COMPONENT, c.foundation, c.address, c.port, c.priority, "udp", c.kind)
             for c in candidates
             if is_offline or not ipaddress.ip_address(c.address).is_loopback
         ]
+
+    def pairs(self) -> tuple[Pair, ...]:
+        """What was tried so far, the best first; nothing before both ends are known."""
+        agent = self.gatherer._connection
+        used = agent._nominated.get(_COMPONENT)
+        return tuple(
+            Pair(
+                pair.local_candidate.type,
+                pair.remote_candidate.type,
+                "used" if pair is used else pair.state.name.lower().replace("_", "-"),
+            )
+            for pair in agent._check_list
+        )
 
     def _is_offline(self) -> bool:
         return all(c.ip == _LOOPBACK for c in self.gatherer.getLocalCandidates())
@@ -211,7 +284,7 @@ class Stack:
     def failure(self) -> ConnectFailed:
         """Why the present stage failed, and what to do about it."""
         details = {
-            Stage.ICE: "no address of the peer answered; a TURN server would help",
+            Stage.ICE: self._unanswered(),
             Stage.DTLS: "the peer's certificate is not the one it announced, or it fell silent",
             Stage.CHANNEL: "the peer never opened the data channel",
         }
@@ -220,6 +293,17 @@ class Stack:
         else:
             detail = details[self.stage]
         return ConnectFailed(self.stage, detail)
+
+    def _unanswered(self) -> str:
+        """Which kinds of addresses were tried in vain, and what to do about it."""
+        tried = {f"{pair.local} to {pair.remote}": pair for pair in self.pairs()}
+        if not tried:
+            return "the peer has no address that this device can send to"
+        if any(pair.is_relayed for pair in tried.values()):
+            advice = "the TURN server may not pass this on; `peerstack doctor` asks it"
+        else:
+            advice = "a TURN server would help"
+        return f"no address of the peer answered (tried {', '.join(tried)}); {advice}"
 
     async def stop(self) -> None:
         """Tear everything down, from any state and any number of times, even if cancelled."""

@@ -6,7 +6,6 @@ several processes act as one, it tells the others by `cluster`, and devices here
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,7 +142,7 @@ class Relay:
             case wire.Signal():
                 return await self._signal(address, request)
             case wire.AskIce():
-                return ice_servers(self._ice, secrets.token_hex(4), int(time.time()))
+                return ice_servers(self._ice, address, int(time.time()))
         return wire.Done()
 
     async def _announce(self, address: str, request: wire.Announce) -> None:

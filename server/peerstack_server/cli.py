@@ -106,7 +106,13 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 @click.option("--stun-url", multiple=True, help="Such as stun:stun.example.org:3478.")
 @click.option("--turn-url", multiple=True, help="Such as turn:turn.example.org:3478.")
 @click.option("--turn-secret", default="", help="coturn's static-auth-secret.")
-@_count("--turn-lifetime-s", _ICE.lifetime_s, "Seconds until TURN credentials end.")
+@click.option(
+    "--turn-lifetime-s",
+    type=click.IntRange(60, 86_400),
+    default=_ICE.lifetime_s,
+    show_default=True,
+    help="Seconds until TURN credentials end; devices ask again at half of them.",
+)
 @_count("--connections", _BOUNDS.connections, "Connections in all.")
 @_count(
     "--connections-per-network",

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from peerstack.signaling.wire import IceServer, IceServers
 
+USER_CHARS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class IceSettings:
@@ -25,16 +27,19 @@ class IceSettings:
     lifetime_s: int = 3_600
 
 
-def ice_servers(settings: IceSettings, user: str, unix_s: int) -> IceServers:
-    """The servers, with credentials that end `lifetime_s` after `unix_s`.
+def ice_servers(settings: IceSettings, address: str, unix_s: int) -> IceServers:
+    """The servers, with credentials for a connection that end `lifetime_s` after `unix_s`.
 
-    `user` only tells sessions apart in coturn's logs and quotas; a random text will do.
+    The user in them is the connection's for as long as it lives, however often it asks, so that
+    coturn's `user-quota` caps what one connection may have. It does not tell the address, under
+    which others know the connection: TURN sends it in the clear.
     """
     servers = []
     if settings.stun_urls:
         servers.append(IceServer(settings.stun_urls))
     if settings.turn_urls:
-        username = f"{unix_s + settings.lifetime_s}:{user}"
+        user = hashlib.sha256(b"peerstack turn user\0" + address.encode()).hexdigest()
+        username = f"{unix_s + settings.lifetime_s}:{user[:USER_CHARS]}"
         credential = turn_credential(settings.turn_secret, username)
         servers.append(IceServer(settings.turn_urls, username, credential))
     return IceServers(tuple(servers), settings.lifetime_s)

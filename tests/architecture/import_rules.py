@@ -50,7 +50,7 @@ IGNORANT_OF: Final = {
 
 HOMES: Final = {
     "aiortc": "peerstack.transport.webrtc",
-    "aioice": "peerstack.transport.webrtc",
+    "aioice": "peerstack.transport",
     "sqlalchemy": "peerstack.store",
     "alembic": "peerstack.store",
     "mnemonic": "peerstack.identity",
@@ -90,6 +90,7 @@ ASYNCIO_SHELLS: Final = frozenset(
         "peerstack.transport.webrtc",
         "peerstack.transport.dialer",
         "peerstack.transport.memory",
+        "peerstack.transport.probe",
         "peerstack.signaling.client",
     }
 )

@@ -11,6 +11,7 @@ from peerstack.engine.status import Connection, Sharing
 from peerstack.ids import DeviceId, as_group, as_user
 from peerstack.node.status import ServerStatus
 from peerstack.session.channel import State as Sync
+from peerstack.signaling.rendezvous import Link
 
 ANA, BEN, CLEO = map(as_user, ("ana", "ben", "cleo"))
 NAMES: dict[str, str] = {BEN: "Ben", CLEO: "Cleo"}
@@ -19,7 +20,7 @@ ALONE = peerstack.Status(ANA, "Ana", DeviceId("d"), True, (), (), (), (), (), {}
 
 
 def with_user(user: str, *groups: Sharing) -> Connection:
-    return Connection(as_user(user), DeviceId(f"{user}'s"), 0, 0, 0, 0, 0, groups)
+    return Connection(as_user(user), DeviceId(f"{user}'s"), 0, 0, 0, 0, 0, groups, Link(1))
 
 
 def shared(

@@ -94,7 +94,10 @@ async def test_nothing_is_shown_within_another_page(
 
 
 @pytest.mark.parametrize(
-    "cookie", ["", f"{COOKIE}=guess", f"{COOKIE}=", f"other={DOOR.session}", "\xff", ";;="]
+    "cookie",
+    ["", f"{COOKIE}=guess", f"{COOKIE}=", f"other={DOOR.session}", "\xff", ";;="],
+    # Of their own: what is drawn anew in each process cannot be in a test's name.
+    ids=["none", "guess", "empty", "other name", "no text", "nonsense"],
 )
 async def test_without_the_cookie_nothing_is_shown(client: httpx.AsyncClient, cookie: str) -> None:
     client.cookies.clear()
@@ -114,7 +117,11 @@ async def test_a_cookie_of_the_same_name_from_elsewhere_does_not_lock_out(
     assert (await asked(client, headers={"Cookie": cookies})).status_code == 200
 
 
-@pytest.mark.parametrize("key", ["", "key=", "key=wrong", f"key={DOOR.key}x", f"k={DOOR.key}"])
+@pytest.mark.parametrize(
+    "key",
+    ["", "key=", "key=wrong", f"key={DOOR.key}x", f"k={DOOR.key}"],
+    ids=["none", "empty", "wrong", "longer", "other name"],
+)
 async def test_a_wrong_key_lets_nobody_in(client: httpx.AsyncClient, key: str) -> None:
     client.cookies.clear()
 
@@ -176,7 +183,11 @@ async def test_a_length_that_is_none_is_refused(client: httpx.AsyncClient, lengt
     assert answer.status_code == 413
 
 
-@pytest.mark.parametrize("path", [DOOR.address, DOOR.path, "/", "/favicon.ico"])
+@pytest.mark.parametrize(
+    "path",
+    [DOOR.address, DOOR.path, "/", "/favicon.ico"],
+    ids=["door", "inside", "root", "icon"],
+)
 async def test_every_answer_says_what_a_page_may_do(client: httpx.AsyncClient, path: str) -> None:
     for headers in ({}, {"Host": "evil.example"}, {"Cookie": "none"}):
         answer = await client.get(path, headers=headers)

@@ -10,8 +10,8 @@ import peerstack
 from peerstack.engine import Turn, marks
 from peerstack.engine.marks import Position
 from peerstack.engine.merging import merge
-from peerstack.ids import GroupId
-from peerstack.record import Record
+from peerstack.ids import GroupId, RecordId
+from peerstack.record import Record, Signed
 from tests.node.company import let_in
 from tests.people import Person, person
 
@@ -100,3 +100,23 @@ async def test_in_a_group_that_one_has_left_nothing_is_known(tmp_path: Path) -> 
 
         with pytest.raises(peerstack.NotFound):
             await family.reached(note.id)
+
+
+async def test_a_mark_that_comes_behind_a_later_one_is_let_go_of(tmp_path: Path) -> None:
+    async with peerstack.open(tmp_path / "ana.db", ANA.user, network=False) as node:
+        family = await node.create_group("Family")
+        await let_in(node, family.id, ANA, BEN)
+        own = RecordId(f"{family.id}:reached:{BEN.user.device}")
+
+        def add(turn: Turn) -> list[Signed]:
+            later, earlier = (
+                BEN.writes(family.id, turn.now.wall_ms - age, {"at": {}}, "$reached")
+                for age in range(2)
+            )
+            for each in (later, earlier):
+                merge(turn, family.id, [each], BEN.user.device)
+            assert turn.tx.get(family.id, own) == later
+            return turn.tx.history(family.id, own)
+
+        assert await node.perform(add) == []
+        assert await node.read(lambda snapshot: snapshot.unseen_hashes(family.id)) == []

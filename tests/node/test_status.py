@@ -16,6 +16,7 @@ from peerstack import limits
 from peerstack.engine.status import Connection, GroupStanding
 from peerstack.ids import DeviceId, as_group, as_user
 from peerstack.node.status import ServerStatus, problems
+from peerstack.signaling.rendezvous import Link
 from tests.own_network import own_network
 from tests.server_process import ROOT, server_process
 
@@ -45,7 +46,7 @@ with running_server() as server:
 
 
 def connection(ahead_ms: int = 0) -> Connection:
-    return Connection(as_user("user"), DeviceId("device"), ahead_ms, 0, 0, 0, 0, ())
+    return Connection(as_user("user"), DeviceId("device"), ahead_ms, 0, 0, 0, 0, (), Link(1))
 
 
 def told(

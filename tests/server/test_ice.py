@@ -17,11 +17,21 @@ def test_the_credential_is_what_coturn_computes() -> None:
 def test_credentials_end_after_their_lifetime_and_verify() -> None:
     settings = IceSettings(turn_urls=("turn:t.example:3478",), turn_secret="north", lifetime_s=60)
 
-    (turn,) = ice_servers(settings, "u", unix_s=1_000).servers
+    (turn,) = ice_servers(settings, "address", unix_s=1_000).servers
 
-    assert turn.username == "1060:u"
-    mac = hmac.new(b"north", b"1060:u", hashlib.sha1).digest()
+    assert turn.username.startswith("1060:")
+    mac = hmac.new(b"north", turn.username.encode(), hashlib.sha1).digest()
     assert base64.b64decode(turn.credential) == mac
+
+
+def test_a_connection_is_one_user_to_turn_and_its_address_is_not_told() -> None:
+    settings = IceSettings(turn_urls=("turn:t.example:3478",), turn_secret="north")
+
+    def user(address: str, unix_s: int) -> str:
+        return ice_servers(settings, address, unix_s).servers[0].username.split(":")[1]
+
+    assert user("ana", 1_000) == user("ana", 9_000) != user("ben", 1_000)
+    assert "ana" not in user("ana", 1_000)
 
 
 def test_stun_needs_no_credentials() -> None:

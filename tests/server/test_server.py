@@ -300,8 +300,11 @@ async def test_turn_credentials_verify_with_the_shared_secret() -> None:
     flags = ("--stun-url", "stun:s.example", "--turn-url", "turn:t.example", "--turn-secret", "x")
     with running_server(*flags, "--turn-lifetime-s", "60") as url:
         async with online(url) as ana:
-            stun, turn = await ana.client.ice()
+            answer = await ana.client.ice()
 
+    assert answer is not None
+    assert answer.lifetime_s == 60
+    stun, turn = answer.servers
     assert stun == wire.IceServer(("stun:s.example",))
     mac = hmac.new(b"x", turn.username.encode(), hashlib.sha1).digest()
     assert base64.b64decode(turn.credential) == mac

@@ -228,3 +228,11 @@ def test_what_was_here_at_a_moment_counts_though_it_was_withdrawn_since(store: S
 def withdraw(store: Store, *gone: Signed) -> None:
     with store.transaction() as transaction:
         transaction.withdraw([Withdrawal(one, "an end", None) for one in gone], NOW)
+
+
+def test_no_seal_names_how_far_a_device_said_it_was(store: Store) -> None:
+    note = record(1)
+    put(store, *fresh(note, record(kind="$reached")))
+
+    with store.transaction() as transaction:
+        assert transaction.written_by(GROUP, ANA) == {note.hash}

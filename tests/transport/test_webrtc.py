@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import select
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 
 import aioice.ice
 import pytest
@@ -217,6 +219,41 @@ async def test_an_unreachable_stun_server_does_not_hold_up_the_offer(
         async with asyncio.timeout(4):
             offer = await dialers(server).offer()
     assert "typ host" in offer
+
+
+async def test_of_many_servers_that_are_named_three_are_asked_at_most(
+    dialers: Callable[..., Dialer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: ["127.0.0.1"])
+    with ExitStack() as stack:
+        named = {
+            form: [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(5)]
+            if form.endswith("=tcp")
+            else [stack.enter_context(_udp()) for _ in range(5)]
+            for form in ("stun:{}", "turn:{}?transport=udp", "turn:{}?transport=tcp")
+        }
+        servers = [
+            IceServer(form.format(f"127.0.0.1:{each.getsockname()[1]}"), "user", "credential")
+            for form, places in named.items()
+            for each in places
+        ]
+
+        await dialers(*servers).offer()
+
+        asked = {form: [_was_asked(each) for each in places] for form, places in named.items()}
+    first = [True, False, False, False, False]
+    assert asked == dict.fromkeys(named, first)
+
+
+def _udp() -> socket.socket:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+def _was_asked(place: socket.socket) -> bool:
+    """Whether a packet or a connection has come."""
+    return bool(select.select([place], [], [], 0)[0])
 
 
 async def test_servers_with_nonsensical_urls_are_left_out(dialers: Callable[..., Dialer]) -> None:
