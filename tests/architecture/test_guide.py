@@ -4,15 +4,20 @@ Its Python pieces, in their order, are the program; the first two are its beginn
 a ```console block, `ana$` says in which folder a command runs, and what follows is what it prints.
 `...` stands for anything within a line. A block that is marked with a terminal's name has a program
 that stays: a later block of that name has what it prints then, and `^C` ends it.
+
+Each command is a process of its own, forked from one that has loaded the libraries: to load them
+anew for each would take most of the test's time.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import re
+import runpy
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -27,7 +32,10 @@ FINISHED = ROOT / "examples" / "shopping.py"
 PORT = "8080"
 LINK = "peerstack:join:..."
 ANSWER_S = 60
-PROGRAMS = {"python": (), "peerstack-server": ("-m", "peerstack_server")}
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["click", "peerstack.node.blocking", "peerstack.transport.webrtc", "peerstack_server.cli"]
+)
 
 
 class Step(NamedTuple):
@@ -46,15 +54,54 @@ def steps() -> Iterator[Step]:
             yield Step(language, mark, match[3].splitlines())
 
 
+class Program:
+    """A program that runs, and what it prints."""
+
+    def __init__(self, words: Sequence[str], folder: Path, pipe: Path) -> None:
+        os.mkfifo(pipe)
+        self.process = PROCESSES.Process(target=run, args=(words, folder, pipe))
+        self.process.start()
+        self.printed = pipe.open(encoding="utf-8")
+
+    def end(self) -> None:
+        """Wait until it has ended, and well."""
+        self.process.join(ANSWER_S)
+        assert self.process.exitcode == 0
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGINT)
+
+    def discard(self) -> None:
+        """End it, however it is."""
+        self.printed.close()
+        self.process.kill()
+        self.process.join()
+
+
+def run(words: Sequence[str], folder: Path, pipe: Path) -> None:
+    """What the new process does."""
+    with pipe.open("w", encoding="utf-8") as printed:
+        os.dup2(printed.fileno(), 1)
+    os.chdir(folder)
+    program, *_ = sys.argv = list(words)
+    if program == "peerstack-server":
+        runpy.run_module("peerstack_server", run_name="__main__")
+    else:
+        runpy.run_path(program, run_name="__main__")
+
+
 class Walk:
     """One who does what the guide says, in a folder."""
 
     def __init__(self, folder: Path, programs: ExitStack) -> None:
         self._folder = folder
         self._programs = programs
-        self._terminals: dict[str, subprocess.Popen[str]] = {}
+        self._terminals: dict[str, Program] = {}
         self._pieces: list[str] = []
         self._link = ""
+        self._count = 0
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = str(free.getsockname()[1])
@@ -66,10 +113,9 @@ class Walk:
             self._stay(step.mark, step.lines)
         else:
             for command, shown in commands(step.lines):
-                with self._start(command) as running:
-                    said, _ = running.communicate(timeout=ANSWER_S)
-                assert running.returncode == 0
-                self._compare(shown, said.splitlines())
+                program = self._start(command)
+                self._compare(shown, program.printed.read().splitlines())
+                program.end()
 
     def program(self) -> str:
         beginning, end, *later = self._pieces
@@ -83,25 +129,24 @@ class Walk:
     def _stay(self, terminal: str, lines: Sequence[str]) -> None:
         if "$ " in lines[0]:
             command, *lines = lines
-            process = self._programs.enter_context(self._start(command))
-            self._terminals[terminal] = process
-            self._programs.callback(process.kill)
+            self._terminals[terminal] = self._start(command)
         running = self._terminals[terminal]
         if lines == ["^C"]:
-            running.send_signal(signal.SIGINT)
-            assert running.wait(ANSWER_S) == 0
+            running.interrupt()
+            running.end()
         else:
-            assert running.stdout is not None
-            self._compare(lines, [running.stdout.readline().rstrip("\n") for _ in lines])
+            self._compare(lines, [running.printed.readline().rstrip("\n") for _ in lines])
 
-    def _start(self, line: str) -> subprocess.Popen[str]:
+    def _start(self, line: str) -> Program:
         folder, _, command = line.partition("$ ")
         said = command.replace(PORT, self._port).replace(LINK, self._link)
-        program, *arguments = shlex.split(said)
         at = self._folder / folder
         at.mkdir(exist_ok=True)
-        words = [sys.executable, *PROGRAMS[program], *arguments]
-        return subprocess.Popen(words, cwd=at, stdout=subprocess.PIPE, text=True)
+        self._count += 1
+        pipe = self._folder / f"pipe-{self._count}"
+        program = Program(shlex.split(said.removeprefix("python ")), at, pipe)
+        self._programs.callback(program.discard)
+        return program
 
     def _compare(self, shown: Sequence[str], said: Sequence[str]) -> None:
         assert len(shown) == len(said), (shown, said)
