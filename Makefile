@@ -28,7 +28,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit test test-python test-browser services sim mutants load fuzz crashes nat bench bench-server demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python test-browser screenshots services sim mutants load fuzz crashes nat bench bench-server demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test-python: $(READY) ## The tests that need nothing but Python
 test-browser: $(READY) ## Family notes in Chromium, which this installs where it may
 	@.ci/ensure-browser
 	$(PYTEST) tests/browser
+
+screenshots: $(READY) ## Take the pictures in docs/screenshots anew, in Chromium
+	@.ci/ensure-browser
+	$(BIN)/python -m tests.browser.screenshots
 
 services: $(READY)
 	@test $(SERVICES) -nt .ci/ensure-services || { .ci/ensure-services && touch $(SERVICES); } || true
@@ -82,9 +86,10 @@ bench: $(READY) ## Measure what the performance claims rest on
 bench-server: $(READY) ## Measure the signaling server beside PeerJS's and y-webrtc's
 	$(BIN)/python -m benchmarks server --rivals
 
-demo: demo-headless ## Watch devices meet and come level, in the terminal
+demo: $(READY) ## Family notes for two people, in two windows, until Ctrl-C
+	@$(BIN)/python -m family_notes.demo
 
-demo-headless: $(READY) ## The same without a window
+demo-headless: $(READY) ## Watch devices meet and come level, in the terminal
 	$(BIN)/peerstack demo
 
 format: $(READY) ## Lay out the code and fix what can be fixed without thought

@@ -23,6 +23,7 @@ class Size:
     differences: int = 100
     edits: int = 500
     pace_ms: int = 10
+    notes: int = 10_000
     verifications: int = 20_000
     upserts: int = 100_000
     pipe_bytes: int = 128 * 1024 * 1024
@@ -42,6 +43,7 @@ QUICK: Final = Size(
     large=400,
     differences=10,
     edits=10,
+    notes=100,
     verifications=200,
     upserts=2_000,
     pipe_bytes=4 * 1024 * 1024,
@@ -138,6 +140,14 @@ FIGURES: Final = (
     Figure("live.p50", "live edit, median of {edits}", "ms", _LESS, 5),
     Figure("live.p99", "live edit, 99th percentile", "ms", _LESS, 5),
     *_server("this", "this server", aim_kb=25),
+    Figure("app.import", "Family notes: importing {notes:,} notes", "notes/s"),
+    Figure("app.import-blocked", "the loop's longest pause in that", "ms", _LESS),
+    Figure("app.open", "opening the app with these notes", "ms", _LESS),
+    Figure("app.list", "the first page of them", "ms", _LESS),
+    Figure("app.older", "a page of older ones", "ms", _LESS),
+    Figure("app.label", "a page of those with a label", "ms", _LESS),
+    Figure("app.search", "what a search finds in them, as a page", "ms", _LESS),
+    Figure("app.blocked", "the loop's longest pause while all these pages are made", "ms", _LESS),
     Figure("limits.verify", "limit: PyNaCl verifies, one core", "1/s"),
     Figure("limits.upsert", "limit: SQLite alone, same table", "records/s"),
     Figure("limits.pipe", "limit: the transport alone", "MB/s"),

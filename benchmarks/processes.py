@@ -78,7 +78,7 @@ def signaling_process(*flags: str) -> Iterator[tuple[str, int]]:
 
 @contextmanager
 def _process(module: str, *flags: str) -> Iterator[subprocess.Popen[str]]:
-    path = os.pathsep.join([str(ROOT), str(ROOT / "server")])
+    path = os.pathsep.join([str(ROOT / each) for each in ("", "server", "demo_app")])
     with subprocess.Popen(
         [sys.executable, "-m", module, *flags],
         stdin=subprocess.PIPE,

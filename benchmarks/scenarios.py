@@ -182,6 +182,29 @@ def _live_ms(folder: str, server: str, size: Size) -> Iterator[float]:
         ana.ask("close")
 
 
+def app(size: Size) -> Values:
+    """The pages of Family notes, in a family with many notes."""
+    for _ in range(size.repeat):
+        with TemporaryDirectory() as folder:
+            with worker("app") as ana:
+                ana.ask("open", folder=folder)
+                ana.ask("found", count=size.notes)
+                ana.ask("blocked")
+                yield "app.import", size.notes / ana.ask("bring_in")
+                yield "app.import-blocked", ana.ask("blocked") * _MS
+                ana.ask("close")
+            with worker("app") as ana:
+                yield "app.open", ana.ask("open", folder=folder) * _MS
+                ana.ask("page", path="")
+                ana.ask("blocked")
+                yield "app.list", ana.ask("page", path="") * _MS
+                yield "app.older", ana.ask("older") * _MS
+                yield "app.label", ana.ask("page", path="?label=garden") * _MS
+                yield "app.search", ana.ask("search") * _MS
+                yield "app.blocked", ana.ask("blocked") * _MS
+                ana.ask("close")
+
+
 def machine_limits(size: Size) -> Values:
     """What the parts could do if nothing else had to be done."""
     for _ in range(size.repeat):
@@ -220,5 +243,6 @@ SCENARIOS: Final[dict[str, Callable[[Size], Values]]] = {
     "search": search,
     "live": live,
     "server": signaling.server,
+    "app": app,
     "limits": machine_limits,
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -94,6 +94,32 @@ class Desk:
         await self._enter(None)
         await self._remove_what_is_left()
 
+    async def restore(self, backup: Path, password: str) -> None:
+        """Make the profile from a backup: a further device of its user, with all their notes.
+
+        Raises `peerstack.NotAllowed` where there is a profile, and as `peerstack.restore`.
+        """
+        self._check_empty()
+        await asyncio.to_thread(peerstack.restore, backup, password, self._path)
+        await self._enter(None)
+
+    async def recover(self, words: str, kit: Path, *, end_others: bool) -> None:
+        """Take a user back by the recovery phrase and the kit; all their other devices may end.
+
+        Raises `peerstack.NotAllowed` where there is a profile, and as `peerstack.recover`.
+        """
+        self._check_empty()
+        known = await asyncio.to_thread(peerstack.read_kit, kit, words)
+        lost = [each.id for each in known.devices if end_others and each.end_ms is None]
+        opening = peerstack.recover(
+            *(self._path, words, kit),
+            revoke=lost,
+            network=self._network,
+            indexes=INDEXES,
+            search=SEARCH,
+        )
+        await self._enter_by(opening)
+
     async def erase(self) -> None:
         """Remove the profile from this machine: keys, notes, everything."""
         node = self.node
@@ -126,11 +152,19 @@ class Desk:
         (other,) = (name for name in _NAMES if name != self._path.stem)
         return self._folder / f"{other}.db"
 
+    def _check_empty(self) -> None:
+        if self._node is not None:
+            raise peerstack.NotAllowed("there are notes on this device: erase it first")
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     async def _enter(self, name: str | None) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         opening = peerstack.open(
             self._path, name, self._servers, network=self._network, indexes=INDEXES, search=SEARCH
         )
+        await self._enter_by(opening)
+
+    async def _enter_by(self, opening: AbstractAsyncContextManager[peerstack.Node]) -> None:
         self._node = await self._open.enter_async_context(opening)
         self.news.status = self._node.status()
         self._watching = asyncio.create_task(self.news.watch(self._node))

@@ -42,6 +42,20 @@ class Replaced:
         return self.lost.hash.hex()
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Which of all devices have the present version of a note, with its whole list."""
+
+    has: Sequence[peerstack.MemberDevice]
+    lacks: Sequence[peerstack.MemberDevice]
+    """Those that are not known to have all of it."""
+
+    @property
+    def others(self) -> int:
+        """How many devices there are but this one."""
+        return sum(not each.device.this for each in [*self.has, *self.lacks])
+
+
 class Notebook:
     """The notes of a group, or the private ones where the group is the personal one."""
 
@@ -102,6 +116,18 @@ class Notebook:
             item = item_of(record)
             found[item.note].append(item)
         return {note: sorted(items, key=_in_order) for note, items in found.items()}
+
+    async def reach(self, note: str, items: Iterable[Item]) -> Reach:
+        """Which devices have a note and its list. Raises `peerstack.NotFound`."""
+        found = await self._group.reached_many([note, *(item.id for item in items)])
+        if note not in found:
+            raise peerstack.NotFound("this note is not here any more")
+        lacking = {each.device.id for reached in found.values() for each in reached.lacks}
+        everybody = [*found[note].has, *found[note].lacks]
+        return Reach(
+            [each for each in everybody if each.device.id not in lacking],
+            [each for each in everybody if each.device.id in lacking],
+        )
 
     async def labels(self) -> list[str]:
         """Every label that was ever given here, by name."""

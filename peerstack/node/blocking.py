@@ -19,7 +19,7 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from peerstack.groups.statements import RoleName
 from peerstack.identity import Fingerprint, User
@@ -66,15 +66,16 @@ class _Loop:
 
     def iterate(self, stream: AsyncIterator[T]) -> Iterator[T]:
         """Its items, one by one."""
+        steps = _Steps(stream)
         try:
             while True:
                 try:
-                    yield self.wait(_next(stream))
+                    yield self.wait(steps.next())
                 except StopAsyncIteration:
                     return
         finally:
             if not self._loop.is_closed():
-                self.wait(_end(stream))
+                self.wait(steps.end())
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -82,14 +83,28 @@ class _Loop:
         self._loop.close()
 
 
-async def _next(stream: AsyncIterator[T]) -> T:
-    return await anext(stream)
+class _Steps(Generic[T]):
+    """A stream that is stepped through from outside of its loop."""
 
+    def __init__(self, stream: AsyncIterator[T]) -> None:
+        self._stream = stream
+        self._step: asyncio.Task[Any] | None = None
 
-async def _end(stream: AsyncIterator[Any]) -> None:
-    close = getattr(stream, "aclose", None)
-    if close is not None:
-        await close()
+    async def next(self) -> T:
+        """Its next item."""
+        self._step = asyncio.current_task()
+        return await anext(self._stream)
+
+    async def end(self) -> None:
+        """Close it, once nobody waits for an item: Ctrl-C leaves a step that is under way."""
+        if self._step is not None and not self._step.done():
+            # Once: it may be closing, which a second time would cut short.
+            if not self._step.cancelling():
+                self._step.cancel()
+            await asyncio.wait({self._step})
+        close = getattr(self._stream, "aclose", None)
+        if close is not None:
+            await close()
 
 
 @contextmanager

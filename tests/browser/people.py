@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from tests.demo_app.app_process import running
 DESK: ViewportSize = {"width": 1200, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 780}
 WAIT_MS = 30_000
+STOP_S = 20
 
 expect.set_options(timeout=WAIT_MS)
 
@@ -28,13 +30,14 @@ class Browsing:
         self._browser = browser
         self._folder = folder
         self._processes = processes
+        self._running: dict[str, subprocess.Popen[str]] = {}
 
     def start(self, device: str, *flags: str) -> str:
         """Start the app on a device; its address."""
         folder = self._folder / device
         folder.mkdir(exist_ok=True)
         running_app = running(folder, "--no-browser", *flags)
-        address, _ = self._processes.enter_context(running_app)
+        address, self._running[address] = self._processes.enter_context(running_app)
         return address
 
     async def open(
@@ -60,6 +63,12 @@ class Browsing:
         await page.goto(address)
         await page.wait_for_url(lambda url: "enter" not in url)
         return page
+
+    def end(self, address: str) -> None:
+        """End an app that was started, as when the computer is shut."""
+        running = self._running.pop(address)
+        running.terminate()
+        running.wait(STOP_S)
 
     async def person(self, name: str, *flags: str, **options: Any) -> Page:
         """Somebody who has begun, in front of their notes."""

@@ -12,7 +12,14 @@ from tests.browser.people import Browsing, family, violations, write
 pytestmark = pytest.mark.browser
 
 PAGES = [
-    *("families", "device", "device/link", "device/recovery", "device/recovery/check"),
+    *(
+        "families",
+        "device",
+        "device/backup",
+        "device/link",
+        "device/recovery",
+        "device/recovery/check",
+    ),
     *("transfer", "device/erase", "s/private/", "s/private/new", "s/private/?show=archive"),
     *("s/private/search", "s/private/search?words=eggs"),
     *("s/private/?show=bin", "nothing", "families/joining/x?name=The+Millers"),
@@ -33,9 +40,12 @@ async def test_every_page_can_be_used_by_everybody(
     found: dict[str, list[str]] = {}
     page = await browsing.open(browsing.start("Ana"), phone=phone, scheme=scheme)
     await check(page, found, "welcome")
+    start = page.url.removesuffix("welcome")
+    for path in ("start/backup", "start/recovery", "link", "welcome"):
+        await page.goto(start + path)
+        await check(page, found, path)
     await page.get_by_role("button", name="Start writing").click()
     await expect(page.locator("#cards")).to_be_visible()
-    start = page.url.removesuffix("s/private/")
 
     await write(page, "Cake", "# For four\n\n**two** eggs, see https://example.org", "Milk\nBread")
     await page.get_by_role("checkbox", name="Milk").click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.people import Browsing, family, invite, join, write
+from tests.browser.people import Browsing, family, invite, join, violations, write
 
 pytestmark = pytest.mark.browser
 
@@ -44,6 +44,7 @@ async def test_roles_and_removal_show_at_once(browsing: Browsing, server: str) -
     await expect(ben.locator(".people")).to_contain_text("Ben you online · can read")
 
     await ana.get_by_role("link", name="Remove…").click()
+    assert await violations(ana) == []
     await ana.get_by_role("button", name="Remove Ben").click()
     await expect(ben.locator(".spaces")).not_to_contain_text("The Millers")
 
@@ -64,6 +65,7 @@ async def test_a_second_device_is_linked_by_digits_that_both_show(
 
     digits = await new.locator(".digits").inner_text()
     await expect(old.locator(".digits")).to_have_text(digits)
+    assert await violations(old) + await violations(new) == []
     await old.get_by_role("button", name="They are the same").click()
 
     await expect(old.get_by_text("Linked.")).to_be_visible()

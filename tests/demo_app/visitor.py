@@ -65,6 +65,24 @@ class Visitor:
             headers={"Origin": self.door.origin},
         )
 
+    async def hand_in(self, path: str, file: bytes, /, **fields: str) -> str:
+        """Send a form with a file."""
+        return await self._ask(
+            "POST",
+            self.door.path + path,
+            data=fields,
+            files={"file": ("file", file)},
+            headers={"Origin": self.door.origin},
+        )
+
+    async def save(self, path: str, /, **fields: str) -> httpx.Response:
+        """Send a form that a file is to come of."""
+        answer = await self.client.post(
+            self.door.path + path, data=fields, headers={"Origin": self.door.origin}
+        )
+        assert "attachment" in answer.headers["content-disposition"]
+        return answer
+
     @property
     def path(self) -> str:
         """Where one is, below the first page."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import signal
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import peerstack
-from peerstack.node.blocking import open_linked_sync, open_sync, recover_sync
+from peerstack.node.blocking import _Loop, open_linked_sync, open_sync, recover_sync
 from peerstack.node.enrol import open_linked
 from peerstack.node.node import open as open_async
 from peerstack.node.restore import recover
@@ -91,3 +94,27 @@ def test_an_error_inside_the_block_comes_out_as_it_is(tmp_path: Path) -> None:
         peerstack.open_sync(tmp_path / "ana.db", name="Ana", network=False) as node,
     ):
         node.group("Nowhere")
+
+
+def test_an_iterator_that_ctrl_c_interrupts_ends_with_nothing_else_wrong() -> None:
+    main = threading.main_thread().ident
+    ended = []
+    assert main is not None
+
+    async def stream() -> AsyncIterator[None]:
+        signal.pthread_kill(main, signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    loop = _Loop()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            next(loop.iterate(stream()))
+    finally:
+        loop.close()
+
+    assert ended == [True]

@@ -28,7 +28,13 @@ document.addEventListener("htmx:afterRequest", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.target.querySelector("details.menu[open]")) event.detail.shouldSwap = false;
 });
+// What is unfolded stays so when it is made anew.
+let unfolded = false;
+document.addEventListener("htmx:afterSwap", () => {
+  if (unfolded) document.getElementById("reach")?.setAttribute("open", "");
+});
 document.addEventListener("toggle", (event) => {
+  if (event.target.id === "reach") unfolded = event.target.open;
   if (event.target.matches("details.menu:not([open])")) htmx.trigger(document.body, "changed");
 }, true);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -42,18 +43,24 @@ class Job:
 
 async def bring_in(group: peerstack.Group, found: Sequence[Parcel | LeftOut], job: Job) -> None:
     """Write notes as new records. What ends it before the end stands in `job.problem`."""
-    job.left_out += [each.why for each in found if isinstance(each, LeftOut)]
-    parcels = [each for each in found if isinstance(each, Parcel) and _fits(each, job)]
+    # Of tens of thousands, even a look at each would keep the pages waiting.
+    parcels, labels = await asyncio.to_thread(_sorted_out, found, job)
     job.all = len(parcels)
     try:
-        known = set(await Notebook(group).labels())
-        labels = {label for each in parcels for label in each.draft.labels} - known
+        labels -= set(await Notebook(group).labels())
         await group.put_many(LABEL, [{"name": name} for name in sorted(labels)])
         for start in range(0, len(parcels), _BATCH):
             await _write(group, parcels[start : start + _BATCH], job)
     except peerstack.PeerstackError as error:
         job.problem = f"{error}. {job.done} of {job.all} notes are in “{job.into}” now."
     job.ended = True
+
+
+def _sorted_out(found: Sequence[Parcel | LeftOut], job: Job) -> tuple[list[Parcel], set[str]]:
+    """What can be kept, and all labels in it."""
+    job.left_out += [each.why for each in found if isinstance(each, LeftOut)]
+    parcels = [each for each in found if isinstance(each, Parcel) and _fits(each, job)]
+    return parcels, {label for each in parcels for label in each.draft.labels}
 
 
 async def take_out(book: Notebook) -> list[Parcel]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 import peerstack
 from family_notes.connection import in_words
 from family_notes.linking import Arriving, Giving, Step
-from family_notes.web.page import current_connection, desk_of, field, go, part, render
+from family_notes.web.page import current_connection, desk_of, field, go, part, render, secret
 
 _SERVER_CHARS: Final = 512
 _LINK_CHARS: Final = 8_192
 _WORD_CHARS: Final = 40
 _WORDS: Final = 24
 _ASKED: Final = 3
+_PASSWORD_CHARS: Final = 10
+_PIECE_BYTES: Final = 64 * 1024
 _ERASE: Final = "erase"
 
 
@@ -172,6 +176,42 @@ async def _words(request: Request) -> tuple[list[str], str]:
         return [], str(error)
 
 
+# --- Backup. ------------------------------------------------------------------------------------
+
+
+async def ask_to_back_up(request: Request) -> Response:
+    """Ask for the password of a backup."""
+    return await render(request, "device/backup.html", problem=None)
+
+
+async def back_up(request: Request) -> Response:
+    """All that is on this device as one encrypted file, to be saved."""
+    form = await request.form()
+    password = secret(form, "password")
+    problem = _weakness(password, secret(form, "again"))
+    if problem is not None:
+        return await render(request, "device/backup.html", None, 400, problem=problem)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "backup"
+        await desk_of(request).node.backup(path, password)
+        # It has no name any more when it is sent, and is gone with that, however it ends.
+        file = path.open("rb")
+    day = f"{date.today():%Y-%m-%d}"
+    return attachment(_pieces(file), f"family-notes-{day}.backup")
+
+
+def _weakness(password: str, again: str) -> str | None:
+    if len(password) < _PASSWORD_CHARS:
+        return f"Take a longer password: {_PASSWORD_CHARS} characters at least, better some words."
+    return None if password == again else "The two passwords differ. Write the same one twice."
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
+
+
 # --- The end. -----------------------------------------------------------------------------------
 
 
@@ -190,10 +230,11 @@ async def erase(request: Request) -> Response:
     return go(request, "welcome")
 
 
-def attachment(content: bytes, name: str) -> Response:
+def attachment(content: bytes | Iterator[bytes], name: str) -> Response:
     """Something to be saved, which no browser is to show."""
-    return Response(
-        content,
+    pieces = iter([content]) if isinstance(content, bytes) else content
+    return StreamingResponse(
+        pieces,
         media_type="application/octet-stream",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
@@ -226,6 +267,8 @@ routes = [
     Route("/device/recovery", show_recovery, name="recovery"),
     Route("/device/recovery/check", check_words, methods=["GET", "POST"], name="check-words"),
     Route("/device/recovery/kit", save_kit, methods=["POST"], name="kit"),
+    Route("/device/backup", ask_to_back_up, name="ask-to-back-up"),
+    Route("/device/backup", back_up, methods=["POST"], name="back-up"),
     Route("/device/erase", ask_to_erase, name="ask-to-erase"),
     Route("/device/erase", erase, methods=["POST"], name="erase"),
 ]

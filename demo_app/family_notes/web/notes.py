@@ -129,7 +129,13 @@ async def show_note_part(request: Request) -> Response:
 async def _shown(request: Request, space: Space) -> dict[str, Any]:
     note = await space.notebook.note(request.path_params["note"])
     items = (await space.notebook.items([note.id])).get(note.id, [])
-    return {"note": note, "items": items}
+    return {"note": note, "items": items, "reach": await space.notebook.reach(note.id, items)}
+
+
+async def show_reach(request: Request) -> Response:
+    """Which devices have the note: for a page that is open."""
+    space = await space_of(request)
+    return part(request, "notes/reach.html", space=space, **await _shown(request, space))
 
 
 async def edit_note(request: Request) -> Response:
@@ -267,6 +273,7 @@ routes = [
     Route("/s/{space}/settle", settle_replaced, methods=["POST"], name="settle"),
     Route("/s/{space}/n/{note}", show_note, name="note"),
     Route("/s/{space}/n/{note}/part", show_note_part, name="note-part"),
+    Route("/s/{space}/n/{note}/reach", show_reach, name="reach"),
     Route("/s/{space}/n/{note}/edit", edit_note, name="edit-note"),
     Route("/s/{space}/n/{note}/newer", show_whether_newer, name="newer"),
     Route("/s/{space}/n/{note}/save", save_note, methods=["POST"], name="save-note"),

@@ -25,6 +25,8 @@ FOLDER: Final = Path(__file__).parent.parent
 PRIVATE: Final = "private"
 """What the group of one's own devices is called in an address."""
 
+_SECRET_CHARS: Final = 1_000
+
 _environment = Environment(
     loader=FileSystemLoader(FOLDER / "templates"),
     autoescape=True,
@@ -169,6 +171,12 @@ def field(form: FormData, name: str, chars: int) -> str:
     """A field of a form, cut to a length, with the line ends that everybody else has."""
     value = form.get(name, "")
     return value.replace("\r\n", "\n").strip()[:chars] if isinstance(value, str) else ""
+
+
+def secret(form: FormData, name: str) -> str:
+    """A password in a form: as it was typed, up to a length that nobody types."""
+    value = form.get(name, "")
+    return value[:_SECRET_CHARS] if isinstance(value, str) else ""
 
 
 def when(moment: datetime) -> str:

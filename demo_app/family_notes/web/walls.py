@@ -30,7 +30,7 @@ BODY_BYTES: Final = 512 * 1024
 """A form: a note of 60 KiB, with each byte escaped, and its list."""
 
 UPLOAD_BYTES: Final = 256 * 1024 * 1024
-"""What may be imported at once."""
+"""What may be imported at once; a backup, and a recovery file."""
 
 POLICY: Final = "; ".join(
     (
@@ -53,6 +53,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
+_UPLOADS: Final = ("/transfer/import", "/start/backup", "/start/recovery")
 _SAFE: Final = frozenset({"GET", "HEAD"})
 _OWN_SITE: Final = frozenset({"", "none", "same-origin"})
 _ENTERED: Final = """<!doctype html><html lang="en"><meta charset="utf-8">
@@ -177,7 +178,7 @@ def _length(headers: Headers) -> int:
 
 def _limit(scope: Scope) -> int:
     path: str = scope["path"]
-    return UPLOAD_BYTES if path.endswith("/import") else BODY_BYTES
+    return UPLOAD_BYTES if path.endswith(_UPLOADS) else BODY_BYTES
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
