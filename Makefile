@@ -28,7 +28,7 @@ RUNTIME := pyproject.toml --all-extras
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup check audit test test-python test-browser screenshots services sim mutants load fuzz crashes nat bench demo demo-headless lock format clean
+.PHONY: help setup check audit test test-python test-browser screenshots services sim mutants load fuzz crashes nat bench bench-server demo demo-headless lock format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ nat: $(READY) services ## Which pairs of NATs connect directly, which by TURN: a
 
 bench: $(READY) ## Measure what the performance claims rest on
 	$(BIN)/python -m benchmarks
+
+bench-server: $(READY) ## Measure the signaling server beside PeerJS's and y-webrtc's
+	$(BIN)/python -m benchmarks server --rivals
 
 demo: $(READY) ## Family notes for two people, in two windows, until Ctrl-C
 	@$(BIN)/python -m family_notes.demo

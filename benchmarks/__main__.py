@@ -22,7 +22,9 @@ from benchmarks.scenarios import SCENARIOS, Values, iroh
 @click.option("--quick", is_flag=True, help="Small counts: only shows that everything works.")
 @click.option("--repeat", type=click.IntRange(1), help="Repetitions of each figure (3).")
 @click.option("--records", type=click.IntRange(100), help="Records of the large group (100,000).")
-@click.option("--rivals", is_flag=True, help="Measure iroh-docs too, which uv then installs.")
+@click.option(
+    "--rivals", is_flag=True, help="Measure others' programs too, which uv and npm then install."
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write a file.")
 @click.option("--markdown", is_flag=True, help="Print the table as it stands in the documents.")
 def main(
@@ -36,10 +38,10 @@ def main(
 ) -> None:
     """Measure what NAMES say, or everything: each figure's median of a few repetitions."""
     size = QUICK if quick else Size(repeat=3)
-    size = replace(size, repeat=repeat or size.repeat, large=records or size.large)
+    size = replace(size, repeat=repeat or size.repeat, large=records or size.large, rivals=rivals)
     chosen = {name: SCENARIOS[name] for name in names or SCENARIOS}
     machine = report.this_machine()
-    measured = _measure(chosen | ({"rivals": iroh} if rivals else {}), size)
+    measured = _measure(chosen | ({"rivals": iroh} if rivals and "sync" in chosen else {}), size)
     if markdown:
         click.echo(report.markdown(measured, machine))
     else:

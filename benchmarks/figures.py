@@ -28,6 +28,11 @@ class Size:
     upserts: int = 100_000
     pipe_bytes: int = 128 * 1024 * 1024
     rival: int = 10_000
+    idle: int = 2_000
+    relayed: int = 20_000
+    latencies: int = 500
+    rivals: bool = False
+    """Whether others' programs are measured too."""
 
 
 QUICK: Final = Size(
@@ -43,6 +48,9 @@ QUICK: Final = Size(
     upserts=2_000,
     pipe_bytes=4 * 1024 * 1024,
     rival=100,
+    idle=200,
+    relayed=500,
+    latencies=20,
 )
 """Shows that everything works; its figures mean nothing."""
 
@@ -77,6 +85,29 @@ class Figure:
 
 
 _LESS: Final = Better.LESS
+
+
+def _server(name: str, title: str, aim_kb: float | None = None) -> tuple[Figure, ...]:
+    key = f"server.{name}"
+    return (
+        Figure(f"{key}.empty", f"{title}: memory with nobody connected", "MB", _LESS),
+        Figure(f"{key}.memory", f"{title}: an idle connection, of {{idle:,}}", "kB", _LESS, aim_kb),
+        Figure(f"{key}.opened", f"{title}: connections opened", "1/s"),
+        Figure(f"{key}.opened-cpu", f"{title}: the same", "1/CPU s"),
+        Figure(f"{key}.relayed", f"{title}: messages of 1.2 kB relayed", "1/s"),
+        Figure(f"{key}.relayed-cpu", f"{title}: the same", "1/CPU s"),
+        Figure(f"{key}.p50", f"{title}: a message among the idle, median", "ms", _LESS),
+        Figure(f"{key}.p99", f"{title}: the same, 99th percentile", "ms", _LESS),
+    )
+
+
+def _processes(count: int) -> tuple[Figure, ...]:
+    key, title = f"server.processes{count}", f"this server, {count} with Redis"
+    return (
+        Figure(f"{key}.relayed", f"{title}: messages of 1.2 kB relayed", "1/s"),
+        Figure(f"{key}.relayed-cpu", f"{title}: the same, Redis counted too", "1/CPU s"),
+    )
+
 
 FIGURES: Final = (
     Figure("writes.bulk", "signed writes, {bulk:,} in one call", "records/s", aim=20_000),
@@ -116,6 +147,7 @@ FIGURES: Final = (
     Figure("app.label", "a page of those with a label", "ms", _LESS),
     Figure("app.search", "what a search finds in them, as a page", "ms", _LESS),
     Figure("app.blocked", "the loop's longest pause while all these pages are made", "ms", _LESS),
+    *_server("this", "this server", aim_kb=25),
     Figure("limits.verify", "limit: PyNaCl verifies, one core", "1/s"),
     Figure("limits.upsert", "limit: SQLite alone, same table", "records/s"),
     Figure("limits.pipe", "limit: the transport alone", "MB/s"),
@@ -125,7 +157,11 @@ FIGURES: Final = (
 RIVALS: Final = (
     Figure("rivals.iroh", "iroh-docs 0.35, first sync of {rival:,} entries", "entries/s"),
     Figure("rivals.iroh-content", "the same, with their contents", "entries/s"),
+    *_server("peerjs", "PeerJS 1.0.2"),
+    *_server("y-webrtc", "y-webrtc 10.3.0"),
+    *(figure for count in (1, 2, 4) for figure in _processes(count)),
 )
+"""Measured where it is asked for, and where what they need is installed."""
 
 
 @dataclass(frozen=True, slots=True)

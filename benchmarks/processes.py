@@ -58,12 +58,20 @@ def worker(module: str) -> Iterator[Worker]:
 @contextmanager
 def signaling_server() -> Iterator[str]:
     """The address of a signaling server."""
-    with _process("peerstack_server", "--port", "0", "--log-level", "warning") as process:
+    with signaling_process() as (url, _):
+        yield url
+
+
+@contextmanager
+def signaling_process(*flags: str) -> Iterator[tuple[str, int]]:
+    """The address and the process id of a signaling server."""
+    base = ("--port", "0", "--log-level", "warning")
+    with _process("peerstack_server", *base, *flags) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith(_READY):
             raise RuntimeError("the signaling server did not start; its reason stands above")
-        yield line.removeprefix(_READY).strip()
+        yield line.removeprefix(_READY).strip(), process.pid
         process.terminate()
         process.wait(_END_S)
 

@@ -13,7 +13,7 @@ from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks import limits, rivals
+from benchmarks import limits, rivals, signaling
 from benchmarks.figures import Size
 from benchmarks.flights import Event, round_trips
 from benchmarks.processes import Worker, signaling_server, worker
@@ -243,5 +243,6 @@ SCENARIOS: Final[dict[str, Callable[[Size], Values]]] = {
     "search": search,
     "live": live,
     "app": app,
+    "server": signaling.server,
     "limits": machine_limits,
 }

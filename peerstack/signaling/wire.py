@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -182,6 +182,14 @@ class Closing(Struct, frozen=True, tag_field="event", tag="closing"):
 Event = Welcome | DayChanged | Announced | Signaled | Again | Closing | Problem
 T = TypeVar("T")
 
+# By the name, since to convert to one of them costs a fifth of converting to any of them.
+_REQUESTS: Final[dict[str, type[Struct]]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(Request)
+}
+_EVENTS: Final[dict[str, type[Struct]]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(Event)
+}
+
 
 def day_of(wall_ms: int) -> int:
     """Days since 1970-01-01 UTC at a Unix time in milliseconds."""
@@ -205,8 +213,20 @@ def decode_untrusted_request(event: str, arguments: tuple[object, ...]) -> Reque
 
     Raises `RemoteError`, whatever it is given.
     """
-    request: Request = _convert(_tagged(event, arguments), Request)
+    request: Request = _message(event, arguments, _REQUESTS)
     return request
+
+
+def decode_untrusted_question(text: str, frame: Frame) -> Request:
+    """A device's request from a frame that asks something under `frame.ack`.
+
+    Raises `RemoteError`, whatever it is given.
+    """
+    try:
+        event, *arguments = msgspec.json.decode(text[len(_EVENT) + len(frame.ack) :])
+    except (ValueError, RecursionError):
+        raise RemoteError(Reason.MALFORMED, "no JSON") from None
+    return decode_untrusted_request(event, tuple(arguments))
 
 
 def decode_untrusted_event(event: str, arguments: tuple[object, ...]) -> Event:
@@ -214,7 +234,7 @@ def decode_untrusted_event(event: str, arguments: tuple[object, ...]) -> Event:
 
     Raises `RemoteError`, whatever it is given.
     """
-    told: Event = _convert(_tagged(event, arguments), Event)
+    told: Event = _message(event, arguments, _EVENTS)
     return told
 
 
@@ -230,11 +250,12 @@ def decode_untrusted_answer(answer: object, kind: type[T]) -> T | Problem:
     return wanted
 
 
-def _tagged(event: str, arguments: tuple[object, ...]) -> dict[str, object]:
+def _message(event: str, arguments: tuple[object, ...], kinds: dict[str, type[Struct]]) -> Any:
     content = arguments[0] if arguments else {}
-    if len(arguments) > 1 or not isinstance(content, dict):
-        raise RemoteError(Reason.MALFORMED, f"{event[:16]!r} takes one object")
-    return {**content, "event": event}
+    kind = kinds.get(event)
+    if kind is None or len(arguments) > 1 or not isinstance(content, dict):
+        raise RemoteError(Reason.MALFORMED, f"{event[:16]!r} is unknown, or takes one object")
+    return _convert(content, kind)
 
 
 def _convert(value: object, kind: Any) -> Any:
@@ -248,6 +269,13 @@ def _convert(value: object, kind: Any) -> Any:
 # https://socket.io/docs/v4/socket-io-protocol/
 # Anything else (binary attachments, other namespaces, events that would be taken for the library's
 # own "connect" and "disconnect") is refused by its first characters, before it is parsed.
+
+PING_FRAME: Final = "2"
+"""How a server asks for a sign of life."""
+
+_EVENT: Final = "42"
+_ADMISSION: Final = "40"
+"""So begins what asks to be let in, and what says that one is."""
 
 _TO_SERVER: Final = re.compile(
     r'[13]\Z|4[01]\Z|40\{|42([0-9]{1,10})\["(?:join|leave|announce|signal|ice)"[,\]]'
@@ -282,13 +310,21 @@ def is_from_server(packet: str) -> bool:
     return _TO_DEVICE.match(packet) is not None
 
 
+def is_admission(text: str) -> bool:
+    """Whether a frame asks to be let in or, from a server, says that one is."""
+    return text.startswith(_ADMISSION)
+
+
 def event_frame(event: Struct) -> str:
     """An event as one text frame."""
     return f'42["{name(event)}",{msgspec.json.encode(body(event)).decode()}]'
 
 
+def answer_frame(ack: str, answer: Struct) -> str:
+    """The answer to a request as one text frame."""
+    return f"43{ack}[{msgspec.json.encode(body(answer)).decode()}]"
+
+
 def problem_frame(ack: str, problem: Problem) -> str:
     """A problem as one text frame: the answer to a request, or an event without an `ack`."""
-    if not ack:
-        return event_frame(problem)
-    return f"43{ack}[{msgspec.json.encode(body(problem)).decode()}]"
+    return answer_frame(ack, problem) if ack else event_frame(problem)

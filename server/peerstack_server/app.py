@@ -1,13 +1,14 @@
 """The socket.io side: unpacks requests, asks `rooms`, relays. The only module that knows socket.io.
 
-It holds no state of its own about devices, and sees only frames that `carrier` let through. Where
+Of devices it holds only their sockets, and it sees only frames that `carrier` let through. Where
 several processes act as one, it tells the others by `cluster`, and devices here what others told.
 """
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import socketio
@@ -16,7 +17,16 @@ from msgspec import Struct
 from peerstack import limits
 from peerstack.errors import RemoteError
 from peerstack.signaling import wire
-from peerstack_server.asgi import ADDRESS_KEY, Message, Receive, Send
+from peerstack_server.asgi import (
+    FRAME_KEY,
+    SOCKET_KEY,
+    Message,
+    Receive,
+    Send,
+    Socket,
+    text_frame,
+)
+from peerstack_server.heartbeat import Greeting, Heartbeat
 from peerstack_server.ice import IceSettings, ice_servers
 from peerstack_server.rooms import Refused, Rooms
 from peerstack_server.stats import Stats
@@ -26,8 +36,6 @@ if TYPE_CHECKING:
     from peerstack_server.cluster import Cluster, Passed
 
 AGAIN_MS_PER_CONNECTION: Final = 5
-WELCOMED: Final = "welcomed"
-"""The room of all; no address is as short."""
 
 
 class Json:
@@ -42,7 +50,7 @@ class Json:
     def loads(text: str) -> object:
         """The value, or for text that is no JSON an event that no handler takes.
 
-        Raising would leave the request without an answer and the log with a traceback.
+        Raising would leave the log with a traceback.
         """
         try:
             return orjson.loads(text)
@@ -67,63 +75,82 @@ class Relay:
             async_mode="asgi",
             json=Json,
             transports=["websocket"],
-            # In order, one at a time per connection; refusals happen before the upgrade.
-            async_handlers=False,
-            always_connect=True,
             cors_allowed_origins=[],
-            ping_interval=ping_s,
+            # A greeting takes less than a second, or gets a sign of life from the library then;
+            # what devices are told is the sum.
+            ping_interval=(1, ping_s - 1),
             ping_timeout=ping_s,
             max_http_buffer_size=limits.SIGNALING_MESSAGE_BYTES,
         )
-        self._server.on("connect", self._welcome)
-        self._server.on("*", self._answer)
+        self._server.on("connect", lambda _sid, _environ, _auth: None)
+        self._heartbeat = Heartbeat(ping_s)
+        self._sockets: dict[str, Socket] = {}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one WebSocket until it ends."""
-        await self._server.handle_request(scope, receive, send)
+        if await self._greet(scope, receive, send):
+            await self._serve(scope[SOCKET_KEY], receive)
 
     def ended(self, address: str) -> None:
         """A connection is over, however far it came."""
+        socket = self._sockets.pop(address, None)
+        if socket is not None:
+            self._heartbeat.forget(socket)
         emptied = self._rooms.disconnect(address)
         if self._cluster is not None:
             self._cluster.depart(address)
             self._cluster.leave(emptied)
 
-    async def tell_day(self, day: int) -> None:
+    def tell_day(self, day: int) -> None:
         """Tell every device that a new day began."""
-        await self._emit(wire.DayChanged(day), WELCOMED)
+        self._tell(wire.DayChanged(day), self._sockets)
+
+    async def keep_alive(self) -> None:
+        """Ask all devices for signs of life, until cancelled."""
+        await self._heartbeat.run()
 
     async def stop(self) -> None:
         """Stop socket.io's background tasks."""
         await self._server.shutdown()
 
-    async def _welcome(self, sid: str, environ: Message, _auth: object = None) -> None:
-        address = environ["asgi.scope"][ADDRESS_KEY]
-        await self._server.enter_room(sid, address)
+    async def _greet(self, scope: Message, receive: Receive, send: Send) -> bool:
+        greeting = Greeting(receive, send)
+        await self._server.handle_request(scope, greeting.receive, greeting.send)
+        return greeting.admitted
+
+    async def _serve(self, socket: Socket, receive: Receive) -> None:
+        await self._welcome(socket)
+        while (message := await receive())["type"] == "websocket.receive":
+            frame = message[FRAME_KEY]
+            if frame.ack:
+                await self._answer(socket, message["text"], frame)
+
+    async def _welcome(self, socket: Socket) -> None:
         if self._cluster is not None:
-            await self._cluster.arrive(address)
+            await self._cluster.arrive(socket.address)
         bounds = self._rooms.limits
         day = wire.day_of(time.time_ns() // 1_000_000)
         welcome = wire.Welcome(
-            address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
+            socket.address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
         )
         # What is told to all must not come before this.
-        await self._server.enter_room(sid, WELCOMED)
-        await self._emit(welcome, address)
+        socket.write(text_frame(wire.event_frame(welcome)))
+        self._sockets[socket.address] = socket
+        self._heartbeat.watch(socket)
 
-    async def _answer(self, event: str, sid: str, *arguments: object) -> dict[str, Any]:
-        address = self._server.get_environ(sid)["asgi.scope"][ADDRESS_KEY]
+    async def _answer(self, socket: Socket, text: str, frame: wire.Frame) -> None:
         try:
-            request = wire.decode_untrusted_request(event, arguments)
-            return wire.body(await self._handle(address, request))
+            request = wire.decode_untrusted_question(text, frame)
+            answer = await self._handle(socket.address, request)
         except RemoteError as error:
-            return self._problem(wire.Problem(wire.Refusal.MALFORMED, error.detail))
+            answer = self._problem(wire.Problem(wire.Refusal.MALFORMED, error.detail))
         except Refused as refused:
-            return self._problem(refused.problem)
+            answer = self._problem(refused.problem)
+        socket.write(text_frame(wire.answer_frame(frame.ack, answer)))
 
-    def _problem(self, problem: wire.Problem) -> dict[str, Any]:
+    def _problem(self, problem: wire.Problem) -> wire.Problem:
         self._stats.refused[problem.error] += 1
-        return wire.body(problem)
+        return problem
 
     async def _handle(self, address: str, request: wire.Request) -> Struct:
         match request:
@@ -148,7 +175,7 @@ class Relay:
     async def _announce(self, address: str, request: wire.Announce) -> None:
         topic, box, network = request.topic, request.box, self._rooms.network(address)
         recipients = self._rooms.announce(address, topic, box, _now_ms(), self._copies)
-        await self._relay(wire.Announced(topic, box, address), *recipients)
+        self._relay(wire.Announced(topic, box, address), *recipients)
         if self._cluster is not None:
             await self._cluster.announce(topic, network, address, box)
 
@@ -156,7 +183,7 @@ class Relay:
         to, box = request.to, request.box
         delivered: bool | None = self._rooms.signal(address, to, box, _now_ms(), self._copies)
         if delivered:
-            await self._relay(wire.Signaled(box, address), to)
+            self._relay(wire.Signaled(box, address), to)
         elif self._cluster is not None:
             network = self._rooms.network(address)
             delivered = await self._cluster.signal(to, network, address, box)
@@ -175,23 +202,27 @@ class Relay:
             # Who sent it is on another process, and was answered there.
             self._stats.refused[refused.problem.error] += 1
             return
-        await self._relay(wire.Announced(topic, box, sender), *recipients)
+        self._relay(wire.Announced(topic, box, sender), *recipients)
 
     async def _signaled_elsewhere(self, to: str, passed: Passed) -> None:
         if self._rooms.has(to):
-            await self._relay(wire.Signaled(passed.box, passed.sender), to)
+            self._relay(wire.Signaled(passed.box, passed.sender), to)
 
     async def _ask_again(self) -> None:
         connections = self._rooms.counts().connections
-        await self._emit(wire.Again(AGAIN_MS_PER_CONNECTION * connections), WELCOMED)
+        self._tell(wire.Again(AGAIN_MS_PER_CONNECTION * connections), self._sockets)
 
-    async def _relay(self, event: Struct, *addresses: str) -> None:
+    def _relay(self, event: Struct, *addresses: str) -> None:
         if addresses:
-            await self._emit(event, *addresses)
+            self._tell(event, addresses)
             self._stats.relayed += len(addresses)
 
-    async def _emit(self, event: Struct, *rooms: str) -> None:
-        await self._server.emit(wire.name(event), wire.body(event), to=list(rooms))
+    def _tell(self, event: Struct, addresses: Iterable[str]) -> None:
+        frame = text_frame(wire.event_frame(event))
+        for address in addresses:
+            # Whoever is still being greeted is not told.
+            if socket := self._sockets.get(address):
+                socket.write(frame)
 
 
 def _now_ms() -> int:

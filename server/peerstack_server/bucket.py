@@ -45,6 +45,8 @@ class TokenBucket:
         return self._level >= self._rate.burst
 
     def _refill(self, now_ms: int) -> None:
-        elapsed_ms = max(0, now_ms - self._at_ms)
-        self._level = min(self._rate.burst, self._level + elapsed_ms * self._rate.per_second / 1000)
-        self._at_ms = max(self._at_ms, now_ms)
+        elapsed_ms = now_ms - self._at_ms
+        if elapsed_ms > 0:
+            flown_back = elapsed_ms * self._rate.per_second / 1000
+            self._level = min(self._rate.burst, self._level + flown_back)
+            self._at_ms = now_ms

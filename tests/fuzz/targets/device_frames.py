@@ -59,7 +59,9 @@ def _take(rooms: Rooms, device: str, text: str, now_ms: int) -> None:
     read = _Packet(encoded_packet=text[1:])
     assert (read.packet_type, str(read.id)) == (packet.EVENT, str(int(frame.ack)))
     event, *arguments = read.data
-    match wire.decode_untrusted_request(event, tuple(arguments)):
+    request = wire.decode_untrusted_question(text, frame)
+    assert request == wire.decode_untrusted_request(event, tuple(arguments))
+    match request:
         case wire.Join(topics):
             rooms.join(device, topics)
         case wire.Leave(topics):
@@ -84,6 +86,7 @@ TARGET = Target(
     run,
     (
         "peerstack.signaling.wire.decode_untrusted_frame",
+        "peerstack.signaling.wire.decode_untrusted_question",
         "peerstack.signaling.wire.decode_untrusted_request",
     ),
 )
