@@ -242,7 +242,7 @@ SCENARIOS: Final[dict[str, Callable[[Size], Values]]] = {
     "sync": sync,
     "search": search,
     "live": live,
-    "server": signaling.server,
     "app": app,
+    "server": signaling.server,
     "limits": machine_limits,
 }
