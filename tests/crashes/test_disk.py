@@ -172,7 +172,7 @@ PASSWORD = {"PEERSTACK_BACKUP_PASSWORD": "correct horse"}
 
 
 @pytest.fixture
-def ana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
+def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
     """Somebody with a profile that is larger than what is left of a full disk, and room for it."""
     for name, value in PASSWORD.items():
         monkeypatch.setenv(name, value)
@@ -183,17 +183,17 @@ def ana(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Person:
     return person
 
 
-def test_a_backup_onto_a_full_disk_leaves_the_one_before(small: Disk, ana: Person) -> None:
-    file = small.folder / "ana.backup"
-    ana.json("backup", str(file))
+def test_a_backup_onto_a_full_disk_leaves_the_one_before(small: Disk, large: Person) -> None:
+    file = small.folder / "large.backup"
+    large.json("backup", str(file))
     before = file.read_bytes()
     small.fill()
 
-    check_is_one_line(ana.run("backup", str(file), **PASSWORD), "cannot write the backup")
+    check_is_one_line(large.run("backup", str(file), **PASSWORD), "cannot write the backup")
 
     assert file.read_bytes() == before
-    assert {each.name for each in small.folder.iterdir()} == {"ana.backup", "filler"}
-    assert {each.suffix for each in ana.profile.parent.iterdir()} == {".db", ".keys"}
+    assert {each.name for each in small.folder.iterdir()} == {"large.backup", "filler"}
+    assert {each.suffix for each in large.profile.parent.iterdir()} == {".db", ".keys"}
 
 
 def test_a_backup_of_a_profile_on_a_full_disk_says_that_it_needs_room(
@@ -203,28 +203,28 @@ def test_a_backup_of_a_profile_on_a_full_disk_says_that_it_needs_room(
     small.fill()
 
     check_is_one_line(
-        owner.run("backup", str(tmp_path / "ana.backup"), **PASSWORD), "room", "free some space"
+        owner.run("backup", str(tmp_path / "large.backup"), **PASSWORD), "room", "free some space"
     )
 
-    assert not (tmp_path / "ana.backup").exists()
+    assert not (tmp_path / "large.backup").exists()
     small.make_room()
     check_goes_on(owner)
-    owner.json("backup", str(tmp_path / "ana.backup"))
+    owner.json("backup", str(tmp_path / "large.backup"))
 
 
 def test_restoring_onto_a_full_disk_makes_no_profile(
-    small: Disk, ana: Person, tmp_path: Path
+    small: Disk, large: Person, tmp_path: Path
 ) -> None:
-    ana.json("backup", str(tmp_path / "ana.backup"))
-    new = Person(small.folder / "new/ana.db")
+    large.json("backup", str(tmp_path / "large.backup"))
+    new = Person(small.folder / "new/large.db")
     other = small.folder / "other"
     other.write_bytes(bytes(3_000_000))
 
-    done = new.run("restore", str(tmp_path / "ana.backup"), "--quiet", **PASSWORD)
+    done = new.run("restore", str(tmp_path / "large.backup"), "--quiet", **PASSWORD)
 
     check_is_one_line(done, "room")
 
     assert list(new.profile.parent.iterdir()) == []
     other.unlink()
-    new.json("restore", str(tmp_path / "ana.backup"))
+    new.json("restore", str(tmp_path / "large.backup"))
     assert len(new.json("ls", "note")) == 1_000
