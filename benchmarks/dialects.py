@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+from abc import abstractmethod
 from base64 import b64encode
 from collections.abc import Callable
 from random import Random
@@ -44,9 +45,9 @@ class Device(Socket):
     def begin(self) -> None:
         """Say what has to be said first."""
 
+    @abstractmethod
     def message(self, to: Any) -> bytes:
         """What has the server hand a box to another connection, and to it alone."""
-        raise NotImplementedError
 
 
 class PeerstackDevice(Device):

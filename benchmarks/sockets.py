@@ -7,6 +7,7 @@ https://www.rfc-editor.org/rfc/rfc6455#section-5.2
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 _NO_MASK: Final = bytes(4)
 
 
-class Socket(asyncio.Protocol):
+class Socket(asyncio.Protocol, ABC):
     """One connection: `open` it. A subclass says what is done with each text frame."""
 
     def __init__(self) -> None:
@@ -36,9 +37,9 @@ class Socket(asyncio.Protocol):
         self._transport.write(_UPGRADE.format(path=path, host=to.netloc).encode())
         await self._upgraded
 
+    @abstractmethod
     def heard(self, text: bytes) -> None:
         """A text frame came."""
-        raise NotImplementedError
 
     def say(self, text: bytes) -> None:
         """Send a text frame."""

@@ -171,7 +171,7 @@ async def _tell_problems(output: Output, node: peerstack.Node, told: set[str]) -
             if now_s - first_s >= _TELL_AFTER_S and problem not in told:
                 told.add(problem)
                 _tell(output, problem)
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(_TELL_AFTER_S)
 
 
 def _tell(output: Output, problem: str) -> None:

@@ -81,9 +81,8 @@ async def _show_until_level(node: peerstack.Node, timeout_s: float | None, show:
 
 
 async def _show_for_ever(node: peerstack.Node, show: Show) -> None:
-    while True:
-        show(node.status())
-        await asyncio.sleep(LOOK_S)
+    async for now in node.live_status():
+        show(now)
 
 
 def _show_level(call: Call, status: peerstack.Status) -> None:
