@@ -162,11 +162,15 @@ def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:
     }
 
 
+def is_let_in(turn: Turn, group: GroupId) -> bool:
+    """Whether this user is a member, and this device can meet the others as one of them."""
+    is_member = turn.state(group).role(turn.me.user.id) is not None
+    return is_member and secret_of(turn, group) is not None
+
+
 def _is_inside(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
-    state = turn.state(group)
-    if state.role(turn.me.user.id) is None or secret_of(turn, group) is None:
-        return False
-    return state.invite(decode_untrusted_link(join.link).invite_hash) is not None
+    has_heard = turn.state(group).invite(decode_untrusted_link(join.link).invite_hash) is not None
+    return has_heard and is_let_in(turn, group)
 
 
 def _joins(turn: Turn) -> dict[GroupId, PendingJoin]:

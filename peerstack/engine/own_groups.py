@@ -77,7 +77,7 @@ def _learn(turn: Turn) -> None:
     fresh = [url for url in dict.fromkeys(servers) if url not in known]
     room = max(0, limits.SERVERS_LEARNED - len(known))
     if fresh[:room]:
-        profile.add_servers(turn, fresh[:room])
+        profile.add_servers(turn, fresh[:room], instead=True)
         # So whoever connects to servers hears of them.
         turn.effects.append(GroupsChanged())
 

@@ -84,11 +84,21 @@ def servers(turn: Turn) -> list[str]:
     return list(turn.tx.profile_get(_SERVERS) or [])
 
 
-def add_servers(turn: Turn, urls: list[str]) -> list[str]:
-    """Remember further servers; those known now, the newest last."""
+def add_servers(turn: Turn, urls: Sequence[str], *, instead: bool = False) -> list[str]:
+    """Remember further servers; those known now, the newest last.
+
+    `instead` is for what the owner says, here or on another device: what was known of the same
+    server with another access token is forgotten. No link of somebody else's takes a token away.
+    """
     known = servers(turn)
-    fresh = [url for url in dict.fromkeys(urls) if url not in known]
-    if fresh:
-        turn.tx.profile_set(_SERVERS, known + fresh)
+    hosts = {_host(url) for url in urls} if instead else set()
+    kept = [url for url in known if url in urls or _host(url) not in hosts]
+    now = list(dict.fromkeys([*kept, *urls]))
+    if now != known:
+        turn.tx.profile_set(_SERVERS, now)
         turn.untold_groups.update(turn.groups())
-    return known + fresh
+    return now
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].rpartition("@")[2]

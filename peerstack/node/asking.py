@@ -15,6 +15,7 @@ import msgspec
 
 from peerstack.ports import Entropy
 from peerstack.signaling import wire
+from peerstack.signaling.address import authorization, split_token
 from peerstack.signaling.client import Disconnected, SignalingClient, SignalingEvent
 from peerstack.signaling.reach import explain, explain_status, failed_step
 
@@ -51,13 +52,15 @@ class Asked(msgspec.Struct, frozen=True):
     """What it names for ICE; None if it could not be asked."""
 
 
-async def ask_server(url: str, entropy: Entropy, wall_ms: Callable[[], int]) -> Asked:
+async def ask_server(address: str, entropy: Entropy, wall_ms: Callable[[], int]) -> Asked:
     """Whether a server is reached, lets this device in, and what its clock and version are.
 
-    `wall_ms` is this device's clock, in Unix milliseconds. Raises nothing.
+    `address` may hold an access token, which no check shows; `wall_ms` is this device's clock, in
+    Unix milliseconds. Raises nothing.
     """
+    url, token = split_token(address)
     try:
-        status, date = await _knock(url)
+        status, date = await _knock(url, token)
     except Exception as error:
         # A server can make the library raise nearly anything.
         said = f"{failed_step(error)}: {explain(url, error)}"
@@ -69,16 +72,16 @@ async def ask_server(url: str, entropy: Entropy, wall_ms: Callable[[], int]) -> 
     if status != _ONLY_WEBSOCKET:
         said = f"HTTP: {explain_status(url, status)}"
         return Asked((Check("server", url, False, said), *clock))
-    asked = await _enter(url, entropy)
+    asked = await _enter(address, url, entropy)
     return Asked((*asked.checks, *clock), asked.ice)
 
 
-async def _knock(url: str) -> tuple[int, str]:
+async def _knock(url: str, token: str) -> tuple[int, str]:
     """The status and the date that a server answers to a plain request."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     async with (
         aiohttp.ClientSession(trust_env=True, timeout=timeout) as http,
-        http.get(f"{url}{_PATH}", allow_redirects=False) as answer,
+        http.get(f"{url}{_PATH}", headers=authorization(token), allow_redirects=False) as answer,
     ):
         return answer.status, answer.headers.get("Date", "")[:_DATE_CHARS]
 
@@ -98,7 +101,7 @@ def _clock(url: str, untrusted_date: str, wall_ms: int) -> Iterator[Check]:
         yield Check("clock", url, False, said)
 
 
-async def _enter(url: str, entropy: Entropy) -> Asked:
+async def _enter(address: str, url: str, entropy: Entropy) -> Asked:
     """Connect as a device does, and ask for servers for ICE."""
     first: asyncio.Future[SignalingEvent] = asyncio.get_running_loop().create_future()
 
@@ -106,7 +109,7 @@ async def _enter(url: str, entropy: Entropy) -> Asked:
         if not first.done():
             first.set_result(event)
 
-    client = SignalingClient(url, hear, entropy)
+    client = SignalingClient(address, hear, entropy)
     client.start()
     try:
         async with asyncio.timeout(ANSWER_S):

@@ -24,11 +24,11 @@ from peerstack.identity.signing import check_name
 from peerstack.node import wiping
 from peerstack.node.files import Files, key_file_of, open_files
 from peerstack.node.files import device_name as usual_device_name
-from peerstack.node.host import checked_servers
 from peerstack.node.keyfile import Keys
 from peerstack.node.node import Node, start_node
 from peerstack.node.people import AddressBook
 from peerstack.node.ports import SystemEntropy
+from peerstack.signaling.address import checked_urls
 from peerstack.store import Store
 
 LINK_S: Final = limits.LINK_MS / 1000
@@ -82,7 +82,7 @@ async def open_linked(
     parsed = decode_untrusted_device_link(link)
     name = device_name or usual_device_name()
     check_name(name)
-    checked_servers(parsed.servers)
+    checked_urls(parsed.servers)
 
     def open_or_make() -> Files:
         _clear(path, passphrase, parsed)

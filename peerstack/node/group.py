@@ -225,7 +225,7 @@ class Group:
         It ends after `expires` (None: never) or when `uses` newcomers came (None: any number).
         Raises `NotAllowed` for who is no admin.
         """
-        servers = self._node.server_urls
+        servers = self._node.server_addresses
         now = self._node.wall_ms()
         expires_ms = None if expires is None else now + int(expires.total_seconds() * 1000)
         return await self._node.perform(

@@ -18,7 +18,7 @@ from peerstack.engine.effects import (
     StatusChanged,
 )
 from peerstack.engine.events import Event, PeerGone, ServerLost, ServerWelcomed
-from peerstack.errors import InvalidValue, LocalError, StoreDamaged, StoreError
+from peerstack.errors import LocalError, StoreDamaged, StoreError
 from peerstack.identity import User
 from peerstack.ids import GroupId
 from peerstack.keys import Signer
@@ -30,6 +30,7 @@ from peerstack.node.recovery import Recovery
 from peerstack.node.shell import Shell
 from peerstack.node.status import problems
 from peerstack.record import Record
+from peerstack.signaling.address import checked_urls, split_token
 from peerstack.store import LoggedChange, Snapshot
 
 if TYPE_CHECKING:
@@ -60,34 +61,28 @@ class Host:
         self._readers = ThreadPoolExecutor(_READERS, "peerstack-read")
         self._network: Network | None = None
         self._join_refusals: dict[GroupId, str] = {}
-        self._server_urls: tuple[str, ...] = ()
+        self.server_addresses: tuple[str, ...] = ()
+        """Of the signaling servers, with their access tokens. For the framework's own use."""
 
     async def _start(self, urls: Sequence[str], introduce: Callable[[Turn], None]) -> None:
         await self._shell.perform(introduce)
-        await self._add_servers(urls)
+        await self._add_servers(urls, instead=True)
         if self._lock is not None:
             # Loads aiortc and socket.io, which takes a while: only where they are used.
             from peerstack.node.network import Network
 
             self._network = Network(self._on_network, SystemEntropy())
-            self._meet_by(self._network, self._server_urls)
+            self._network.meet_by(self.server_addresses)
         self._shell.start()
 
-    async def _add_servers(self, urls: Sequence[str]) -> None:
-        checked = checked_servers(urls)
-        known = await self._shell.perform(lambda turn: profile.add_servers(turn, checked))
-        self._server_urls = tuple(known)
+    async def _add_servers(self, urls: Sequence[str], *, instead: bool = False) -> None:
+        checked = checked_urls(urls)
+        known = await self._shell.perform(
+            lambda turn: profile.add_servers(turn, checked, instead=instead)
+        )
+        self.server_addresses = tuple(known)
         if self._network is not None:
-            self._meet_by(self._network, known)
-
-    @staticmethod
-    def _meet_by(network: Network, urls: Sequence[str]) -> None:
-        for url in urls:
-            try:
-                network.add_server(url)
-            except InvalidValue as error:
-                # Another device of this user told of it; what was named here was checked before.
-                _log.warning("%s", error)
+            self._network.meet_by(known)
 
     async def close(self) -> None:
         """Close the node, in any state; what was awaited is stored. Without effect when closed."""
@@ -124,8 +119,11 @@ class Host:
 
     @property
     def server_urls(self) -> tuple[str, ...]:
-        """The signaling servers that this device meets others by; invite links name them."""
-        return self._server_urls
+        """The signaling servers that this device meets others by, without their access tokens.
+
+        Invite links name them with these, as a newcomer needs them.
+        """
+        return tuple(dict.fromkeys(split_token(url)[0] for url in self.server_addresses))
 
     # --- For the other parts of a node. ---------------------------------------------------------
 
@@ -241,16 +239,3 @@ class Host:
             await self.perform(enrolling.not_kept)
         else:
             await self.perform(lambda turn: enrolling.kept(turn, user))
-
-
-def checked_servers(urls: Sequence[str]) -> list[str]:
-    """What is remembered is tried for ever, so only what can be an address is.
-
-    Raises `InvalidValue`.
-    """
-    if not urls:
-        return []
-    # Loads aiohttp, which takes a while.
-    from peerstack.signaling.reach import checked_url
-
-    return [checked_url(url) for url in urls]

@@ -111,7 +111,7 @@ class Myself(Host):
         """
         if self._network is None:
             raise InvalidValue("this node was opened without the network, so no device can meet it")
-        servers = self._server_urls
+        servers = self.server_addresses
         opened = await self.perform(lambda turn: linking.open_link(turn, servers, full=full))
         return Linking(self, opened)
 

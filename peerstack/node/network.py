@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 from peerstack.engine import effects, events
-from peerstack.errors import ConnectFailed, PipeClosed, PipeFull, RemoteError
+from peerstack.errors import ConnectFailed, InvalidValue, PipeClosed, PipeFull, RemoteError
 from peerstack.node.status import ServerStatus
 from peerstack.ports import Entropy
 from peerstack.signaling import rendezvous as meet
@@ -48,10 +48,23 @@ class Network:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def add_server(self, url: str) -> None:
-        """Meet others by this server too. Raises `InvalidValue` for what is no URL."""
-        if url not in self._servers and not self._closed:
+    def meet_by(self, urls: Collection[str]) -> None:
+        """Meet others by these servers, and by no other."""
+        if self._closed:
+            return
+        for url in self._servers.keys() - urls:
+            self.spawn(self._servers.pop(url).close())
+            self._post(events.ServerLost(url))
+        for url in urls:
+            if url not in self._servers:
+                self._meet_by(url)
+
+    def _meet_by(self, url: str) -> None:
+        try:
             self._servers[url] = _Server(url, self._post, self._entropy)
+        except InvalidValue as error:
+            # Another device of this user told of it; what was named here was checked before.
+            _log.warning("%s", error)
 
     def servers(self) -> tuple[ServerStatus, ...]:
         """How each server stands."""
@@ -229,7 +242,7 @@ class _Server:
         self._speaking = asyncio.get_running_loop().create_task(self._speak())
 
     def status(self) -> ServerStatus:
-        return ServerStatus(self._url, self._client.state.value, self._client.reason)
+        return ServerStatus(self._client.url, self._client.state.value, self._client.reason)
 
     def carry_out(self, effect: meet.Effect) -> None:
         self._queue.put_nowait(effect)
@@ -259,7 +272,7 @@ class _Server:
             case Disconnected():
                 self._post(events.ServerLost(url))
             case wire.Problem(error=error, detail=detail):
-                _log.warning("%s refused: %s %s", url, error.value, detail)
+                _log.warning("%s refused: %s %s", self._client.url, error.value, detail)
 
     async def _speak(self) -> None:
         """Say what is to be said, in order, and ask for credentials again before they end."""

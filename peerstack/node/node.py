@@ -35,7 +35,6 @@ from peerstack.ids import DeviceId, GroupId, is_ulid
 from peerstack.node import feed, people, wiping
 from peerstack.node.files import Files, first_keys, open_files
 from peerstack.node.group import Group
-from peerstack.node.host import checked_servers
 from peerstack.node.myself import Myself
 from peerstack.node.people import AddressBook
 from peerstack.node.ports import SystemEntropy
@@ -48,6 +47,7 @@ from peerstack.node.status import (
     key_changes,
     problems,
 )
+from peerstack.signaling.address import checked_urls, split_token
 
 if TYPE_CHECKING:
     from peerstack.node.diagnosis import Diagnosis
@@ -86,7 +86,8 @@ async def open(
     """Open the profile at `path`, making it where there is none, as an async context manager.
 
     `name` is what others see, and counts when the identity is made (a `User` can be passed in
-    instead). `server` is the address of one signaling server or more; they are remembered.
+    instead). `server` is the address of one signaling server or more, with their access tokens if
+    they ask for one (`https://TOKEN@host`); they are remembered.
     `passphrase` seals the secrets on disk. With `network=False` nothing is connected, and other
     processes may have the profile open too. `indexes` names, by type of record, fields of the value
     that `find` looks up fast, and `search` those whose text `Group.search` looks in, what counts
@@ -193,32 +194,33 @@ class Node(Myself):
     async def add_server(self, url: str) -> None:
         """Meet others by this signaling server too, from now on; new invite links name it.
 
+        Where it was known with another access token (`https://TOKEN@host`), that one is forgotten.
         Raises `InvalidValue` for what is no address of one.
         """
-        await self._add_servers([url])
+        await self._add_servers([url], instead=True)
 
     # --- Joining. -------------------------------------------------------------------------------
 
     def preview(self, link: str) -> Preview:
         """What an invite link says. Raises `InvalidLink`."""
         parsed = decode_untrusted_link(link)
-        return Preview(
-            parsed.group, parsed.group_name, parsed.inviter_name, parsed.role, parsed.servers
-        )
+        servers = tuple(split_token(url)[0] for url in parsed.servers)
+        return Preview(parsed.group, parsed.group_name, parsed.inviter_name, parsed.role, servers)
 
     async def join(self, link: str, *, timeout: float = _JOIN_S) -> Group:
-        """Join the group that a link leads to; returns once this device is admitted.
+        """Join the group that a link leads to; returns once this device is let in for good: it is
+        admitted, and has the secret by which it finds the members from now on.
 
         Raises `InvalidLink`, or `JoinPending` where no member could be met within `timeout`
         seconds: the join is stored, and completes when one is.
         """
         preview = self.preview(link)
-        checked_servers(preview.servers)
+        servers = checked_urls(decode_untrusted_link(link).servers)
         stirred = self._stirred.subscribe()
         try:
             group, inside = await self.perform(lambda turn: joining.join(turn, link))
             self._join_refusals.pop(group, None)
-            await self._add_servers(preview.servers)
+            await self._add_servers(servers)
             async with asyncio.timeout(timeout if self._network is not None else 0):
                 while not inside:
                     await stirred.wait()
@@ -238,7 +240,7 @@ class Node(Myself):
                 f"a member did not let you in: {refused}. Ask for a new invite link; this one is "
                 "tried again with other members"
             )
-        return await self.perform(lambda turn: turn.state(group).role(self._user.id) is not None)
+        return await self.perform(lambda turn: joining.is_let_in(turn, group))
 
     def _why_pending(self, preview: Preview) -> str:
         reasons = "; ".join(self._hindrances(self.status())) or "no member of it is online now"
@@ -332,7 +334,7 @@ class Node(Myself):
             return {each.link: each.device for each in self._shell.connections}
 
         meeting = Meeting(self._network, devices) if self._network is not None else None
-        return await diagnose(self.server_urls, meeting, SystemEntropy(), self.wall_ms)
+        return await diagnose(self.server_addresses, meeting, SystemEntropy(), self.wall_ms)
 
     def _connections(self) -> Sequence[Connection]:
         """The connections, and which way each goes."""

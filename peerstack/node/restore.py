@@ -14,12 +14,12 @@ from peerstack.ids import DeviceId
 from peerstack.keys import Secret, Signer
 from peerstack.node.files import Files, key_file_of, open_files
 from peerstack.node.files import device_name as usual_device_name
-from peerstack.node.host import checked_servers
 from peerstack.node.keyfile import KeyFile, Keys
 from peerstack.node.node import Node, start_node
 from peerstack.node.people import AddressBook
 from peerstack.node.ports import SystemClock, SystemEntropy
 from peerstack.node.recovery import read_kit
+from peerstack.signaling.address import checked_urls
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def recover(
     """
     path = Path(path)
     known = await asyncio.to_thread(read_kit, kit, phrase)
-    checked_servers(known.whereabouts.servers)
+    checked_urls(known.whereabouts.servers)
     seed = decode_untrusted_phrase(phrase)
 
     def new_keys() -> Keys:

@@ -23,7 +23,8 @@ from peerstack import limits
 from peerstack.errors import LocalError, Reason, RemoteError
 from peerstack.ports import Entropy
 from peerstack.signaling import wire
-from peerstack.signaling.reach import checked_url, explain
+from peerstack.signaling.address import authorization, checked_url, split_token
+from peerstack.signaling.reach import explain
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 10.0
@@ -92,7 +93,7 @@ class SignalingClient:
     `Disconnected` when the connection or an attempt at one fails. Requests are safe in every state:
     offline they do nothing and say so. A `Problem` in answer to one is reported as an event.
 
-    Raises `InvalidValue` if `url` is no http or https URL.
+    Raises `InvalidValue` if `url` is no http or https URL, as `checked_url` says.
     """
 
     def __init__(
@@ -101,16 +102,16 @@ class SignalingClient:
         on_event: OnEvent,
         entropy: Entropy,
         *,
-        token: str = "",
         back_off: BackOff | None = None,
     ) -> None:
-        self.url = checked_url(url)
-        self.reason = f"not yet connected to {url}"
+        self.url, token = split_token(checked_url(url))
+        """Where the server is, without the access token."""
+        self.reason = f"not yet connected to {self.url}"
         self.refused: Counter[Reason] = Counter()
         """What the server sent that could not be accepted."""
         self._on_event = on_event
         self._entropy = entropy
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = authorization(token)
         self._back_off = back_off or BackOff()
         self._connection: _Connection | None = None
         self._running: asyncio.Task[None] | None = None

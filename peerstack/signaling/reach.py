@@ -1,4 +1,4 @@
-"""The address of a signaling server, and in words why it cannot be reached.
+"""In words why a signaling server cannot be reached.
 
 It knows what the libraries below raise, but opens nothing itself.
 """
@@ -7,33 +7,11 @@ from __future__ import annotations
 
 import ssl
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from peerstack.errors import InvalidValue
-
-
-def checked_url(url: str) -> str:
-    """The URL without a closing slash. Raises `InvalidValue` if it is no http or https address."""
-    try:
-        parts = urlsplit(url.rstrip("/"))
-        port = f":{parts.port}" if parts.port else ""
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        # A path would be dropped by the library below without a word.
-        plain = f"{parts.scheme}://{host}{port}"
-        fits = parts.scheme in {"http", "https"} and url.rstrip("/").lower() == plain.lower()
-    except ValueError:
-        fits = False
-    if not fits:
-        raise InvalidValue(
-            f"{url!r} is no address of a signaling server: write https://host or http://host:3333"
-        )
-    return plain
-
-
 _BY_STATUS: Final = {
-    401: "does not accept the access token: ask its operator for the right one",
+    401: "wants another access token: ask its operator, and give the address as https://TOKEN@host",
     403: "refuses this device: ask its operator",
     429: "has too many connections from this network; trying again",
     503: "is full or goes down; trying again",

@@ -27,7 +27,7 @@ ORDER: Final[tuple[tuple[str, ...], ...]] = (
     ("signaling",),
     ("signaling.wire",),
     ("signaling.rendezvous",),
-    ("engine", "transport", "signaling.reach"),
+    ("engine", "transport", "signaling.address", "signaling.reach"),
     ("signaling.client",),
     ("node",),
     ("",),

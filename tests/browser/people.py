@@ -122,6 +122,7 @@ async def join(page: Page, link: str, name: str) -> None:
 
 async def violations(page: Page) -> list[str]:
     """What axe finds against WCAG 2.2 AA, and its own best practices, on a page."""
+    await page.wait_for_load_state()  # before its style is there, no page can be read
     await page.evaluate(AXE.read_text(encoding="utf-8"))
     found = await page.evaluate("axe.run()")
     return [

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.people import Browsing, family, violations, write
+from tests.browser.people import Browsing, family, invite, violations, write
 
 pytestmark = pytest.mark.browser
 
@@ -55,12 +55,12 @@ async def test_every_page_can_be_used_by_everybody(
     await family(page, "The Millers")
     people = page.url.removeprefix(start)
     await check(page, found, "people")
-    await page.get_by_role("button", name="Make a link").click()
+    link = await invite(page)
     await check(page, found, "invite")
-    link = await page.get_by_role("textbox", name="The link").input_value()
     await page.goto(f"{start}families")
     await page.get_by_role("textbox", name="The link").fill(link)
     await page.get_by_role("button", name="Look at it").click()
+    await expect(page.get_by_role("button", name="Accept")).to_be_visible()
     await check(page, found, "offer")
 
     leave = people.replace("people", "leave")

@@ -24,7 +24,7 @@ TURN = ("--turn-url", "turn:192.0.2.1", "--turn-secret", "north", "--turn-lifeti
 async def online(*flags: str) -> AsyncIterator[Network]:
     with running_server(*flags) as url:
         device = Network(lambda _event: None, SystemEntropy())
-        device.add_server(url)
+        device.meet_by([url])
         try:
             yield device
         finally:

@@ -27,6 +27,7 @@ README = Path(__file__).resolve().parents[2] / "server" / "README.md"
         (lambda: Settings(carrier=CarrierSettings(origins=("example.org",))), "--origin"),
         (lambda: Settings(carrier=CarrierSettings(origins=("https://a/b",))), "--origin"),
         (lambda: Settings(redis="http://r"), "--redis"),
+        (lambda: Settings(carrier=CarrierSettings(token="open sesame")), "--token"),
         (lambda: parse_proxies(["nginx"]), "--proxy"),
     ],
 )

@@ -96,8 +96,8 @@ async def test_a_server_that_is_not_there_yet_is_tried_until_it_is() -> None:
 )
 async def test_a_refused_connection_says_what_to_do(flags: tuple[str, ...], said: str) -> None:
     with running_server(*flags) as url:
-        async with online(url, token="sesame"):
-            late = Device(url, token="wrong")
+        async with online(url.replace("://", "://sesame@")):
+            late = Device(url.replace("://", "://wrong@"))
             late.client.start()
             assert said in (await late.next(Disconnected)).reason
             await late.client.close()
@@ -287,7 +287,10 @@ async def test_an_opening_that_makes_no_sense_is_a_failed_attempt(opening: str) 
 NO_URLS = ["", "h", "ftp://h", "http://", "http://h:port", "ws://h", "http://h/path", "http://h?x"]
 
 
-@pytest.mark.parametrize("url", [*NO_URLS, "http://user:word@h", "http://h#x", "http://[h"])
+NO_TOKENS = ["http://@h", "http://user:word@h", "http://a@b@h", f"http://{'x' * 201}@h"]
+
+
+@pytest.mark.parametrize("url", [*NO_URLS, *NO_TOKENS, "http://h#x", "http://[h"])
 async def test_what_is_no_url_of_a_server_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidValue, match="https://host"):
         SignalingClient(url, lambda event: None, SystemEntropy())

@@ -261,6 +261,20 @@ def test_servers_that_one_device_knows_are_learned_by_the_others() -> None:
     assert (told_of(laptop, family) or {})["servers"] == urls
 
 
+def test_a_servers_new_access_token_takes_the_old_ones_place_on_all_of_a_users_devices() -> None:
+    world = World()
+    ana = world.device("ana")
+    ana.create_group("Family")
+    laptop = at_another_device(world, ana, "ana's laptop")
+    ana.perform(lambda turn: profile.add_servers(turn, ["https://old@one.example"]))
+    world.settle()
+    now = ["https://new@one.example"]
+    ana.perform(lambda turn: profile.add_servers(turn, now, instead=True))
+    world.settle()
+    assert ana.perform(profile.servers) == now
+    assert laptop.perform(profile.servers) == now
+
+
 @pytest.mark.parametrize(
     "value",
     [
