@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,9 @@ from tests.services import PROGRAMS, missing
 settings.register_profile("no-deadline", settings(deadline=None))
 settings.load_profile("no-deadline")
 
+# A shell has what it starts in the background ignore SIGINT, which is inherited by what it starts in
+# turn: so would be the commands that tests end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
     "own_network": (

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -75,9 +74,9 @@ class Program:
         return [json.loads(line) for line in printed.splitlines()]
 
     async def stop(self) -> None:
-        """End it as Ctrl-C would; without effect if it has ended."""
+        """Have it end; without effect if it has ended."""
         with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGINT)
+            self._process.terminate()
         try:
             async with asyncio.timeout(_STOP_S):
                 await self._process.wait()
