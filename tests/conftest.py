@@ -17,8 +17,8 @@ from tests.services import PROGRAMS, missing
 settings.register_profile("no-deadline", settings(deadline=None))
 settings.load_profile("no-deadline")
 
-# A shell has what it starts in the background ignore SIGINT, which is inherited by what it starts in
-# turn: so would be the commands that tests end by it.
+# A shell has what it starts in the background ignore SIGINT, and so do the processes that this
+# starts in turn: tests could not end them by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NEEDS: dict[str, tuple[Callable[[], object], str]] = {
