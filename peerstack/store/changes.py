@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, or_, select
+from sqlalchemy import Connection, Integer, Row, Select, and_, bindparam, or_, select
 
 from peerstack.ids import GroupId
 from peerstack.record import Signed
@@ -38,6 +38,40 @@ _INSERT = (
 _UNSEEN: Final = VersionState.UNSEEN.value
 
 
+def _chosen() -> Select[Any]:
+    """The changes behind `:since`, with the versions that they tell of; the first `:most`."""
+    joined = (
+        _log.outerjoin(
+            _live,
+            and_(_live.c.group_id == _log.c.group_id, _live.c.id == _log.c.id),
+        )
+        .outerjoin(_kept, _kept.c.hash == _log.c.hash)
+        .outerjoin(_before, _before.c.hash == _log.c.previous)
+        # What was replaced is live again, where what replaced it has been withdrawn.
+        .outerjoin(
+            _again,
+            and_(
+                _again.c.group_id == _log.c.group_id,
+                _again.c.id == _log.c.id,
+                _again.c.hash == _log.c.previous,
+            ),
+        )
+    )
+    tables = (_live, _kept, _before, _again)
+    columns = [column for table in tables for column in signed_columns(table)]
+    goes_on = and_(_log.c.conflict, _before.c.state == _UNSEEN)
+    found = or_(_live.c.hash == _log.c.hash, _kept.c.hash.is_not(None), goes_on)
+    told = (_log.c.seq, _log.c.origin, _log.c.conflict, _log.c.withdrawn)
+    chosen = select(*columns, *told).select_from(joined)
+    chosen = chosen.where(_log.c.seq > bindparam("since"), found)
+    return chosen.order_by(_log.c.seq).limit(bindparam("most", type_=Integer))
+
+
+# Made once: apps ask at each of their turns, and making them costs more than running them.
+_CHANGES: Final = _chosen()
+_CHANGES_OF_GROUP: Final = _CHANGES.where(_log.c.group_id == bindparam("group"))
+
+
 class ChangeReads(Rows):
     """Questions about the log."""
 
@@ -49,33 +83,9 @@ class ChangeReads(Rows):
         What history no longer keeps is no longer told of. A conflict is, as long as there is one:
         where the version that first won is gone, with the one that is live.
         """
-        joined = (
-            _log.outerjoin(
-                _live,
-                and_(_live.c.group_id == _log.c.group_id, _live.c.id == _log.c.id),
-            )
-            .outerjoin(_kept, _kept.c.hash == _log.c.hash)
-            .outerjoin(_before, _before.c.hash == _log.c.previous)
-            # What was replaced is live again, where what replaced it has been withdrawn.
-            .outerjoin(
-                _again,
-                and_(
-                    _again.c.group_id == _log.c.group_id,
-                    _again.c.id == _log.c.id,
-                    _again.c.hash == _log.c.previous,
-                ),
-            )
-        )
-        tables = (_live, _kept, _before, _again)
-        columns = [column for table in tables for column in signed_columns(table)]
-        goes_on = and_(_log.c.conflict, _before.c.state == _UNSEEN)
-        found = or_(_live.c.hash == _log.c.hash, _kept.c.hash.is_not(None), goes_on)
-        told = (_log.c.seq, _log.c.origin, _log.c.conflict, _log.c.withdrawn)
-        chosen = select(*columns, *told).select_from(joined)
-        chosen = chosen.where(_log.c.seq > since, found).order_by(_log.c.seq).limit(limit)
-        if group is not None:
-            chosen = chosen.where(_log.c.group_id == group)
-        return [_logged(row) for row in self._all(chosen)]
+        chosen = _CHANGES if group is None else _CHANGES_OF_GROUP
+        asked = {"since": since, "group": group, "most": limit}
+        return [_logged(row) for row in self._all(chosen, asked)]
 
     def last_seq(self) -> int:
         """The `seq` of the latest change; 0 if there is none."""

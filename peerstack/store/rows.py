@@ -6,7 +6,7 @@ Knows which columns make up a signed version; not which table is meant, or why.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -159,8 +159,10 @@ class Rows:
         """Let go of the connection, so that nothing runs behind the end of the transaction."""
         del self._connection
 
-    def _all(self, statement: Executable) -> Sequence[Any]:
-        return self._connection.execute(statement).fetchall()
+    def _all(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
+        return self._connection.execute(statement, parameters).fetchall()
 
     def _signed(self, statement: Executable) -> list[Signed]:
         return [signed_of(row) for row in self._all(statement)]

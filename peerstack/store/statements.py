@@ -162,9 +162,9 @@ class StatementWrites(StatementReads):
 
     def sweep_pending(self, now_ms: int, limit: int) -> int:
         """Forget at most `limit` statements that waited too long; returns how many."""
-        old = _table.c.pending & (_table.c.since_ms < now_ms - limits.WAITING_MS)
-        eldest = self._all(select(_table.c.hash).where(old).limit(limit))
-        self.drop_pending(row.hash for row in eldest)
+        sql = "SELECT hash FROM statements WHERE pending AND since_ms < ? LIMIT ?"
+        eldest = fetch(self._connection, sql, (now_ms - limits.WAITING_MS, limit))
+        self.drop_pending(digest for (digest,) in eldest)
         return len(eldest)
 
     def drop_pending(self, hashes: Iterable[bytes]) -> None:

@@ -34,7 +34,6 @@ from peerstack.store.values import UNCHECKED, Counts, VersionState
 _table = schema.versions
 _memory = schema.remembered
 _SIGNED = signed_columns(_table)
-_DROPPED = tuple(_table.c[name] for name in ("group_id", "id", "hash", "signer", "seq", "state"))
 _NEWEST_FIRST = (_table.c.modified.desc(), _table.c.hash.desc())
 _KEEP = (
     f"INSERT INTO versions ({SIGNED}, state, since_ms) "  # noqa: S608 -- names of columns
@@ -52,6 +51,24 @@ _SURPLUS = (
     "SELECT hash FROM (SELECT hash, since_ms, row_number() OVER "
     "(PARTITION BY sender ORDER BY since_ms DESC, hash) AS place "
     "FROM versions WHERE group_id = ? AND state = ?) ORDER BY place DESC, since_ms, hash LIMIT ?"
+)
+
+
+class _Dropped(NamedTuple):
+    """What has to be known of a version to let go of it."""
+
+    group_id: GroupId
+    id: RecordId
+    hash: Hash
+    signer: UserId
+    seq: int | None
+    state: str
+
+
+_DROPPED = [_table.c[name] for name in _Dropped._fields]
+_AGED_FIRST = (
+    f"SELECT {', '.join(_Dropped._fields)} FROM versions "  # noqa: S608 -- names of columns
+    f"WHERE state IN ({marks(2)}) AND since_ms < ? ORDER BY since_ms LIMIT ?"
 )
 
 _REMEMBER = (
@@ -134,10 +151,13 @@ class VersionReads(Rows):
 
     def kept(self, hashes: Iterable[bytes]) -> list[Signed]:
         """Those of these versions that lost and are still kept."""
-        found = []
-        for chunk in chunks(sorted(set(hashes))):
-            chosen = _table.c.hash.in_(chunk) & _in(*_LOST)
-            found += self._signed(select(*_SIGNED).where(chosen))
+        found = list[Signed]()
+        for chunk in chunks(sorted(set(hashes)), PARAMETERS - len(_LOST)):
+            sql = (
+                f"SELECT {SIGNED} FROM versions WHERE hash IN ({marks(len(chunk))}) "  # noqa: S608 -- places
+                f"AND state IN ({marks(len(_LOST))})"
+            )
+            found += [signed_of(row) for row in fetch(self._connection, sql, (*chunk, *_LOST))]
         return found
 
     def known_aside(self, group: GroupId, limit: int) -> list[Hash]:
@@ -241,8 +261,8 @@ class VersionWrites(VersionReads):
         With a conflict goes what its author had seen, which would be a conflict itself without it.
         All are remembered: others may keep them longer, and would bring them back.
         """
-        old = _in(*_LOST) & (_table.c.since_ms < now_ms - limits.HISTORY_MS)
-        eldest = self._all(select(*_DROPPED).where(old).order_by(_table.c.since_ms).limit(limit))
+        old = (*_LOST, now_ms - limits.HISTORY_MS, limit)
+        eldest = [_Dropped(*row) for row in fetch(self._connection, _AGED_FIRST, old)]
         ended = [row.hash for row in eldest if row.state == _UNSEEN]
         rows = {row.hash: row for row in [*eldest, *self._seen_by(ended)]}.values()
         self._let_go(rows)
@@ -281,9 +301,10 @@ class VersionWrites(VersionReads):
 
     def sweep_held(self, now_ms: int, limit: int) -> int:
         """Let go of at most `limit` versions that were held too long; returns how many."""
-        old = _in(VersionState.HELD) & (_table.c.since_ms < now_ms - limits.WAITING_MS)
-        eldest = self._all(select(_table.c.hash).where(old).limit(limit))
-        self.release(row.hash for row in eldest)
+        sql = "SELECT hash FROM versions WHERE state = ? AND since_ms < ? LIMIT ?"
+        old = (VersionState.HELD, now_ms - limits.WAITING_MS, limit)
+        eldest = fetch(self._connection, sql, old)
+        self.release(digest for (digest,) in eldest)
         return len(eldest)
 
     def release(self, hashes: Iterable[bytes]) -> None:

@@ -41,7 +41,7 @@ def test_where_nothing_can_work_it_ends_with_1_and_says_what_to_do(ana: Person) 
 
 def test_json_has_the_same(ana: Person) -> None:
     ana.json("init", "--name", "Ana", "--server", NOBODY)
-    with running_server("--token", "open sesame") as url:
+    with running_server("--token", "open-sesame") as url:
         done = ana.run("doctor", "--server", url, "--json")
 
     assert done.returncode == 1

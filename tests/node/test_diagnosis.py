@@ -126,7 +126,7 @@ async def test_where_all_is_well_each_check_passes_and_nothing_secret_is_said(
 
 
 async def test_a_token_that_is_asked_for_is_no_way_in(tmp_path: Path) -> None:
-    with running_server("--token", "open sesame") as url:
+    with running_server("--token", "open-sesame") as url:
         found = await diagnosed(tmp_path, url)
 
     assert not found.can_connect
