@@ -30,7 +30,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from peerstack.errors import UnsupportedStore
 from peerstack.store import schema
-from peerstack.store.faults import DATABASE_NAME, damaged, translate, translated
+from peerstack.store.faults import DATABASE_NAME, damaged, fault, translate, translated
 from peerstack.store.files import check_revision, check_untouched, make_room
 
 BUSY_MS: Final = 10_000
@@ -152,7 +152,12 @@ def _equip(engine: Engine, begin: str, settings: Sequence[str]) -> None:
         cursor.close()
 
     def begin_transaction(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # By the driver: SQLAlchemy's part would take ten times as long, at each turn of a device.
+        with closing(connection.connection.cursor()) as cursor:
+            try:
+                cursor.execute(begin)
+            except sqlite3.Error as error:
+                raise fault(error, connection.get_execution_options()[DATABASE_NAME]) from error
 
     event.listen(engine, "connect", configure)
     event.listen(engine, "begin", begin_transaction)
