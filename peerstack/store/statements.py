@@ -17,6 +17,7 @@ from peerstack.keys import Hash
 from peerstack.record import Signed
 from peerstack.store import schema
 from peerstack.store.rows import (
+    PARAMETERS,
     SIGNED,
     Rows,
     chunks,
@@ -24,12 +25,11 @@ from peerstack.store.rows import (
     marks,
     row_of,
     run_many,
-    signed_columns,
+    signed_of,
 )
 from peerstack.store.values import Sender, Waiting
 
 _table = schema.statements
-_SIGNED = signed_columns(_table)
 _COLUMNS = SIGNED.removesuffix(", deleted")
 _OF_ROOT = _table.c.device == ""
 _INSERT = (
@@ -60,10 +60,7 @@ class StatementReads(Rows):
 
         Pending ones are left out. In the order of time and hash.
         """
-        chosen = (_table.c.group_id == group) & ~_table.c.pending
-        return self._signed(
-            select(*_SIGNED).where(chosen).order_by(_table.c.modified, _table.c.hash)
-        )
+        return self._where("group_id = ? AND NOT pending ORDER BY modified, hash", (group,))
 
     def identities(self, users: Iterable[str]) -> list[Signed]:
         """The statements that say who these users are, in the order of time and hash.
@@ -71,10 +68,10 @@ class StatementReads(Rows):
         They have the user's id as their group, as all of the personal group has; but they name no
         device. Pending ones are left out.
         """
-        found = []
+        found = list[Signed]()
         for chunk in chunks(sorted(set(users))):
-            chosen = _table.c.group_id.in_(chunk) & _OF_ROOT & ~_table.c.pending
-            found += self._signed(select(*_SIGNED).where(chosen))
+            places = marks(len(chunk))
+            found += self._where(f"group_id IN ({places}) AND device = '' AND NOT pending", chunk)
         return sorted(found, key=lambda signed: signed.order)
 
     def pending_statements(
@@ -84,20 +81,20 @@ class StatementReads(Rows):
 
         `waiting_for`: only those that wait for one of these.
         """
-        chosen = (_table.c.group_id == group) & _table.c.pending
+        chosen = "group_id = ? AND pending"
         if waiting_for is None:
-            found = self._signed(select(*_SIGNED).where(chosen))
+            found = self._where(chosen, (group,))
         else:
             found = []
-            for chunk in chunks(sorted(waiting_for)):
-                awaited = _table.c.waits_for.in_(chunk)
-                found += self._signed(select(*_SIGNED).where(chosen, awaited))
+            for chunk in chunks(sorted(waiting_for), PARAMETERS - 1):
+                awaited = f"{chosen} AND waits_for IN ({marks(len(chunk))})"
+                found += self._where(awaited, (group, *chunk))
         return sorted(found, key=lambda signed: signed.order)
 
     def has_pending(self, group: GroupId) -> bool:
         """Whether any statement of the group waits for another one."""
-        chosen = (_table.c.group_id == group) & _table.c.pending
-        return bool(self._all(select(_table.c.hash).where(chosen).limit(1)))
+        sql = "SELECT 1 FROM statements WHERE group_id = ? AND pending LIMIT 1"
+        return bool(fetch(self._connection, sql, (group,)))
 
     def pending_signers(self, group: GroupId) -> set[UserId]:
         """Who signed the group's statements that wait for another one."""
@@ -115,15 +112,19 @@ class StatementReads(Rows):
 
     def statements_by_hash(self, hashes: Iterable[bytes], *, settled: bool = False) -> list[Signed]:
         """Those of these statements that are here; pending ones too, unless `settled` is asked."""
-        found = []
+        found = list[Signed]()
         for chunk in chunks(sorted(set(hashes))):
-            chosen = select(*_SIGNED).where(_table.c.hash.in_(chunk))
-            found += self._signed(chosen.where(~_table.c.pending) if settled else chosen)
+            chosen = f"hash IN ({marks(len(chunk))})"
+            found += self._where(f"{chosen} AND NOT pending" if settled else chosen, chunk)
         return found
 
     def statement_hashes(self, group: GroupId) -> list[Hash]:
         """The hashes of the group's statements, ascending: its own, and its signers' identities."""
         return _hashes(self._connection, group)
+
+    def _where(self, chosen: str, parameters: Sequence[str | bytes]) -> list[Signed]:
+        sql = f"SELECT {_COLUMNS}, 0 FROM statements WHERE {chosen}"  # noqa: S608 -- names, places
+        return [signed_of(row) for row in fetch(self._connection, sql, parameters)]
 
 
 class StatementWrites(StatementReads):

@@ -133,7 +133,7 @@ async def test_a_token_that_is_asked_for_is_no_way_in(tmp_path: Path) -> None:
     assert said(found, "server")[0]
     passed, text = said(found, "access")
     assert passed is False
-    assert "does not accept the access token" in text
+    assert "wants another access token" in text
     assert said(found, "clock")[0]
 
 

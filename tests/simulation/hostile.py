@@ -89,7 +89,8 @@ class _Eyes:
 
     def _look(self, snapshot: Snapshot) -> None:
         name, group, never = self._device.name, self._group, self._never.hashes
-        for change in snapshot.changes(self._told, limit=1_000):
+        news = snapshot.changes(self._told, limit=1_000) if snapshot.last_seq() > self._told else []
+        for change in news:
             self._told = change.seq
             assert change.record.hash not in never, f"{name}'s app is told of {change.record!r}"
         lost = {each.hash for each in snapshot.kept(never)}
