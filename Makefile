@@ -10,6 +10,9 @@ FUZZER := $(VENV)/.fuzzer
 SERVICES := $(VENV)/.services
 PYTEST := $(BIN)/python -m pytest
 
+# Many tests wait for processes, so that three at a time keep two cores busy.
+WORKERS ?= 3
+
 # How many stories `make sim` tells, and from which seed on.
 SEEDS ?= 2000
 FIRST ?= 0
@@ -46,10 +49,10 @@ audit: $(READY) ## Ask whether a fault is known in a library that the locks pin
 	@$(BIN)/python -m tests.architecture.audit
 
 test: $(READY) services ## Every test but those in a browser; installs Redis, nginx, coturn for some, where it may
-	$(PYTEST) -n 2 -m "not browser"
+	$(PYTEST) -n $(WORKERS) -m "not browser"
 
 test-python: $(READY) ## The tests that need nothing but Python
-	$(PYTEST) -n 2 -m "not services and not browser"
+	$(PYTEST) -n $(WORKERS) -m "not services and not browser"
 
 test-browser: $(READY) ## Family notes in Chromium, which this installs where it may
 	@.ci/ensure-browser

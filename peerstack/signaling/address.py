@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Final
 from urllib.parse import urlsplit
 
 from peerstack.errors import InvalidValue
-
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
-"""What needs no escaping, neither in a URL nor in a header (RFC 3986, section 2.3)."""
+from peerstack.signaling.wire import ACCESS_TOKEN
 
 
 def checked_url(url: str) -> str:
@@ -30,7 +26,7 @@ def checked_url(url: str) -> str:
         fits = parts.scheme in {"http", "https"} and bare.lower() == plain.lower()
     except ValueError:
         fits = False
-    if not fits or (bare != address and not _TOKEN.fullmatch(token)):
+    if not fits or (bare != address and not ACCESS_TOKEN.fullmatch(token)):
         raise InvalidValue(
             f"{bare!r} is no address of a signaling server: write https://host or "
             "http://host:3333, and https://TOKEN@host if it asks for an access token (letters, "

@@ -26,6 +26,9 @@ ADDRESS_CHARS: Final = 64
 DETAIL_CHARS: Final = 500
 ICE_SERVERS: Final = 16
 
+ACCESS_TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
+"""What needs no escaping, neither in a URL nor in a header (RFC 3986, section 2.3)."""
+
 Topic = Annotated[bytes, Meta(min_length=limits.TOPIC_BYTES, max_length=limits.TOPIC_BYTES)]
 """A meeting place: 32 bytes that mean nothing to the server."""
 

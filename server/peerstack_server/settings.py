@@ -6,19 +6,17 @@ Flags and environment variables are read by `cli`; this module knows neither.
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
+from peerstack.signaling import wire
 from peerstack_server.carrier import CarrierSettings, Network
 from peerstack_server.ice import IceSettings
 from peerstack_server.rooms import RoomLimits
 
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
-_TOKEN: Final = re.compile(r"[A-Za-z0-9._~-]{1,200}")
 
 
 class InvalidSetting(Exception):
@@ -59,7 +57,7 @@ class Settings:
         _check_urls("--redis", (self.redis,) if self.redis else (), REDIS_SCHEMES)
         for origin in self.carrier.origins:
             _check_origin(origin)
-        if self.carrier.token and not _TOKEN.fullmatch(self.carrier.token):
+        if self.carrier.token and not wire.ACCESS_TOKEN.fullmatch(self.carrier.token):
             raise InvalidSetting(
                 "--token: devices have it in the server's address, as https://TOKEN@host, so write "
                 "up to 200 letters, digits, and . _ ~ - alone"
