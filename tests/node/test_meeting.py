@@ -10,6 +10,7 @@ import pytest
 
 import peerstack
 from peerstack.engine import Turn
+from peerstack.engine.kept_secrets import secret_of
 from peerstack.engine.reached import held
 from tests.server_process import running_server
 
@@ -51,6 +52,17 @@ async def test_a_group_is_brought_level_and_stays_so(server: str, tmp_path: Path
         assert [connection.device for connection in status.connections] == [ana.user.device]
         # Where these tests run there may be no other network.
         assert [problem for problem in status.problems if "loopback" not in problem] == []
+
+
+async def test_who_ends_as_soon_as_it_has_joined_knows_where_the_others_meet(
+    server: str, tmp_path: Path
+) -> None:
+    async with peerstack.open(tmp_path / "ana.db", "Ana", server) as ana:
+        family = await ana.create_group("Family")
+        async with peerstack.open(tmp_path / "ben.db", "Ben") as ben:
+            await ben.join(await family.invite())
+        async with peerstack.open(tmp_path / "ben.db", network=False) as ben:
+            assert await ben.perform(lambda turn: secret_of(turn, family.id)) is not None
 
 
 async def test_a_reader_cannot_write_and_is_told_why(server: str, tmp_path: Path) -> None:
