@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -69,20 +70,20 @@ async def _sync(call: Call, timeout_s: float | None, *, stay: bool) -> None:
 
 
 async def _show_until_level(node: peerstack.Node, timeout_s: float | None, show: Show) -> None:
-    waiting = asyncio.get_running_loop().create_task(node.wait_synced(timeout_s))
+    showing = asyncio.get_running_loop().create_task(_show_for_ever(node, show))
     try:
-        while not waiting.done():
-            show(node.status())
-            await asyncio.wait({waiting}, timeout=LOOK_S)
-        await waiting
+        await node.wait_synced(timeout_s)
         show(node.status())
     finally:
-        waiting.cancel()
+        showing.cancel()
+        with suppress(asyncio.CancelledError):
+            await showing
 
 
 async def _show_for_ever(node: peerstack.Node, show: Show) -> None:
     async for now in node.live_status():
         show(now)
+        await asyncio.sleep(LOOK_S)  # More often, nobody could read it.
 
 
 def _show_level(call: Call, status: peerstack.Status) -> None:
