@@ -279,7 +279,7 @@ class Lives:
         return [each for each in self.devices if each.user.id == device.user.id]
 
     def _new_name(self, device: Device) -> str:
-        return f"{device.name.partition('-')[0]}-{len(self.devices)}"
+        return f"{device.name.partition('-')[0]}-{len(self.world.devices)}"
 
     def _is_free(self, device: Device) -> bool:
         return device.honest and not device.perform(lambda turn: turn.is_revoked)
