@@ -54,7 +54,8 @@ def main(seeds: int, first: int, jobs: int, keep_going: bool, shrink: bool) -> N
                 failed.append(outcome)
                 progress.console.print(f"[red]seed {outcome.story.seed}[/]: {outcome.failure}")
                 if not keep_going:
-                    pool.shutdown(wait=False, cancel_futures=True)
+                    # Without waiting, the end of the block would take the cancelling back.
+                    pool.shutdown(cancel_futures=True)
                     break
     _show_counts(console, counts)
     for outcome in failed[:SHOWN_FAILURES]:
