@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
@@ -154,8 +154,7 @@ async def told_problems(output: Output, node: peerstack.Node) -> AsyncIterator[N
         yield
     finally:
         telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+        await asyncio.wait({telling})
     for problem in node.status().problems:
         if problem not in told:
             _tell(output, problem)

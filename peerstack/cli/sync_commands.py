@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -76,8 +75,8 @@ async def _show_until_level(node: peerstack.Node, timeout_s: float | None, show:
         show(node.status())
     finally:
         showing.cancel()
-        with suppress(asyncio.CancelledError):
-            await showing
+        # To await it would take a Ctrl-C of just then for its own end.
+        await asyncio.wait({showing})
 
 
 async def _show_for_ever(node: peerstack.Node, show: Show) -> None:
