@@ -124,6 +124,12 @@ def test_links_inside_the_project_lead_somewhere(document: Path) -> None:
     assert not found, f"{name_of(document)} links to what is not there: {found}"
 
 
+@pytest.mark.parametrize("document", documents(), ids=name_of)
+def test_no_side_of_a_merge_was_left_in_a_document(document: Path) -> None:
+    lines = document.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith(("<" * 7 + " ", ">" * 7 + " "))] == []
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda b: f"{name_of(b.document)}:{b.line}")
 def test_python_in_the_documents_does_what_it_says(block: Block, tmp_path: Path) -> None:
     check_block(block, tmp_path)
