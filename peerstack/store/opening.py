@@ -24,7 +24,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -34,6 +34,7 @@ from peerstack.store.faults import DATABASE_NAME, damaged, fault, translate, tra
 from peerstack.store.files import check_revision, check_untouched, make_room
 
 BUSY_MS: Final = 10_000
+_TRIES: Final = 20
 _CACHE_KIB: Final = 16 * 1024
 _CHECKPOINT_PAGES: Final = 4_096
 """Pages in the write-ahead log after which they move to the file; rarer than SQLite's 1,000,
@@ -168,9 +169,24 @@ def _bring_up_to_date(writer: Engine, name: str) -> None:
         with connection.begin():
             _upgrade(connection, name)
         # Only now: until its first commit, the file of a new database stays empty.
-        driver = connection.connection.cursor()
-        driver.execute("PRAGMA journal_mode = WAL")
-        driver.close()
+        with closing(connection.connection.cursor()) as driver:
+            _switch_to_wal(driver)
+
+
+def _switch_to_wal(driver: DBAPICursor) -> None:
+    """Have the database write ahead. Raises `sqlite3.Error`.
+
+    Where others open the same new file, SQLite waits for them in a BEGIN, but not in this PRAGMA.
+    """
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            driver.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not tries_left:
+                raise
+            driver.execute("BEGIN EXCLUSIVE")
+            driver.execute("ROLLBACK")
 
 
 def _upgrade(connection: Connection, name: str) -> None:
