@@ -15,10 +15,9 @@ from peerstack.groups.statements import Role
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Secret
 from peerstack.record import Signed
-from peerstack.session.wire import Batch, Kind
 from peerstack.testing.device import Device
-from peerstack.testing.invariants import Broken, decoded, records_in, statements_in
-from peerstack.testing.world import Sent, World
+from peerstack.testing.invariants import Broken, records_in, statements_in
+from peerstack.testing.world import World
 from tests.proving.lives import Before, Lives, statements_at, versions_at
 from tests.simulation.people import live
 
@@ -28,19 +27,14 @@ TIMES_OVER = 2
 TOLD_OVER = limits.PEERS_PER_GROUP
 """Each peer shows who comes what says that it is, or is not, a member."""
 
-CONFLICTS_OVER = limits.PEERS_PER_GROUP
-"""On links that were level, what is new comes at once: a version that is a conflict from now on,
-since the time of what it lost to has come, may be asked from each."""
-
 SLACK_BYTES = 10_000
 """What may be sent to who has it already: what is news there is not known to all at once."""
 
 TALK_BYTES = 8_000
 """Of one side of a link: handshake, who one is, comparisons."""
 
-LEVEL_BYTES = 150
-"""Of what one device shows another once a mark has come: that they are level again. While some hold
-what is dated ahead, and others do not, each mark also has them compare what they have."""
+LEVEL_BYTES = 100
+"""Of what one device shows another once a mark has come: that they are level again."""
 
 _ALL = 1_000_000
 
@@ -203,18 +197,14 @@ def check_cost(lives: Lives, before: Before) -> None:
     """
     honest = {device.name for device in lives.devices if device.honest}
     sent = [each for each in lives.world.sent[before.sent :] if each.sender in honest]
-    records = [(each, signed) for each in sent for signed in records_in(each.data)]
-    news = [(by, it) for by, it in records if it.hash not in before.versions.get(by.receiver, {})]
+    records = [(each.receiver, signed) for each in sent for signed in records_in(each.data)]
+    news = [it for to, it in records if it.hash not in before.versions.get(to, {})]
     lacked = sum(
         sum(_gained(versions_at(each), before.versions[each.name]).values())
         for each in lives.devices
     )
-    lost = _total(it for by, it in news if _brings_conflicts(by))
-    live_news = _total(it for _, it in news) - lost
-    if live_news > TIMES_OVER * lacked + SLACK_BYTES:
-        raise Broken(f"{live_news} bytes of records were sent to bring {lacked}")
-    if lost > CONFLICTS_OVER * lacked + SLACK_BYTES:
-        raise Broken(f"{lost} bytes of conflicts were sent to bring {lacked}")
+    if _total(news) > TIMES_OVER * lacked + SLACK_BYTES:
+        raise Broken(f"{_total(news)} bytes of records were sent to bring {lacked}")
     gained = {
         each.name: _gained(statements_at(each), before.statements[each.name])
         for each in lives.devices
@@ -239,11 +229,6 @@ def check_cost(lives: Lives, before: Before) -> None:
 
 def _gained(after: dict[bytes, int], before: dict[bytes, int]) -> dict[bytes, int]:
     return {key: size for key, size in after.items() if key not in before}
-
-
-def _brings_conflicts(sent: Sent) -> bool:
-    message = decoded(sent.data)
-    return isinstance(message, Batch) and message.kind is Kind.CONFLICTS
 
 
 def _total(items: Iterable[Signed]) -> int:
