@@ -36,8 +36,9 @@ async def test_somebody_who_has_lost_everything_is_back_in_their_group(
 
         async with peerstack.recover(tmp_path / "new.db", phrase, kit, revoke=[lost]) as new:
             async with asyncio.timeout(60):
-                while not await new.groups():
-                    await asyncio.sleep(0.1)
+                async for _ in new.live_status():
+                    if await new.groups():
+                        break
             back = await new.group(family.id)
             await back.wait_synced()
 

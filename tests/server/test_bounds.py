@@ -11,16 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-from aiohttp import web
 
 from peerstack import limits
 from peerstack.signaling.wire import Refusal
-from peerstack_server.app import Relay
-from peerstack_server.carrier import Carrier, CarrierSettings
-from peerstack_server.ice import IceSettings
-from peerstack_server.rooms import Rooms
-from peerstack_server.stats import Stats
 from tests.raw_socket import QUERY, RawSocket, raw_device
+from tests.server.here import server_here
 from tests.server.several import numbers, until
 from tests.server_process import running_server
 
@@ -268,22 +263,11 @@ async def test_a_server_that_is_full_says_so_and_takes_the_next_when_one_has_lef
 
 
 async def test_a_server_that_goes_down_lets_nobody_in() -> None:
-    rooms, stats = Rooms(), Stats()
-    relay = Relay(rooms, IceSettings(), stats, None, ping_s=25)
-    carrier = Carrier(CarrierSettings(), rooms, relay, stats)
-    app = web.Application()
-    carrier.add_to(app)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0]
-        await carrier.drain()
+    async with server_here() as here:
+        await here.carrier.drain()
 
         # One that the proxy had a connection for already, that is.
-        assert await refusal(f"http://{host}:{port}", {}) == (503, Refusal.CLOSING)
-    finally:
-        await runner.cleanup()
+        assert await refusal(here.url, {}) == (503, Refusal.CLOSING)
 
 
 async def test_every_refusal_is_brought_about_here() -> None:

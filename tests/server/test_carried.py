@@ -10,16 +10,11 @@ from typing import Any
 
 import pytest
 import socketio
-from aiohttp import web
 
 from peerstack.signaling import wire
-from peerstack_server.app import Relay
 from peerstack_server.asgi import text_frame
-from peerstack_server.carrier import Carrier, CarrierSettings
-from peerstack_server.ice import IceSettings
-from peerstack_server.rooms import Rooms
-from peerstack_server.stats import Stats
 from tests.raw_socket import raw_device, raw_socket
+from tests.server.here import server_here
 from tests.server_process import running_server
 from tests.signaling_device import online
 
@@ -99,30 +94,16 @@ async def test_boxes_of_all_sizes_arrive_whole() -> None:
 
 
 async def test_once_a_device_is_let_in_no_task_of_the_library_is_kept_for_it() -> None:
-    rooms, stats = Rooms(), Stats()
-    relay = Relay(rooms, IceSettings(), stats, None, ping_s=25)
-    carrier = Carrier(CarrierSettings(), rooms, relay, stats)
-    app = web.Application()
-    carrier.add_to(app)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0]
-        async with AsyncExitStack() as stack:
-            for _ in range(10):
-                await stack.enter_async_context(raw_device(f"http://{host}:{port}"))
-            # Its last one ends shortly after a greeting.
-            async with asyncio.timeout(WITHIN_S):
-                while len(library_tasks()) > 1:
-                    await asyncio.sleep(0.05)
+    async with server_here() as here, AsyncExitStack() as stack:
+        for _ in range(10):
+            await stack.enter_async_context(raw_device(here.url))
+        # Its last one ends shortly after a greeting.
+        async with asyncio.timeout(WITHIN_S):
+            while len(library_tasks()) > 1:
+                await asyncio.sleep(0.05)
 
-            assert rooms.counts().connections == 10
-            assert library_tasks() == ["AsyncServer._service_task"]
-    finally:
-        await carrier.drain()
-        await relay.stop()
-        await runner.cleanup()
+        assert here.rooms.counts().connections == 10
+        assert library_tasks() == ["AsyncServer._service_task"]
 
 
 def library_tasks() -> list[str]:
