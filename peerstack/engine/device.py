@@ -386,8 +386,7 @@ class Engine:
         self._meet_anew(turn)
         self._upkeep.follow(turn)
         for group in self._leases.pass_on(turn.now, self.levels.is_brought):
-            for link, peer in self.peers.items():
-                peer.resume(group, self._replica(turn, link))
+            self._resume(turn, group)
         self._marking.follow(turn)
         for group, items in turn.news:
             self._push(group, items)
@@ -398,6 +397,14 @@ class Engine:
         for effect in turn.effects:
             if isinstance(effect, Abandon):
                 self._forget(effect.link)
+
+    def _resume(self, turn: Turn, group: GroupId) -> None:
+        """A peer that was bringing a group level is done: whoever waited for that goes on."""
+        for link, peer in list(self.peers.items()):
+            try:
+                peer.resume_untrusted(group, self._replica(turn, link))
+            except RemoteError as error:
+                self._hang_up(turn, link, error)
 
     def _rejudge_changed(self, turn: Turn) -> None:
         """Statements changed: joins may be complete, peers members, waiting records admissible."""

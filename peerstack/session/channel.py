@@ -82,6 +82,8 @@ class Channel:
         """Records that came on this connection and are dealt with."""
         self._postponed = False
         """Whether this waits for another peer that is bringing the group level."""
+        self._put_off: list[Ranges] = []
+        """What the peer, which leads, has begun meanwhile."""
         self._was_level = False
         self._salt = salt
         self._audit = Audit(salt, group)
@@ -140,7 +142,8 @@ class Channel:
     @property
     def busy(self) -> bool:
         """Whether this side waits for something that it asked for."""
-        return self._run is not None or self._wants_open > 0 or bool(self._unsettled)
+        asked = self._run is not None or self._wants_open > 0
+        return asked or bool(self._put_off) or bool(self._unsettled)
 
     @property
     def waits(self) -> bool:
@@ -180,12 +183,15 @@ class Channel:
     def judged(self, standing: Standing, replica: Replica) -> None:
         """What the statements here say of the peer, at the start and when they change."""
         before, self.standing = self.standing, standing
+        if standing is not Standing.MEMBER:
+            self._put_off.clear()
         if self.is_stranger:
             self._doubt()
         elif before is not standing:
             # The side that leads asks for nothing by showing its level; the other is compared with.
-            if self._leads or self._begins(replica):
-                self._sample(replica.roots(self.group), replica)
+            mine = replica.roots(self.group)
+            if self._leads or self._begins(mine, replica):
+                self._sample(mine, replica)
             self._consider(replica)
         if standing is Standing.HOST:
             self._introduce(replica)
@@ -198,7 +204,9 @@ class Channel:
     def refresh(self, replica: Replica) -> None:
         """Show where this side stands, if that has changed since."""
         roots = replica.roots(self.group)
-        if self.is_stranger or self.busy or self._postponed:
+        if self.is_stranger or self.busy:
+            return
+        if self._postponed and not self._begins(roots, replica):
             return
         if self._shown != roots:
             self._show(roots)
@@ -206,21 +214,36 @@ class Channel:
             # The peer had it first, and need not say anything more.
             replica.agreed(self.group)
 
-    def resume(self, replica: Replica) -> None:
-        """What kept this peer waiting is over: begin, unless another was first."""
-        if self._postponed and self._begins(replica):
-            if self._shown is None:
-                self._sample(replica.roots(self.group), replica)
-            self._consider(replica)
+    def resume_untrusted(self, replica: Replica) -> None:
+        """What kept this peer waiting is over: begin, unless another was first.
 
-    def _begins(self, replica: Replica) -> bool:
-        """Whether this peer may bring the group level now.
-
-        Once it has been level, its turn is always: what is new then is little, and comes at once.
+        Raises `RemoteError` for what the peer has said meanwhile.
         """
-        if self.standing is Standing.MEMBER and not self._was_level:
-            self._postponed = not replica.takes_lease(self.group)
+        mine = replica.roots(self.group)
+        if not self._postponed or not (mine == self._heard or self._begins(mine, replica)):
+            return
+        put_off, self._put_off = self._put_off, []
+        for message in put_off:
+            self.ranges_untrusted(message, replica)
+        if self._shown is None:
+            self._sample(mine, replica)
+        self._consider(replica)
+
+    def _begins(self, mine: Roots, replica: Replica) -> bool:
+        """Whether this peer may bring the group level now."""
+        in_turns = self.standing is Standing.MEMBER and self._goes_by_turns(mine)
+        self._postponed = in_turns and not replica.takes_lease(self.group)
         return not self._postponed
+
+    def _goes_by_turns(self, mine: Roots) -> bool:
+        """Whether others may have the same to bring.
+
+        Once this peer has been level, what is new is little, and comes at once. But conflicts are
+        compared only where records agree, and so with many at the same time.
+        """
+        heard = self._heard
+        agree = heard is not None and mine[: Kind.CONFLICTS] == heard[: Kind.CONFLICTS]
+        return agree or not self._was_level
 
     def level(self, message: Level, replica: Replica) -> None:
         """The peer showed where it stands."""
@@ -250,13 +273,33 @@ class Channel:
     def ranges_untrusted(self, message: Ranges, replica: Replica) -> None:
         """The next message of a comparison. Raises `RemoteError`."""
         self._require_standing(message.kind)
+        if self._under_way not in (None, message.kind):
+            raise RemoteError(Reason.UNEXPECTED, "a comparison of another set is under way")
         if self._run is None:
             if self._leads:
                 raise RemoteError(Reason.UNEXPECTED, "only the side that answered may compare")
+            if self._defers(message, replica):
+                return
             self._run = _Run(message.kind, self._reconciler(message.kind, replica))
-        if self._run.kind is not message.kind:
-            raise RemoteError(Reason.UNEXPECTED, "a comparison of another set is under way")
         self._took(self._run.reconciler.receive(message.message), replica)
+
+    @property
+    def _under_way(self) -> Kind | None:
+        """What is being compared, or will be as soon as it is this peer's turn."""
+        if self._run is not None:
+            return self._run.kind
+        return self._put_off[0].kind if self._put_off else None
+
+    def _defers(self, message: Ranges, replica: Replica) -> bool:
+        """Whether a comparison of conflicts has to wait, as others may be bringing just these."""
+        if message.kind is not Kind.CONFLICTS or replica.roots(self.group) == self._heard:
+            return False
+        self._postponed = bool(self._put_off) or not replica.takes_lease(self.group)
+        if self._postponed:
+            if len(self._put_off) >= limits.RECONCILE_TURN_MESSAGES:
+                raise RemoteError(Reason.TOO_MANY, "messages in one turn of a reconciliation")
+            self._put_off.append(message)
+        return self._postponed
 
     def want_untrusted(self, want: Want) -> None:
         """The peer asks for something.
@@ -358,10 +401,10 @@ class Channel:
         if mine == self._heard:
             self._agree(mine, replica)
         elif self._leads:
-            if self._begins(replica):
+            if self._begins(mine, replica):
                 self._compare(mine, self._heard, replica)
         elif answering or self._shown != mine:
-            if self._begins(replica):
+            if self._begins(mine, replica):
                 self._show(mine)
             else:
                 self._unheeded = answering

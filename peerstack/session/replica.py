@@ -85,7 +85,7 @@ class Replica(Protocol):
         ...
 
     def takes_lease(self, group: GroupId) -> bool:
-        """Whether the peer may bring the group level now; else `Channel.resume` says when."""
+        """Whether the peer may bring the group level now; else it is resumed later."""
         ...
 
     def roots(self, group: GroupId) -> Roots:

@@ -6,14 +6,23 @@ from collections import Counter
 
 import pytest
 
+from peerstack import limits
 from peerstack.engine.leases import Leases
-from peerstack.ids import GroupId, as_group
+from peerstack.ids import GroupId, RecordId, as_group
+from peerstack.keys import Hash
 from peerstack.ports import Instant
+from peerstack.reconcile import Fingerprint
+from peerstack.reconcile.wire import Leaf, Message
+from peerstack.session.wire import Kind, Level, Ranges
 from peerstack.signaling.rendezvous import Link
 from peerstack.testing.device import Device
 from peerstack.testing.invariants import records_in
 from peerstack.testing.world import World
-from tests.simulation.people import assert_level, family_of, live
+from tests.simulation.people import assert_level, conflicts_at, family_of, live
+from tests.simulation.scripted import Scripted, secret_of
+
+OTHERS = Fingerprint(1, b"\1" * 16)
+"""Conflicts that nobody has."""
 
 NAMES = ("ana", "ben", "cy", "di", "eva", "fay")
 
@@ -107,3 +116,119 @@ def at(second: int) -> Instant:
 
 def always(link: Link, group: GroupId) -> bool:
     return True
+
+
+@pytest.mark.parametrize("skew_ms", [0, 50, -50])
+def test_conflicts_come_once_where_many_have_them_though_all_were_level_before(
+    skew_ms: int,
+) -> None:
+    world = World(3)
+    family, devices = family_of(world, *NAMES, fay=skew_ms)
+    ana, ben, fay = devices[0], devices[1], devices[-1]
+    note = ana.put(family, "note", {"text": "milk"})
+    world.settle()
+    fay.go_offline()
+    lost = disagree(world, ben, ana, family, note.id)
+    # As long as this is here alone, records differ, so that conflicts are not compared.
+    post_date(fay, family)
+    fay.go_online()
+    world.run(limits.FUTURE_MS // 2)
+    assert conflicts_at(fay, family, note.id) == set()
+    assert len(fay.peers()) == len(devices) - 1
+    since = len(world.sent)
+    world.run(limits.FUTURE_MS)
+    world.settle()
+
+    assert_level(family, devices)
+    assert conflicts_at(fay, family, note.id) == {lost}
+    assert came_to(world, fay, since)[lost] == 1
+
+
+def test_who_begins_with_conflicts_while_another_does_is_answered_within_seconds() -> None:
+    world, (first, second) = two_who_begin_with_conflicts()
+    first.say(question())
+    second.say(question())
+    assert first.heard(Ranges)
+    assert not second.heard(Ranges)
+    world.run(5_000)
+
+    assert second.heard(Ranges)
+    assert not second.is_cut_off
+
+
+def test_who_goes_on_and_on_while_it_has_to_wait_is_cut_off() -> None:
+    _, (first, second) = two_who_begin_with_conflicts()
+    first.say(question())
+    for _ in range(limits.RECONCILE_TURN_MESSAGES):
+        second.say(question(last=False))
+    assert not second.is_cut_off
+    second.say(question(last=False))
+
+    assert second.is_cut_off
+    assert not first.is_cut_off
+
+
+def test_what_was_begun_meanwhile_and_makes_no_sense_ends_that_connection_alone() -> None:
+    world, (first, second) = two_who_begin_with_conflicts()
+    first.say(question())
+    backwards = (Leaf(b"b", b"", sends=False), Leaf(b"a", b"", sends=False))
+    second.say(Ranges(0, Kind.CONFLICTS, Message(b"", backwards, last=True)))
+    assert not second.is_cut_off
+    world.run(5_000)
+
+    assert second.is_cut_off
+    assert not first.is_cut_off
+
+
+def test_who_has_to_wait_with_conflicts_begins_with_nothing_else() -> None:
+    _, (first, second) = two_who_begin_with_conflicts()
+    first.say(question())
+    second.say(question())
+    assert not second.is_cut_off
+    second.say(Ranges(0, Kind.RECORDS, Message(b"", (), last=True)))
+
+    assert second.is_cut_off
+
+
+def two_who_begin_with_conflicts() -> tuple[World, list[Scripted]]:
+    """Members that lead, and have shown that they have all but some conflicts.
+
+    It is the first one's turn, for a few seconds.
+    """
+    world = World(4)
+    family, (ana, ben, cy) = family_of(world, *NAMES[:3])
+    secret = secret_of(ana, family)
+    ben.go_offline()
+    cy.go_offline()
+    world.run(60_000)
+    scripts = [Scripted(world, ana, each.user).shake_hands() for each in (ben, cy)]
+    for script in scripts:
+        script.name_groups(family, secret)
+    for script in scripts:
+        world.run(10_000)
+        shown = script.heard(Level)[-1]
+        script.say(Level(0, shown.statements, shown.records, conflicts=OTHERS))
+    return world, scripts[::-1]
+
+
+def question(*, last: bool = True) -> Ranges:
+    """One conflict I have, by its name; which have you?"""
+    return Ranges(0, Kind.CONFLICTS, Message(b"", (Leaf(None, b"\1" * 8, sends=False),), last))
+
+
+def disagree(world: World, one: Device, other: Device, group: GroupId, record_id: RecordId) -> Hash:
+    """Have two change a record without having seen each other's; whose is first has lost."""
+    one.go_offline()
+    lost = one.update(group, record_id, {"text": "bread"}).hash
+    world.run(1)
+    other.update(group, record_id, {"text": "butter"})
+    one.go_online()
+    world.settle()
+    return lost
+
+
+def post_date(device: Device, group: GroupId) -> None:
+    """Write a record that others are not to have before some minutes have passed."""
+    skew_ms, device.skew_ms = device.skew_ms, limits.FUTURE_MS * 3 // 2
+    device.put(group, "note", {"text": "later"})
+    device.skew_ms = skew_ms
