@@ -20,6 +20,8 @@ from peerstack.reconcile import Gap as FoundGap
 from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
 from peerstack.session.replica import Replica, Roots, SecretKind, Standing
+from peerstack.session.run import Run
+from peerstack.session.turns import Turns
 from peerstack.session.wire import (
     Batch,
     Compared,
@@ -80,17 +82,13 @@ class Channel:
         """Records asked for on this connection (in gaps, by the peer's word how many)."""
         self.stored_items = 0
         """Records that came on this connection and are dealt with."""
-        self._postponed = False
-        """Whether this waits for another peer that is bringing the group level."""
-        self._put_off: list[Ranges] = []
-        """What the peer, which leads, has begun meanwhile."""
-        self._was_level = False
+        self._turns = Turns(group)
         self._salt = salt
         self._audit = Audit(salt, group)
         self._leads = leads
         self._shown: Roots | None = None
         self._heard: Roots | None = None
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._compared: dict[Kind, tuple[Roots, Roots]] = {}
         self._unheeded = False
         """Whether the peer has shown its level since it was last decided what to do."""
@@ -143,7 +141,7 @@ class Channel:
     def busy(self) -> bool:
         """Whether this side waits for something that it asked for."""
         asked = self._run is not None or self._wants_open > 0
-        return asked or bool(self._put_off) or bool(self._unsettled)
+        return asked or bool(self._turns.put_off) or bool(self._unsettled)
 
     @property
     def waits(self) -> bool:
@@ -184,7 +182,7 @@ class Channel:
         """What the statements here say of the peer, at the start and when they change."""
         before, self.standing = self.standing, standing
         if standing is not Standing.MEMBER:
-            self._put_off.clear()
+            self._turns.put_off.clear()
         if self.is_stranger:
             self._doubt()
         elif before is not standing:
@@ -206,7 +204,7 @@ class Channel:
         roots = replica.roots(self.group)
         if self.is_stranger or self.busy:
             return
-        if self._postponed and not self._begins(roots, replica):
+        if self._turns.waits and not self._begins(roots, replica):
             return
         if self._shown != roots:
             self._show(roots)
@@ -220,30 +218,19 @@ class Channel:
         Raises `RemoteError` for what the peer has said meanwhile.
         """
         mine = replica.roots(self.group)
-        if not self._postponed or not (mine == self._heard or self._begins(mine, replica)):
+        if not self._turns.waits or not (mine == self._heard or self._begins(mine, replica)):
             return
-        put_off, self._put_off = self._put_off, []
-        for message in put_off:
+        for message in self._turns.take_put_off():
             self.ranges_untrusted(message, replica)
         if self._shown is None:
             self._sample(mine, replica)
         self._consider(replica)
 
     def _begins(self, mine: Roots, replica: Replica) -> bool:
-        """Whether this peer may bring the group level now."""
-        in_turns = self.standing is Standing.MEMBER and self._goes_by_turns(mine)
-        self._postponed = in_turns and not replica.takes_lease(self.group)
-        return not self._postponed
-
-    def _goes_by_turns(self, mine: Roots) -> bool:
-        """Whether others may have the same to bring.
-
-        Once this peer has been level, what is new is little, and comes at once. But conflicts are
-        compared only where records agree, and so with many at the same time.
-        """
-        heard = self._heard
-        agree = heard is not None and mine[: Kind.CONFLICTS] == heard[: Kind.CONFLICTS]
-        return agree or not self._was_level
+        """Whether this peer may bring the group level now; others are no members."""
+        return self.standing is not Standing.MEMBER or self._turns.begins(
+            mine, self._heard, replica
+        )
 
     def level(self, message: Level, replica: Replica) -> None:
         """The peer showed where it stands."""
@@ -268,7 +255,7 @@ class Channel:
     def compared(self) -> None:
         """The peer, which leads, says that there is nothing left to bring over."""
         self._settled = self._heard is not None
-        self._was_level = self._was_level or self._settled
+        self._turns.was_level |= self._settled
 
     def ranges_untrusted(self, message: Ranges, replica: Replica) -> None:
         """The next message of a comparison. Raises `RemoteError`."""
@@ -278,9 +265,9 @@ class Channel:
         if self._run is None:
             if self._leads:
                 raise RemoteError(Reason.UNEXPECTED, "only the side that answered may compare")
-            if self._defers(message, replica):
+            if self._turns.defers(message, self._heard, replica):
                 return
-            self._run = _Run(message.kind, self._reconciler(message.kind, replica))
+            self._run = Run(message.kind, self._reconciler(message.kind, replica))
         self._took(self._run.reconciler.receive(message.message), replica)
 
     @property
@@ -288,18 +275,7 @@ class Channel:
         """What is being compared, or will be as soon as it is this peer's turn."""
         if self._run is not None:
             return self._run.kind
-        return self._put_off[0].kind if self._put_off else None
-
-    def _defers(self, message: Ranges, replica: Replica) -> bool:
-        """Whether a comparison of conflicts has to wait, as others may be bringing just these."""
-        if message.kind is not Kind.CONFLICTS or replica.roots(self.group) == self._heard:
-            return False
-        self._postponed = bool(self._put_off) or not replica.takes_lease(self.group)
-        if self._postponed:
-            if len(self._put_off) >= limits.RECONCILE_TURN_MESSAGES:
-                raise RemoteError(Reason.TOO_MANY, "messages in one turn of a reconciliation")
-            self._put_off.append(message)
-        return self._postponed
+        return self._turns.put_off[0].kind if self._turns.put_off else None
 
     def want_untrusted(self, want: Want) -> None:
         """The peer asks for something.
@@ -411,7 +387,7 @@ class Channel:
 
     def _agree(self, mine: Roots, replica: Replica) -> None:
         """The roots are the same on both sides; are the sets?"""
-        self._was_level, self._postponed = True, False
+        self._turns.was_level, self._turns.waits = True, False
         replica.agreed(self.group)
         # A sample counts only where the levels agree: if they did not at first, one more.
         if self._leads and not self._audited:
@@ -437,7 +413,7 @@ class Channel:
             return
         self._refuted = True
         if self._leads:
-            self._run = _Run(Kind.RECORDS, self._reconciler(Kind.RECORDS, replica))
+            self._run = Run(Kind.RECORDS, self._reconciler(Kind.RECORDS, replica))
             self._took(self._run.reconciler.start_doubting(span_of(sample)), replica)
         else:
             self._in_doubt = True
@@ -449,11 +425,11 @@ class Channel:
             if self._shown != mine:
                 self._show(mine)
             if not self._settled:
-                self._settled = self._was_level = True
+                self._settled = self._turns.was_level = True
                 self.outbox.append(Compared(self.mine))
             return
         self._compared[kind] = (mine, heard)
-        self._run = _Run(kind, self._reconciler(kind, replica))
+        self._run = Run(kind, self._reconciler(kind, replica))
         self._took(self._run.reconciler.start(heard[kind]), replica)
 
     def _differing(self, mine: Roots, heard: Roots) -> Kind | None:
@@ -490,7 +466,7 @@ class Channel:
             self._end_run(self._run)
             self._consider(replica)
 
-    def _end_run(self, run: _Run) -> None:
+    def _end_run(self, run: Run) -> None:
         """What was asked for by name on either side counts as one request.
 
         Each run ends with the level of the side that follows, once it has what it wanted: before
@@ -534,28 +510,6 @@ class Channel:
             self.wanted_items += count
         self._wants_open += 1
         self._owes_level = True
-
-
-class _Run:
-    """A comparison under way."""
-
-    def __init__(self, kind: Kind, reconciler: Reconciler) -> None:
-        self.kind = kind
-        self.reconciler = reconciler
-        self.was_told = False
-        """Whether the peer knows of this run."""
-        self.asked = 0
-        self.has_asked = False
-        self.was_asked = False
-        self.requested: dict[bytes, None] = {}
-
-    def note(self, step: Step) -> None:
-        """Keep what both sides have asked for within the comparison, until its end."""
-        self.was_told = self.was_told or bool(step.messages)
-        self.asked += step.asked
-        self.has_asked = self.has_asked or step.has_asked
-        self.was_asked = self.was_asked or step.was_asked
-        self.requested.update((item.key, None) for item in step.requested)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 import click
 from msgspec.structs import replace
 from rich.console import Console
-from rich.table import Table
 
 from peerstack import limits
 from peerstack.groups.statements import Role
@@ -212,7 +211,7 @@ def _peak_kb() -> int:
 @click.option("--small", is_flag=True, help="Only shows that everything works.")
 def main(names: tuple[str, ...], small: bool) -> None:
     """Run the load cases, one after the other, and print what each took."""
-    console, table = Console(), Table("case", "what it took")
+    console = Console()
     fresh = multiprocessing.get_context("spawn")
     with console.status("") as status:
         for name in names or CASES:
@@ -220,8 +219,8 @@ def main(names: tuple[str, ...], small: bool) -> None:
             with fresh.Pool(1) as pool:
                 took = pool.apply(measured, (name, SMALL if small else Size()))
             figures = ", ".join(f"{what} {value:,.1f}" for what, value in took.items())
-            table.add_row(name, figures)
-    console.print(table)
+            # As soon as it is known: all of them take an hour.
+            console.print(f"{name}: {figures}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
