@@ -10,6 +10,7 @@ import enum
 import hashlib
 import hmac
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NewType
 
 import nacl.bindings
@@ -169,10 +170,13 @@ class DerivedIdCheck:
 Check = SignatureCheck | DerivedIdCheck
 
 
+# Devices of one process check the ids that another one made, above all in a simulated world.
+@lru_cache(maxsize=1024)
 def derive_id(label: Label, fields: bytes, time_ms: int) -> str:
     """The ULID of a user, a device or a group: its time, and 80 bits that bind it to its fields.
 
-    They are the first of `slow_hash`, salted with the time (8 bytes, big endian).
+    They are the first of `slow_hash`, salted with the time (8 bytes, big endian). Nothing in it is
+    secret, and the latest ones are remembered.
     """
     tag = slow_hash(label, fields, time_ms.to_bytes(8, "big"))
     return compose(time_ms, tag[:TAIL_BYTES])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -18,6 +21,10 @@ from tests.services import PROGRAMS, missing
 settings.register_profile("explore", settings(deadline=None, derandomize=False))
 settings.register_profile("same", settings(deadline=None, derandomize=True, database=None))
 settings.load_profile("same")
+# Where Python is told to keep no compiled modules, each of the hundreds of processes that tests
+# start would compile all of peerstack anew: a third of what a short command costs.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A shell has what it starts in the background ignore SIGINT, and so do the processes that this
 # starts in turn: tests could not end them by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -56,6 +63,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _missing(item: pytest.Item) -> list[str]:
     return [name for mark in item.iter_markers("services") for name in missing(*mark.args)]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Thousands of tests are there to stay: no collection of garbage is to go through them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,9 +7,10 @@ device and `enrolling` for the new one.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, fields
+from typing import Final
 
 from peerstack.identity.linking import DeviceLink
 from peerstack.ids import DeviceId
@@ -119,7 +120,9 @@ class LinkState:
         """How it stands now: what is returned puts it back, where a turn was not stored."""
         parts = [part for part in (self, self.open, self.pending) if part is not None]
         before = [
-            (part, name, _copied(getattr(part, name))) for part in parts for name in _names(part)
+            (part, name, _copied(getattr(part, name)))
+            for part in parts
+            for name in _NAMES[type(part)]
         ]
 
         def restore() -> None:
@@ -129,8 +132,10 @@ class LinkState:
         return restore
 
 
-def _names(part: OpenLink | PendingLink | LinkState) -> Iterator[str]:
-    return (each.name for each in fields(part))
+# Asked for in each turn, so it is worked out once.
+_NAMES: Final = {
+    kind: [each.name for each in fields(kind)] for kind in (LinkState, OpenLink, PendingLink)
+}
 
 
 def _copied(value: object) -> object:

@@ -8,25 +8,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
     Connection,
     Engine,
+    Index,
     QueuePool,
     StaticPool,
     create_engine,
     event,
-    insert,
-    inspect,
     select,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from peerstack.errors import UnsupportedStore
 from peerstack.store import schema
@@ -49,6 +50,10 @@ _SETTINGS: Final = (
     "PRAGMA foreign_keys = ON",
     f"PRAGMA cache_size = -{_CACHE_KIB}",
     f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+)
+_HAS_REVISION: Final = (
+    "SELECT 1 FROM sqlite_master "  # noqa: S608 -- our name
+    f"WHERE type = 'table' AND name = '{schema.alembic_version.name}'"
 )
 _READER_SETTINGS: Final = (*_SETTINGS, "PRAGMA query_only = ON")
 
@@ -190,10 +195,9 @@ def _switch_to_wal(driver: DBAPICursor) -> None:
 
 
 def _upgrade(connection: Connection, name: str) -> None:
-    if not inspect(connection).has_table(schema.alembic_version.name):
-        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        schema.metadata.create_all(connection)
-        connection.execute(insert(schema.alembic_version).values(version_num=schema.REVISION))
+    if not connection.exec_driver_sql(_HAS_REVISION).fetchall():
+        for statement in _new_database():
+            connection.exec_driver_sql(statement)
         return
     revision = connection.execute(select(schema.alembic_version)).scalar()
     if revision is None:
@@ -203,3 +207,24 @@ def _upgrade(connection: Connection, name: str) -> None:
         from peerstack.store import migrations  # Alembic is slow to import, and rarely needed.
 
         migrations.upgrade(connection)
+
+
+@cache
+def _new_database() -> Sequence[str]:
+    """The statements that make all there is in an empty database.
+
+    Put together once: SQLAlchemy would do it for each database, after asking for every table.
+    """
+    dialect = sqlite.dialect()
+    tables = schema.metadata.sorted_tables
+    indexes = [each for table in tables for each in sorted(table.indexes, key=_name)]
+    made: list[DDLElement] = [*map(CreateTable, tables), *map(CreateIndex, indexes)]
+    return [
+        f"PRAGMA application_id = {schema.APPLICATION_ID}",
+        *(str(each.compile(dialect=dialect)) for each in made),
+        f"INSERT INTO {schema.alembic_version.name} VALUES ('{schema.REVISION}')",  # noqa: S608 -- ours
+    ]
+
+
+def _name(index: Index) -> str:
+    return str(index.name)

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import delete
-from sqlalchemy.dialects.sqlite import insert
 
 from peerstack.ids import GroupId
 from peerstack.reconcile import Sum
 from peerstack.store import blocks, schema
 from peerstack.store.faults import DATABASE_NAME
-from peerstack.store.rows import Rows, fetch
+from peerstack.store.rows import Rows, fetch, run_many
 from peerstack.store.search import SearchIndex
 from peerstack.store.statements import refresh_roots
 from peerstack.store.values import GroupRow
@@ -23,6 +21,14 @@ _groups = schema.groups
 _COLUMNS = ", ".join(column.name for column in _groups.c)
 _GROUPS = f"SELECT {_COLUMNS} FROM groups ORDER BY id"  # noqa: S608 -- names of columns
 _GROUP = f"SELECT {_COLUMNS} FROM groups WHERE id = ?"  # noqa: S608 -- names of columns
+_ADD_GROUP = (
+    "INSERT INTO groups (id, joined_ms, count, sum, statements_root, statements_count) "
+    "VALUES (?, ?, 0, ?, x'', 0) ON CONFLICT (id) DO NOTHING"
+)
+_SET = (
+    "INSERT INTO profile (key, value) VALUES (?, ?) "
+    "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+)
 
 
 class ProfileReads(Rows):
@@ -54,24 +60,14 @@ class ProfileWrites(ProfileReads):
     def profile_set(self, key: str, value: Any) -> None:
         """Store a JSON value under `key`, over what stood there."""
         text = orjson.dumps(value).decode()
-        put = insert(schema.profile).values(key=key, value=text)
-        self._connection.execute(put.on_conflict_do_update(["key"], set_={"value": text}))
+        run_many(self._connection, _SET, [(key, text)])
 
     def add_group(self, group: GroupId, joined_ms: int) -> None:
         """Make room for a group; without effect where it is there.
 
         Its statements may have been added before; its records may not.
         """
-        nothing = Sum().dump()
-        row = insert(_groups).values(
-            id=group,
-            joined_ms=joined_ms,
-            count=0,
-            sum=nothing,
-            statements_root=b"",
-            statements_count=0,
-        )
-        if self._connection.execute(row.on_conflict_do_nothing()).rowcount:
+        if run_many(self._connection, _ADD_GROUP, [(group, joined_ms, Sum().dump())]):
             blocks.begin(self._connection, group)
             refresh_roots(self._connection, [group])
 
@@ -89,8 +85,9 @@ class ProfileWrites(ProfileReads):
             schema.blocks,
             schema.statements,
         ):
-            self._connection.execute(delete(table).where(table.c.group_id == group))
-        self._connection.execute(delete(_groups).where(_groups.c.id == group))
+            sql = f"DELETE FROM {table.name} WHERE group_id = ?"  # noqa: S608 -- names of tables
+            run_many(self._connection, sql, [(group,)])
+        run_many(self._connection, "DELETE FROM groups WHERE id = ?", [(group,)])
 
 
 def _group_of(row: Sequence[Any]) -> GroupRow:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection
 
 from peerstack import limits
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed
-from peerstack.store import schema
 from peerstack.store.rows import (
     PARAMETERS,
     SIGNED,
@@ -29,9 +28,7 @@ from peerstack.store.rows import (
 )
 from peerstack.store.values import Sender, Waiting
 
-_table = schema.statements
 _COLUMNS = SIGNED.removesuffix(", deleted")
-_OF_ROOT = _table.c.device == ""
 _INSERT = (
     f"INSERT INTO statements ({_COLUMNS}, pending) "  # noqa: S608 -- names of columns
     f"VALUES ({marks(9)}, 0) ON CONFLICT (hash) DO UPDATE "
@@ -49,6 +46,11 @@ _SURPLUS = (
     "(PARTITION BY by_member, sender ORDER BY since_ms DESC, hash) AS place "
     "FROM statements WHERE group_id = ? AND pending) "
     "ORDER BY by_member, place DESC, since_ms, hash LIMIT ?"
+)
+_HASHES = (
+    "SELECT hash FROM statements WHERE pending = 0 AND (group_id = ? OR group_id IN "
+    "(SELECT signer FROM statements WHERE group_id = ? AND pending = 0) AND device = '') "
+    "ORDER BY hash"
 )
 
 
@@ -98,16 +100,14 @@ class StatementReads(Rows):
 
     def pending_signers(self, group: GroupId) -> set[UserId]:
         """Who signed the group's statements that wait for another one."""
-        chosen = (_table.c.group_id == group) & _table.c.pending
-        return {row.signer for row in self._all(select(_table.c.signer).where(chosen).distinct())}
+        sql = "SELECT DISTINCT signer FROM statements WHERE group_id = ? AND pending = 1"
+        return {signer for (signer,) in fetch(self._connection, sql, (group,))}
 
     def groups_waiting_for(self, signers: Iterable[str]) -> set[GroupId]:
         """The groups in which statements of any of these users wait for another one."""
         found: set[GroupId] = set()
-        for chunk in chunks(sorted(set(signers))):
-            chosen = _table.c.signer.in_(chunk) & _table.c.pending
-            rows = self._all(select(_table.c.group_id).where(chosen).distinct())
-            found.update(row.group_id for row in rows)
+        for chunk in chunks(sorted(set(signers)), PARAMETERS - 1):
+            found.update(_groups_signed_in(self._connection, chunk, pending=1))
         return found
 
     def statements_by_hash(self, hashes: Iterable[bytes], *, settled: bool = False) -> list[Signed]:
@@ -171,21 +171,21 @@ class StatementWrites(StatementReads):
     def drop_pending(self, hashes: Iterable[bytes]) -> None:
         """Forget pending statements."""
         for chunk in chunks(sorted(set(hashes))):
-            chosen = _table.c.hash.in_(chunk) & _table.c.pending
-            self._connection.execute(delete(_table).where(chosen))
+            sql = f"DELETE FROM statements WHERE hash IN ({marks(len(chunk))}) AND pending = 1"  # noqa: S608 -- places
+            run_many(self._connection, sql, [tuple(chunk)])
 
     def _not_settled(self, hashes: Iterable[Hash]) -> set[Hash]:
         wanted = set(hashes)
         for chunk in chunks(sorted(wanted)):
-            chosen = _table.c.hash.in_(chunk) & ~_table.c.pending
-            wanted.difference_update(
-                row.hash for row in self._all(select(_table.c.hash).where(chosen))
-            )
+            chosen = f"hash IN ({marks(len(chunk))}) AND pending = 0"
+            sql = f"SELECT hash FROM statements WHERE {chosen}"  # noqa: S608 -- places
+            wanted.difference_update(digest for (digest,) in fetch(self._connection, sql, chunk))
         return wanted
 
     def _count_pending(self, group: str) -> int:
-        chosen = (_table.c.group_id == group) & _table.c.pending
-        return int(self._all(select(func.count()).select_from(_table).where(chosen))[0][0])
+        sql = "SELECT count(*) FROM statements WHERE group_id = ? AND pending = 1"
+        ((count,),) = fetch(self._connection, sql, (group,))
+        return int(count)
 
     def _refresh(self, group_ids: Collection[str]) -> None:
         """Renew the roots of the groups that these groups' statements belong to.
@@ -193,10 +193,8 @@ class StatementWrites(StatementReads):
         They may be identity statements: then they belong to each group in which that user signs.
         """
         affected = set(group_ids)
-        for chunk in chunks(sorted(group_ids)):
-            chosen = _table.c.signer.in_(chunk) & ~_table.c.pending
-            rows = self._all(select(_table.c.group_id).where(chosen).distinct())
-            affected.update(row.group_id for row in rows)
+        for chunk in chunks(sorted(group_ids), PARAMETERS - 1):
+            affected.update(_groups_signed_in(self._connection, chunk, pending=0))
         for group, root in refresh_roots(self._connection, affected).items():
             self.roots_before.setdefault(group, root)
 
@@ -207,24 +205,31 @@ def refresh_roots(connection: Connection, group_ids: Iterable[str]) -> dict[Grou
     Returns what the roots were, of those that are another now.
     """
     before: dict[GroupId, bytes] = {}
-    groups = schema.groups.c
     for chunk in chunks(sorted(set(group_ids))):
-        here = select(groups.id, groups.statements_root).where(groups.id.in_(chunk))
-        for row in connection.execute(here).fetchall():
-            hashes = _hashes(connection, row.id)
+        here = f"SELECT id, statements_root FROM groups WHERE id IN ({marks(len(chunk))})"  # noqa: S608 -- places
+        for group, root_before in fetch(connection, here, chunk):
+            hashes = _hashes(connection, group)
             root = hashlib.sha256(b"".join(hashes)).digest()
             run_many(
                 connection,
                 "UPDATE groups SET statements_root = ?, statements_count = ? WHERE id = ?",
-                [(root, len(hashes), row.id)],
+                [(root, len(hashes), group)],
             )
-            if root != row.statements_root:
-                before[row.id] = row.statements_root
+            if root != root_before:
+                before[group] = root_before
     return before
 
 
+def _groups_signed_in(
+    connection: Connection, signers: Sequence[str], *, pending: int
+) -> set[GroupId]:
+    """The groups in which statements of any of these users wait, or stand."""
+    sql = (
+        "SELECT DISTINCT group_id FROM statements "  # noqa: S608 -- places
+        f"WHERE signer IN ({marks(len(signers))}) AND pending = ?"
+    )
+    return {group for (group,) in fetch(connection, sql, (*signers, pending))}
+
+
 def _hashes(connection: Connection, group: str) -> list[Hash]:
-    signers = select(_table.c.signer).where(_table.c.group_id == group, ~_table.c.pending)
-    chosen = or_(_table.c.group_id == group, _table.c.group_id.in_(signers) & _OF_ROOT)
-    hashes = select(_table.c.hash).where(chosen, ~_table.c.pending).order_by(_table.c.hash)
-    return [row.hash for row in connection.execute(hashes).fetchall()]
+    return [digest for (digest,) in fetch(connection, _HASHES, (group, group))]

@@ -5,6 +5,7 @@ Joins the parts of the store into two classes; knows no SQL of its own but that 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -151,6 +152,15 @@ class Store:
         assert self._reader is not None
         with self._reader.connect() as connection, translated(str(path)):
             copy_database(connection, path)
+
+    def rows_written(self) -> int:
+        """A number that changes when a transaction of this store has changed a row.
+
+        What other connections write does not count; asking costs no transaction.
+        """
+        driver = self._writer.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return driver.total_changes
 
     def data_version(self) -> int:
         """A number that changes when another process (or connection) has committed something."""

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple
-
-from sqlalchemy import ColumnElement, delete, func, select, text
+from typing import Final, NamedTuple
 
 from peerstack import limits
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash
 from peerstack.record import Signed, had_seen
-from peerstack.store import schema
 from peerstack.store.changes import tell_of_conflict, untell
 from peerstack.store.rows import (
     PARAMETERS,
@@ -26,15 +23,10 @@ from peerstack.store.rows import (
     marks,
     row_of,
     run_many,
-    signed_columns,
     signed_of,
 )
 from peerstack.store.values import UNCHECKED, Counts, VersionState
 
-_table = schema.versions
-_memory = schema.remembered
-_SIGNED = signed_columns(_table)
-_NEWEST_FIRST = (_table.c.modified.desc(), _table.c.hash.desc())
 _KEEP = (
     f"INSERT INTO versions ({SIGNED}, state, since_ms) "  # noqa: S608 -- names of columns
     f"VALUES ({marks(12)}) ON CONFLICT (hash) DO UPDATE SET state = excluded.state, "
@@ -65,9 +57,9 @@ class _Dropped(NamedTuple):
     state: str
 
 
-_DROPPED = [_table.c[name] for name in _Dropped._fields]
+_DROPPED: Final = ", ".join(_Dropped._fields)
 _AGED_FIRST = (
-    f"SELECT {', '.join(_Dropped._fields)} FROM versions "  # noqa: S608 -- names of columns
+    f"SELECT {_DROPPED} FROM versions "  # noqa: S608 -- names of columns
     f"WHERE state IN ({marks(2)}) AND since_ms < ? ORDER BY since_ms LIMIT ?"
 )
 
@@ -76,14 +68,35 @@ _REMEMBER = (
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (group_id, hash) DO NOTHING"
 )
 
+_FORGET_OLDEST = (
+    "DELETE FROM remembered WHERE group_id = ? AND number <= (SELECT number FROM remembered "
+    "WHERE group_id = ? ORDER BY number DESC LIMIT 1 OFFSET ?)"
+)
+_HELD: Final = VersionState.HELD.value
 _UNSEEN: Final = VersionState.UNSEEN.value
-_LOST: Final = (VersionState.HISTORY, VersionState.UNSEEN)
+_LOST: Final = (VersionState.HISTORY.value, _UNSEEN)
 
 AGED: Final = "aged"
 """Why a hash is remembered of what was in history for all its time."""
 
 
 _CHECKED: Final = f"waits_for IS NOT '{UNCHECKED}'"
+_NEWEST_ASIDE: Final = (
+    f"SELECT hash FROM versions WHERE group_id = ? AND {_CHECKED} "  # noqa: S608 -- a condition
+    "ORDER BY since_ms DESC, hash LIMIT ?"
+)
+_NEWEST_REMEMBERED: Final = (
+    "SELECT hash FROM remembered WHERE group_id = ? ORDER BY number DESC LIMIT ?"
+)
+_LINE: Final = (
+    f"SELECT {SIGNED} FROM versions WHERE group_id = ? AND id = ? "  # noqa: S608 -- columns, places
+    f"AND state IN ({marks(len(_LOST))}) ORDER BY modified DESC, hash DESC"
+)
+_ANY_ASIDE: Final = (
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM versions WHERE group_id = ? "  # noqa: S608 -- places
+    f"AND state NOT IN ({marks(len(_LOST))})) "
+    "OR EXISTS (SELECT 1 FROM remembered WHERE group_id = ?)"
+)
 
 
 class Swept(NamedTuple):
@@ -100,8 +113,8 @@ class VersionReads(Rows):
 
     def history(self, group: GroupId, record_id: RecordId) -> list[Signed]:
         """The versions of a record that lost, and are still kept; the newest first."""
-        line = (_table.c.group_id == group) & (_table.c.id == record_id)
-        return self._signed(select(*_SIGNED).where(line, _in(*_LOST)).order_by(*_NEWEST_FIRST))
+        rows = fetch(self._connection, _LINE, (group, record_id, *_LOST))
+        return [signed_of(row) for row in rows]
 
     def known(self, group: GroupId, hashes: Iterable[bytes]) -> set[bytes]:
         """Those of these hashes that are kept though not live, or remembered: not to be asked for.
@@ -162,55 +175,57 @@ class VersionReads(Rows):
 
     def known_aside(self, group: GroupId, limit: int) -> list[Hash]:
         """Hashes of what is known without being live: kept, or remembered; the newest, bounded."""
-        kept = select(_table.c.hash).where(_table.c.group_id == group, text(_CHECKED))
-        newest = kept.order_by(_table.c.since_ms.desc(), _table.c.hash).limit(limit)
-        remembered = select(_memory.c.hash).where(_memory.c.group_id == group)
-        latest = remembered.order_by(_memory.c.number.desc()).limit(limit)
-        found = [row.hash for query in (newest, latest) for row in self._all(query)]
+        found = [
+            digest
+            for sql in (_NEWEST_ASIDE, _NEWEST_REMEMBERED)
+            for (digest,) in fetch(self._connection, sql, (group, limit))
+        ]
         return found[:limit]
 
     def has_set_aside(self, group: GroupId) -> bool:
         """Whether anything of the group is held, quarantined, or remembered."""
-        aside = (_table.c.group_id == group) & ~_in(*_LOST)
-        kept = select(_table.c.hash).where(aside).limit(1)
-        remembered = select(_memory.c.hash).where(_memory.c.group_id == group).limit(1)
-        return bool(self._all(kept) or self._all(remembered))
+        return bool(fetch(self._connection, _ANY_ASIDE, (group, *_LOST, group)))
 
     def due(self, now_ms: int, limit: int) -> list[Signed]:
         """Held versions whose time has come, those that waited longest first."""
-        chosen = _in(VersionState.HELD) & (_table.c.until_ms <= now_ms)
-        ordered = select(*_SIGNED).where(chosen).order_by(_table.c.until_ms, _table.c.hash)
-        return self._signed(ordered.limit(limit))
+        sql = (
+            f"SELECT {SIGNED} FROM versions WHERE state = ? AND until_ms <= ? "  # noqa: S608 -- columns
+            "ORDER BY until_ms, hash LIMIT ?"
+        )
+        rows = fetch(self._connection, sql, (_HELD, now_ms, limit))
+        return [signed_of(row) for row in rows]
 
     def next_due_ms(self) -> int | None:
         """When `due` will next have something to say; `None` if nothing waits for a time."""
-        earliest = select(func.min(_table.c.until_ms)).where(_in(VersionState.HELD))
-        found: int | None = self._all(earliest)[0][0]
-        return found
+        sql = "SELECT min(until_ms) FROM versions WHERE state = ?"
+        ((found,),) = fetch(self._connection, sql, (_HELD,))
+        return None if found is None else int(found)
 
     def waiting_signers(self, group: GroupId) -> set[UserId]:
         """Who signed the versions that are held for want of a statement."""
-        chosen = (_table.c.group_id == group) & _in(VersionState.HELD)
-        signers = select(_table.c.signer).where(chosen, _table.c.waits_for.is_not(None))
-        return {row.signer for row in self._all(signers.distinct())}
+        sql = (
+            "SELECT DISTINCT signer FROM versions "
+            "WHERE group_id = ? AND state = ? AND waits_for IS NOT NULL"
+        )
+        return {signer for (signer,) in fetch(self._connection, sql, (group, _HELD))}
 
     def counts(self, group: GroupId) -> Counts:
         """How many of everything, for a group; all zero for one that is not here."""
-        states = select(_table.c.state, func.count()).where(_table.c.group_id == group)
-        kept = dict(map(tuple, self._all(states.group_by(_table.c.state))))
-        refused_here = (_memory.c.group_id == group) & (_memory.c.reason != AGED)
-        reasons = select(_memory.c.reason, func.count()).where(refused_here)
-        refused = dict(map(tuple, self._all(reasons.group_by(_memory.c.reason))))
-        live = select(schema.groups.c.count).where(schema.groups.c.id == group)
-        statements = schema.statements.c
-        pending = select(func.count()).where(statements.group_id == group, statements.pending)
+        states = "SELECT state, count(*) FROM versions WHERE group_id = ? GROUP BY state"
+        kept = dict(map(tuple, fetch(self._connection, states, (group,))))
+        reasons = (
+            "SELECT reason, count(*) FROM remembered "
+            "WHERE group_id = ? AND reason != ? GROUP BY reason"
+        )
+        live = "SELECT count FROM groups WHERE id = ?"
+        pending = "SELECT count(*) FROM statements WHERE group_id = ? AND pending = 1"
         return Counts(
-            live=sum(count for (count,) in self._all(live)),
+            live=sum(count for (count,) in fetch(self._connection, live, (group,))),
             history=sum(kept.get(state, 0) for state in _LOST),
             held=kept.get(VersionState.HELD, 0),
             quarantined=kept.get(VersionState.QUARANTINED, 0),
-            pending_statements=self._all(pending)[0][0],
-            refused=refused,
+            pending_statements=fetch(self._connection, pending, (group,))[0][0],
+            refused=dict(map(tuple, fetch(self._connection, reasons, (group, AGED)))),
         )
 
 
@@ -242,17 +257,17 @@ class VersionWrites(VersionReads):
         another's: conflicts before all others, and then the newest. The hashes are not remembered,
         since what is no conflict here may still be one elsewhere, and then belongs to history.
         """
-        place = func.row_number().over(
-            partition_by=(_table.c.id, _table.c.signer),
-            order_by=(_in(VersionState.UNSEEN).desc(), *_NEWEST_FIRST),
-        )
         pruned = 0
-        for chunk in chunks(sorted(set(ids))):
-            line = (_table.c.group_id == group) & _table.c.id.in_(chunk)
-            placed = select(*_DROPPED, place.label("place")).where(line, _in(*_LOST))
-            ranked = placed.subquery()
-            surplus = select(*ranked.c[:-1]).where(ranked.c.place > limits.HISTORY_PER_SIGNER)
-            pruned += self._let_go(self._all(surplus))
+        for chunk in chunks(sorted(set(ids)), PARAMETERS - 5):
+            sql = (
+                f"SELECT {_DROPPED} FROM (SELECT {_DROPPED}, row_number() OVER "  # noqa: S608 -- names, places
+                "(PARTITION BY id, signer ORDER BY state = ? DESC, modified DESC, hash DESC) "
+                f"AS place FROM versions WHERE group_id = ? AND id IN ({marks(len(chunk))}) "
+                f"AND state IN ({marks(len(_LOST))})) WHERE place > ?"
+            )
+            asked = (_UNSEEN, group, *chunk, *_LOST, limits.HISTORY_PER_SIGNER)
+            surplus = fetch(self._connection, sql, asked)
+            pruned += self._let_go([_Dropped(*row) for row in surplus])
         return pruned
 
     def sweep_history(self, now_ms: int, limit: int) -> Swept:
@@ -310,8 +325,8 @@ class VersionWrites(VersionReads):
     def release(self, hashes: Iterable[bytes]) -> None:
         """Hold versions no longer: they have become live, lost, or were refused."""
         for chunk in chunks(sorted(set(hashes))):
-            chosen = _table.c.hash.in_(chunk) & _in(VersionState.HELD)
-            self._connection.execute(delete(_table).where(chosen))
+            sql = f"DELETE FROM versions WHERE hash IN ({marks(len(chunk))}) AND state = ?"  # noqa: S608 -- places
+            run_many(self._connection, sql, [(*chunk, _HELD)])
 
     def remember(
         self, group: GroupId, refused: Sequence[tuple[Hash, UserId, str]], now_ms: int
@@ -328,46 +343,44 @@ class VersionWrites(VersionReads):
             return
         rows = [(group, *one) for one in remembered]
         run_many(self._connection, _REMEMBER, rows)
-        mine = _memory.c.group_id == group
-        newest = select(_memory.c.number).where(mine).order_by(_memory.c.number.desc())
-        eldest = newest.offset(limits.REFUSED_HASHES_PER_GROUP).limit(1).scalar_subquery()
-        self._connection.execute(delete(_memory).where(mine, _memory.c.number <= eldest))
+        bound = (group, group, limits.REFUSED_HASHES_PER_GROUP)
+        run_many(self._connection, _FORGET_OLDEST, [bound])
 
     def forget(self, group: GroupId, signers: Collection[UserId]) -> None:
         """Forget what was refused of these signers, since their rights have changed.
 
         What history let go of, it did not for want of a right: that stays remembered.
         """
-        for chunk in chunks(sorted(signers)):
-            mine = (_memory.c.group_id == group) & _memory.c.signer.in_(chunk)
-            self._connection.execute(delete(_memory).where(mine, _memory.c.reason != AGED))
+        for chunk in chunks(sorted(signers), PARAMETERS - 2):
+            sql = (
+                "DELETE FROM remembered WHERE group_id = ? "  # noqa: S608 -- places
+                f"AND signer IN ({marks(len(chunk))}) AND reason != ?"
+            )
+            run_many(self._connection, sql, [(group, *chunk, AGED)])
 
     def forget_aged(self, group: GroupId, ids: Collection[RecordId]) -> None:
         """Forget what history let go of these records: what was live is no longer above it."""
-        for chunk in chunks(sorted(set(ids))):
-            mine = (_memory.c.group_id == group) & _memory.c.id.in_(chunk)
-            self._connection.execute(delete(_memory).where(mine))
+        for chunk in chunks(sorted(set(ids)), PARAMETERS - 1):
+            sql = f"DELETE FROM remembered WHERE group_id = ? AND id IN ({marks(len(chunk))})"  # noqa: S608 -- places
+            run_many(self._connection, sql, [(group, *chunk)])
 
     def _count_held(self, group: str) -> int:
-        chosen = (_table.c.group_id == group) & _in(VersionState.HELD)
-        count: int = self._all(select(func.count()).select_from(_table).where(chosen))[0][0]
-        return count
+        sql = "SELECT count(*) FROM versions WHERE group_id = ? AND state = ?"
+        ((count,),) = fetch(self._connection, sql, (group, _HELD))
+        return int(count)
 
-    def _seen_by(self, conflicts: Iterable[Hash]) -> Iterator[Any]:
+    def _seen_by(self, conflicts: Iterable[Hash]) -> Iterator[_Dropped]:
         """The rows of what is kept of the same records that the authors of these had seen."""
         for conflict in self.kept(conflicts):
             lost = self.history(conflict.group, conflict.id)
             seen = [version.hash for version in lost if had_seen(conflict, version)]
             for chunk in chunks(seen):
-                yield from self._all(select(*_DROPPED).where(_table.c.hash.in_(chunk)))
+                sql = f"SELECT {_DROPPED} FROM versions WHERE hash IN ({marks(len(chunk))})"  # noqa: S608 -- names, places
+                yield from (_Dropped(*row) for row in fetch(self._connection, sql, chunk))
 
-    def _let_go(self, rows: Collection[Any]) -> int:
+    def _let_go(self, rows: Collection[_Dropped]) -> int:
         """Delete versions, and what the log tells of them; returns how many."""
         gone = [(row.hash,) for row in rows]
         run_many(self._connection, "DELETE FROM versions WHERE hash = ?", gone)
         untell(self._connection, [row.seq for row in rows if row.seq is not None])
         return len(gone)
-
-
-def _in(*states: VersionState) -> ColumnElement[bool]:
-    return _table.c.state.in_([state.value for state in states])

@@ -132,6 +132,8 @@ class Device:
         self.store = Store.open("sqlite:///:memory:", indexes, search)
         self._world = world
         self._boots = 0
+        self._wakes_at: tuple[int | None, int] = (None, skew_ms)
+        """What the engine said last of when to wake it, and the skew that it said that under."""
         self._ends: dict[meet.Link, End] = {}
         self._crash_in_turns: int | None = None
         self._loses_commit = False
@@ -423,16 +425,27 @@ class Device:
 
     def _set_timer(self) -> None:
         boot, at_ms = self._boots, self.engine.next_wake_ms(self.now())
+        self._wakes_at = (at_ms, self.skew_ms)
         if at_ms is None:
             return
 
         def wake() -> None:
+            if boot != self._boots or self._sleeps_on():
+                return
             # An event in between has set another timer, or brought this one's time forward.
             due_ms = self.engine.next_wake_ms(self.now())
-            if boot == self._boots and due_ms is not None and due_ms <= self.now().mono_ms:
+            if due_ms is not None and due_ms <= self.now().mono_ms:
                 self.handle(events.Woke())
 
         self._world.later(max(0, at_ms - self.now().mono_ms), wake)
+
+    def _sleeps_on(self) -> bool:
+        """Whether the engine, since it was last asked, cannot have come to want to be woken.
+
+        Most timers are of this kind. What it is asked changes in turns, or with the clock's skew.
+        """
+        at_ms, skew_ms = self._wakes_at
+        return skew_ms == self.skew_ms and (at_ms is None or at_ms > self.now().mono_ms)
 
     # --- What the engine wants done. ------------------------------------------------------------
 

@@ -139,7 +139,8 @@ class World:
         Who is in no set reaches everybody, and the server is reached by all: it is no partition
         that keeps a device from the server, but `Device.go_offline`.
         """
-        names = [" ".join(device.name for device in side) for side in sides]
+        # Sets of devices are in another order in each process.
+        names = [" ".join(sorted(device.name for device in side)) for side in sides]
         self.note(f"partition: {' | '.join(names)}")
         self.pipes.partition([[device.name for device in side] for side in sides])
 

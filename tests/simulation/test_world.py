@@ -55,6 +55,16 @@ def test_another_seed_gives_another_run() -> None:
     assert trace(1) != trace(2)
 
 
+def test_a_partition_is_told_the_same_in_whatever_order_its_sets_come() -> None:
+    world = World()
+    names = ["ana", "ben", "cleo", "dan", "eve", "finn"]
+    devices = {world.device(name, online=False) for name in names}
+
+    world.partition(devices)
+
+    assert world.trace[-1].endswith(f"partition: {' '.join(names)}")
+
+
 def test_a_pipe_keeps_its_order_whatever_the_latency() -> None:
     world = World(conditions=Conditions(latency_ms=(1, 1_000)))
     ana = world.device("ana")
