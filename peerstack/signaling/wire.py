@@ -246,8 +246,8 @@ def decode_untrusted_question(text: str, frame: Frame) -> Request:
     Raises `RemoteError`, whatever it is given.
     """
     begin = len(_EVENT) + len(frame.ack)
-    event = text[begin + len('["') :].partition('"')[0]
     try:
+        event = text[begin + len('["') : text.index('"', begin + len('["'))]
         content: Request | UnsetType = _ASKED[event].decode(text[begin:]).content
     except (ValueError, LookupError, RecursionError) as error:
         raise RemoteError(Reason.MALFORMED, str(error)[:DETAIL_CHARS]) from None
@@ -302,6 +302,7 @@ _EVENT: Final = "42"
 _ADMISSION: Final = "40"
 """So begins what asks to be let in, and what says that one is."""
 
+_LEAVING: Final = frozenset({"1", "41"})
 _TO_SERVER: Final = re.compile(
     r'[13]\Z|4[01]\Z|40\{|42([0-9]{1,10})\["(?:join|leave|announce|signal|ice)"[,\]]'
 )
@@ -330,7 +331,7 @@ def decode_untrusted_frame(text: str) -> Frame:
     ack = found[1] or ""
     if len(text) > limits.SIGNALING_MESSAGE_BYTES:
         return Frame(ack, refusal=Refusal.TOO_LARGE)
-    return Frame(ack, leaving=text in {"1", "41"})
+    return Frame(ack, leaving=found[0] in _LEAVING)
 
 
 def is_from_server(packet: str) -> bool:
@@ -343,16 +344,16 @@ def is_admission(text: str) -> bool:
     return text.startswith(_ADMISSION)
 
 
-def event_frame(event: Struct) -> str:
+def event_frame(event: Struct) -> bytes:
     """An event as one text frame."""
-    return f'42["{name(event)}",{_encode(event).decode()}]'
+    return b'42["%b",%b]' % (name(event).encode(), _encode(event))
 
 
-def answer_frame(ack: str, answer: Struct) -> str:
+def answer_frame(ack: str, answer: Struct) -> bytes:
     """The answer to a request as one text frame."""
-    return f"43{ack}[{_encode(answer).decode()}]"
+    return b"43%b[%b]" % (ack.encode(), _encode(answer))
 
 
-def problem_frame(ack: str, problem: Problem) -> str:
+def problem_frame(ack: str, problem: Problem) -> bytes:
     """A problem as one text frame: the answer to a request, or an event without an `ack`."""
     return answer_frame(ack, problem) if ack else event_frame(problem)

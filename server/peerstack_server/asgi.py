@@ -51,12 +51,11 @@ _TEXT: Final = 0x1
 _LONGER: Final = 126
 
 
-def text_frame(text: str) -> bytes:
-    """A text of less than 64 KiB as a WebSocket frame from a server, the same for all who get it.
+def text_frame(content: bytes) -> bytes:
+    """UTF-8 of less than 64 KiB as a WebSocket frame from a server, the same for all who get it.
 
     https://www.rfc-editor.org/rfc/rfc6455#section-5.2
     """
-    content = text.encode()
     size = len(content)
     if size < _LONGER:
         return bytes((_WHOLE | _TEXT, size)) + content

@@ -110,7 +110,7 @@ class Connection:
                 self._response, self._reader = await upgrade(self._request, self._inbox)
                 self._open = True
             case "websocket.send":
-                self.write(text_frame(message["text"]))
+                self.write(text_frame(message["text"].encode()))
             case _:
                 await self._close(WSCloseCode.OK)
 
