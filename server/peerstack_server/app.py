@@ -176,7 +176,7 @@ class Relay:
     def _announce(self, address: str, request: wire.Announce) -> Struct | Awaitable[Struct]:
         topic, box = request.topic, request.box
         recipients = self._rooms.announce(address, topic, box, _now_ms(), self._copies)
-        self._relay(wire.Announced(topic, box, address), *recipients)
+        self._relay(wire.Announced(topic, box, address), recipients)
         if self._cluster is None:
             return _DONE
         network = self._rooms.network(address)
@@ -185,7 +185,7 @@ class Relay:
     def _signal(self, address: str, request: wire.Signal) -> Struct | Awaitable[Struct]:
         to, box = request.to, request.box
         if self._rooms.signal(address, to, box, _now_ms(), self._copies):
-            self._relay(wire.Signaled(box, address), to)
+            self._relay(wire.Signaled(box, address), (to,))
             return _DELIVERED
         if self._cluster is None:
             return _GONE
@@ -211,17 +211,17 @@ class Relay:
             # Who sent it is on another process, and was answered there.
             self._stats.refused[refused.problem.error] += 1
             return
-        self._relay(wire.Announced(topic, box, sender), *recipients)
+        self._relay(wire.Announced(topic, box, sender), recipients)
 
     async def _signaled_elsewhere(self, to: str, passed: Passed) -> None:
         if self._rooms.has(to):
-            self._relay(wire.Signaled(passed.box, passed.sender), to)
+            self._relay(wire.Signaled(passed.box, passed.sender), (to,))
 
     async def _ask_again(self) -> None:
         connections = self._rooms.counts().connections
         self._tell(wire.Again(AGAIN_MS_PER_CONNECTION * connections), self._sockets)
 
-    def _relay(self, event: Struct, *addresses: str) -> None:
+    def _relay(self, event: Struct, addresses: tuple[str, ...]) -> None:
         if addresses:
             self._tell(event, addresses)
             self._stats.relayed += len(addresses)
