@@ -7,7 +7,7 @@ several processes act as one, it tells the others by `cluster`, and devices here
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -18,10 +18,9 @@ from peerstack import limits
 from peerstack.errors import RemoteError
 from peerstack.signaling import wire
 from peerstack_server.asgi import (
-    FRAME_KEY,
-    SOCKET_KEY,
     Message,
     Receive,
+    Rest,
     Send,
     Socket,
     text_frame,
@@ -59,7 +58,7 @@ class Json:
 
 
 class Relay:
-    """An ASGI application that serves one WebSocket per call."""
+    """What is behind the connections: it greets devices, and does what they ask for."""
 
     def __init__(
         self, rooms: Rooms, ice: IceSettings, stats: Stats, cluster: Cluster | None, ping_s: int
@@ -86,10 +85,38 @@ class Relay:
         self._heartbeat = Heartbeat(ping_s)
         self._sockets: dict[str, Socket] = {}
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket until it ends."""
-        if await self._greet(scope, receive, send):
-            await self._serve(scope[SOCKET_KEY], receive)
+    async def greet(self, scope: Message, receive: Receive, send: Send) -> bool:
+        """Whether a device is let in."""
+        greeting = Greeting(receive, send)
+        await self._server.handle_request(scope, greeting.receive, greeting.send)
+        return greeting.admitted
+
+    async def welcome(self, socket: Socket) -> None:
+        """Say the first words to a device that was let in, and serve it from now on."""
+        if self._cluster is not None:
+            await self._cluster.arrive(socket.address)
+        bounds = self._rooms.limits
+        day = wire.day_of(time.time_ns() // 1_000_000)
+        welcome = wire.Welcome(
+            socket.address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
+        )
+        # What is told to all must not come before this.
+        socket.write(text_frame(wire.event_frame(welcome)))
+        self._sockets[socket.address] = socket
+        self._heartbeat.watch(socket)
+
+    def answer(self, socket: Socket, text: str, frame: wire.Frame) -> Rest | None:
+        """Do what a frame asks for: at once, but for what other processes are to be asked."""
+        try:
+            answer = self._handle(socket.address, wire.decode_untrusted_question(text, frame))
+        except RemoteError as error:
+            answer = self._problem(wire.Problem(wire.Refusal.MALFORMED, error.detail))
+        except Refused as refused:
+            answer = self._problem(refused.problem)
+        if not isinstance(answer, Struct):
+            return self._answer_later(socket, frame.ack, answer)
+        socket.write(text_frame(wire.answer_frame(frame.ack, answer)))
+        return None
 
     def ended(self, address: str) -> None:
         """A connection is over, however far it came."""
@@ -113,80 +140,62 @@ class Relay:
         """Stop socket.io's background tasks."""
         await self._server.shutdown()
 
-    async def _greet(self, scope: Message, receive: Receive, send: Send) -> bool:
-        greeting = Greeting(receive, send)
-        await self._server.handle_request(scope, greeting.receive, greeting.send)
-        return greeting.admitted
-
-    async def _serve(self, socket: Socket, receive: Receive) -> None:
-        await self._welcome(socket)
-        while (message := await receive())["type"] == "websocket.receive":
-            frame = message[FRAME_KEY]
-            if frame.ack:
-                await self._answer(socket, message["text"], frame)
-
-    async def _welcome(self, socket: Socket) -> None:
-        if self._cluster is not None:
-            await self._cluster.arrive(socket.address)
-        bounds = self._rooms.limits
-        day = wire.day_of(time.time_ns() // 1_000_000)
-        welcome = wire.Welcome(
-            socket.address, day, wire.VERSION, bounds.topics_per_connection, bounds.box_bytes
-        )
-        # What is told to all must not come before this.
-        socket.write(text_frame(wire.event_frame(welcome)))
-        self._sockets[socket.address] = socket
-        self._heartbeat.watch(socket)
-
-    async def _answer(self, socket: Socket, text: str, frame: wire.Frame) -> None:
+    async def _answer_later(self, socket: Socket, ack: str, awaited: Awaitable[Struct]) -> None:
         try:
-            request = wire.decode_untrusted_question(text, frame)
-            answer = await self._handle(socket.address, request)
-        except RemoteError as error:
-            answer = self._problem(wire.Problem(wire.Refusal.MALFORMED, error.detail))
+            answer = await awaited
         except Refused as refused:
             answer = self._problem(refused.problem)
-        socket.write(text_frame(wire.answer_frame(frame.ack, answer)))
+        socket.write(text_frame(wire.answer_frame(ack, answer)))
 
     def _problem(self, problem: wire.Problem) -> wire.Problem:
         self._stats.refused[problem.error] += 1
         return problem
 
-    async def _handle(self, address: str, request: wire.Request) -> Struct:
+    def _handle(self, address: str, request: wire.Request) -> Struct | Awaitable[Struct]:
         match request:
+            case wire.Signal():
+                return self._signal(address, request)
+            case wire.Announce():
+                return self._announce(address, request)
             case wire.Join(topics):
-                self._rooms.spend_topics(address, len(topics), _now_ms())
-                self._rooms.join(address, topics)
-                if self._cluster is not None:
-                    # Of two who join and then announce, one at least hears the other.
-                    await self._cluster.enter(topics)
+                return self._join(address, topics)
             case wire.Leave(topics):
                 emptied = self._rooms.leave(address, topics)
                 if self._cluster is not None:
                     self._cluster.leave(emptied)
-            case wire.Announce():
-                await self._announce(address, request)
-            case wire.Signal():
-                return await self._signal(address, request)
             case wire.AskIce():
                 return ice_servers(self._ice, address, int(time.time()))
-        return wire.Done()
+        return _DONE
 
-    async def _announce(self, address: str, request: wire.Announce) -> None:
-        topic, box, network = request.topic, request.box, self._rooms.network(address)
+    def _join(self, address: str, topics: tuple[bytes, ...]) -> Struct | Awaitable[Struct]:
+        self._rooms.spend_topics(address, len(topics), _now_ms())
+        self._rooms.join(address, topics)
+        # Of two who join and then announce, one at least hears the other.
+        return _DONE if self._cluster is None else _done_after(self._cluster.enter(topics))
+
+    def _announce(self, address: str, request: wire.Announce) -> Struct | Awaitable[Struct]:
+        topic, box = request.topic, request.box
         recipients = self._rooms.announce(address, topic, box, _now_ms(), self._copies)
-        self._relay(wire.Announced(topic, box, address), *recipients)
-        if self._cluster is not None:
-            await self._cluster.announce(topic, network, address, box)
+        self._relay(wire.Announced(topic, box, address), recipients)
+        if self._cluster is None:
+            return _DONE
+        network = self._rooms.network(address)
+        return _done_after(self._cluster.announce(topic, network, address, box))
 
-    async def _signal(self, address: str, request: wire.Signal) -> wire.Delivery:
+    def _signal(self, address: str, request: wire.Signal) -> Struct | Awaitable[Struct]:
         to, box = request.to, request.box
-        delivered: bool | None = self._rooms.signal(address, to, box, _now_ms(), self._copies)
-        if delivered:
-            self._relay(wire.Signaled(box, address), to)
-        elif self._cluster is not None:
-            network = self._rooms.network(address)
-            delivered = await self._cluster.signal(to, network, address, box)
+        if self._rooms.signal(address, to, box, _now_ms(), self._copies):
+            self._relay(wire.Signaled(box, address), (to,))
+            return _DELIVERED
+        if self._cluster is None:
+            return _GONE
+        return self._signal_elsewhere(self._cluster, address, request)
+
+    async def _signal_elsewhere(
+        self, cluster: Cluster, address: str, request: wire.Signal
+    ) -> wire.Delivery:
+        network = self._rooms.network(address)
+        delivered = await cluster.signal(request.to, network, address, request.box)
         if delivered is None:
             detail = "nobody has this address in the part of the server that can be reached now"
             raise Refused(wire.Problem(wire.Refusal.UNAVAILABLE, detail))
@@ -202,17 +211,17 @@ class Relay:
             # Who sent it is on another process, and was answered there.
             self._stats.refused[refused.problem.error] += 1
             return
-        self._relay(wire.Announced(topic, box, sender), *recipients)
+        self._relay(wire.Announced(topic, box, sender), recipients)
 
     async def _signaled_elsewhere(self, to: str, passed: Passed) -> None:
         if self._rooms.has(to):
-            self._relay(wire.Signaled(passed.box, passed.sender), to)
+            self._relay(wire.Signaled(passed.box, passed.sender), (to,))
 
     async def _ask_again(self) -> None:
         connections = self._rooms.counts().connections
         self._tell(wire.Again(AGAIN_MS_PER_CONNECTION * connections), self._sockets)
 
-    def _relay(self, event: Struct, *addresses: str) -> None:
+    def _relay(self, event: Struct, addresses: tuple[str, ...]) -> None:
         if addresses:
             self._tell(event, addresses)
             self._stats.relayed += len(addresses)
@@ -223,6 +232,16 @@ class Relay:
             # Whoever is still being greeted is not told.
             if socket := self._sockets.get(address):
                 socket.write(frame)
+
+
+_DONE: Final = wire.Done()
+_DELIVERED: Final = wire.Delivery(True)
+_GONE: Final = wire.Delivery(False)
+
+
+async def _done_after(told: Awaitable[None]) -> wire.Done:
+    await told
+    return _DONE
 
 
 def _now_ms() -> int:

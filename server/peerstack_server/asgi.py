@@ -1,27 +1,39 @@
-"""The few words of ASGI that `carrier` and `app` speak with each other, and what they add to it."""
+"""What `connection` and `app` say to each other: ASGI for a greeting, words of their own then."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import Any, Final, Protocol
+
+from peerstack.signaling.wire import Frame
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Relaying(Protocol):
-    """Serves one WebSocket per call."""
+Rest = Coroutine[Any, Any, None]
+"""What is left to be done about a message, while all that came later waits."""
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve it until it ends."""
+
+class Relaying(Protocol):
+    """What is behind the connections."""
+
+    async def greet(self, scope: Message, receive: Receive, send: Send) -> bool:
+        """Whether a device is let in."""
+
+    async def welcome(self, socket: Socket) -> None:
+        """Say the first words to a device that was let in."""
+
+    def answer(self, socket: Socket, text: str, frame: Frame) -> Rest | None:
+        """Do what a frame asks for, at once where that is possible."""
 
     def ended(self, address: str) -> None:
         """Forget a connection, however far it came."""
 
 
 class Socket(Protocol):
-    """What a connection is besides ASGI, which takes several times as long to send a frame."""
+    """A connection of a device that was let in."""
 
     address: str
     alive: bool
@@ -34,24 +46,22 @@ class Socket(Protocol):
         """End it at once, without waiting for the device to agree."""
 
 
-SOCKET_KEY: Final = "peerstack.socket"
-"""Where the carrier puts a connection's `Socket` in the scope."""
-
-FRAME_KEY: Final = "peerstack.frame"
-"""Where it puts what it found when it looked at a message."""
-
-
-_WHOLE_TEXT: Final = 0x81
+_WHOLE: Final = 0x80
+_TEXT: Final = 0x1
 _LONGER: Final = 126
 
 
-def text_frame(text: str) -> bytes:
-    """A text of less than 64 KiB as a WebSocket frame from a server, the same for all who get it.
+def text_frame(content: bytes) -> bytes:
+    """UTF-8 of less than 64 KiB as a WebSocket frame from a server, the same for all who get it.
 
     https://www.rfc-editor.org/rfc/rfc6455#section-5.2
     """
-    content = text.encode()
     size = len(content)
     if size < _LONGER:
-        return bytes((_WHOLE_TEXT, size)) + content
-    return bytes((_WHOLE_TEXT, _LONGER)) + size.to_bytes(2, "big") + content
+        return bytes((_WHOLE | _TEXT, size)) + content
+    return bytes((_WHOLE | _TEXT, _LONGER)) + size.to_bytes(2, "big") + content
+
+
+def control_frame(kind: int, content: bytes) -> bytes:
+    """A WebSocket frame from a server about the connection itself; the content is short."""
+    return bytes((_WHOLE | kind, len(content))) + content

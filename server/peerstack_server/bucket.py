@@ -33,10 +33,12 @@ class TokenBucket:
         An amount above the burst could never be taken; it costs a full bucket.
         """
         self._refill(now_ms)
-        missing = min(amount, self._rate.burst) - self._level
-        if missing > 0:
+        burst = self._rate.burst
+        taken = amount if amount < burst else burst
+        if taken > self._level:
+            missing = taken - self._level
             return max(1, math.ceil(missing / self._rate.per_second * 1000))
-        self._level -= min(amount, self._rate.burst)
+        self._level -= taken
         return 0
 
     def is_full(self, now_ms: int) -> bool:
@@ -47,6 +49,7 @@ class TokenBucket:
     def _refill(self, now_ms: int) -> None:
         elapsed_ms = now_ms - self._at_ms
         if elapsed_ms > 0:
-            flown_back = elapsed_ms * self._rate.per_second / 1000
-            self._level = min(self._rate.burst, self._level + flown_back)
+            rate = self._rate
+            level = self._level + elapsed_ms * rate.per_second / 1000
+            self._level = level if level < rate.burst else rate.burst
             self._at_ms = now_ms

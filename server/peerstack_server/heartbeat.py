@@ -16,7 +16,7 @@ from peerstack.signaling import wire
 from peerstack_server.asgi import Message, Receive, Send, Socket, text_frame
 
 _ENDED: Final[Message] = {"type": "websocket.disconnect"}
-_PING: Final = text_frame(wire.PING_FRAME)
+_PING: Final = text_frame(wire.PING_FRAME.encode())
 
 
 class Greeting:

@@ -62,6 +62,7 @@ class Counts:
 
 @dataclass(slots=True)
 class _Network:
+    name: str
     messages: TokenBucket
     relayed_bytes: TokenBucket
     connections: int = 0
@@ -69,7 +70,7 @@ class _Network:
 
 @dataclass(slots=True)
 class _Connection:
-    network: str
+    network: _Network
     messages: TokenBucket
     # Dicts as ordered sets: the simulation needs the same order in every run.
     topics: dict[bytes, None] = field(default_factory=dict)
@@ -103,14 +104,14 @@ class Rooms:
         _take(origin.messages, 1, now_ms)
         origin.connections += 1
         bucket = TokenBucket(self.limits.messages, now_ms)
-        self._connections[address] = _Connection(network, bucket)
+        self._connections[address] = _Connection(origin, bucket)
 
     def disconnect(self, address: str) -> list[bytes]:
         """Forget a connection, if it is here. Returns the topics that have no members any more."""
         connection = self._connections.pop(address, None)
         if connection is None:
             return []
-        self._networks[connection.network].connections -= 1
+        connection.network.connections -= 1
         return [topic for topic in connection.topics if self._drop_member(topic, address)]
 
     def spend(self, address: str, now_ms: int) -> None:
@@ -182,7 +183,7 @@ class Rooms:
 
     def network(self, address: str) -> str:
         """The network that a connection comes from."""
-        return self._connection(address).network
+        return self._connection(address).network.name
 
     def members(self, topic: bytes) -> int:
         """How many connections are in a topic."""
@@ -195,13 +196,13 @@ class Rooms:
     def _relay(self, address: str, box_bytes: int, recipients: int, now_ms: int) -> None:
         if box_bytes > self.limits.box_bytes:
             _refuse(Refusal.TOO_LARGE, f"a box holds at most {self.limits.box_bytes} bytes")
-        network = self._networks[self._connection(address).network]
+        network = self._connection(address).network
         _take(network.relayed_bytes, box_bytes * recipients, now_ms)
 
     def _spend(self, address: str, messages: float, now_ms: int) -> None:
         connection = self._connection(address)
         _take(connection.messages, messages, now_ms)
-        _take(self._networks[connection.network].messages, messages, now_ms)
+        _take(connection.network.messages, messages, now_ms)
 
     def _connection(self, address: str) -> _Connection:
         try:
@@ -220,6 +221,7 @@ class Rooms:
         if name not in self._networks:
             self._sweep(now_ms)
             self._networks[name] = _Network(
+                name,
                 TokenBucket(self.limits.network_messages, now_ms),
                 TokenBucket(self.limits.network_relayed_bytes, now_ms),
             )

@@ -287,7 +287,7 @@ def _server_events() -> Iterator[bytes]:
         signaling.Problem(signaling.Refusal.TOO_FAST, "wait", 100),
     )
     for event in told:
-        yield b"\0" + signaling.event_frame(event)[1:].encode()
+        yield b"\0" + signaling.event_frame(event)[1:]
     answers = (
         signaling.Done(),
         signaling.Delivery(True),

@@ -77,9 +77,9 @@ async def test_who_asks_to_be_let_in_again_keeps_its_address() -> None:
 
 async def test_a_frame_says_its_length_in_the_form_that_its_length_calls_for() -> None:
     # https://www.rfc-editor.org/rfc/rfc6455#section-5.2
-    assert text_frame("a" * 125)[:3] == b"\x81\x7da"
-    assert text_frame("a" * 126)[:5] == b"\x81\x7e\x00\x7ea"
-    assert text_frame("a" * 65_535)[:5] == b"\x81\x7e\xff\xffa"
+    assert text_frame(b"a" * 125)[:3] == b"\x81\x7da"
+    assert text_frame(b"a" * 126)[:5] == b"\x81\x7e\x00\x7ea"
+    assert text_frame(b"a" * 65_535)[:5] == b"\x81\x7e\xff\xffa"
 
 
 async def test_boxes_of_all_sizes_arrive_whole() -> None:

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio
 TOPIC = b"t" * 32
 Script = Callable[[web.WebSocketResponse], Awaitable[None]]
 OPEN = '0{"sid":"s","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
-WELCOME = wire.event_frame(wire.Welcome("me", 20_000, 1, 8, 1_000))
+WELCOME = wire.event_frame(wire.Welcome("me", 20_000, 1, 8, 1_000)).decode()
 
 
 @asynccontextmanager
@@ -201,7 +201,7 @@ LIES = [
 @pytest.mark.parametrize("lie", LIES)
 async def test_a_lie_is_counted_and_the_connection_is_kept(lie: str) -> None:
     async def script(ws: web.WebSocketResponse) -> None:
-        truth = wire.event_frame(wire.Signaled(b"truth", "someone"))
+        truth = wire.event_frame(wire.Signaled(b"truth", "someone")).decode()
         for frame in (WELCOME, lie, truth):
             await ws.send_str(frame)
 
@@ -216,7 +216,7 @@ async def test_a_binary_message_is_counted_and_waits_for_nothing() -> None:
     async def script(ws: web.WebSocketResponse) -> None:
         await ws.send_str(WELCOME)
         await ws.send_bytes(b"\x00" * 100)
-        await ws.send_str(wire.event_frame(wire.Signaled(b"truth", "someone")))
+        await ws.send_str(wire.event_frame(wire.Signaled(b"truth", "someone")).decode())
 
     async with lying_server(script) as url, online(url) as ana:
         await ana.next(wire.Signaled)
@@ -225,7 +225,7 @@ async def test_a_binary_message_is_counted_and_waits_for_nothing() -> None:
 
 async def test_what_comes_before_the_welcome_is_not_believed() -> None:
     async def script(ws: web.WebSocketResponse) -> None:
-        await ws.send_str(wire.event_frame(wire.Signaled(b"early", "someone")))
+        await ws.send_str(wire.event_frame(wire.Signaled(b"early", "someone")).decode())
         await ws.send_str(WELCOME)
 
     async with lying_server(script) as url, online(url) as ana:

@@ -58,7 +58,7 @@ def test_requests_have_known_forms(request_: Any, name: str, body: dict[str, Any
 
 @pytest.mark.parametrize(("event", "frame"), GOLDEN_EVENTS)
 def test_events_have_known_frames(event: Any, frame: str) -> None:
-    assert wire.event_frame(event) == frame
+    assert wire.event_frame(event) == frame.encode()
     assert wire.is_from_server(frame[1:])
     assert wire.decode_untrusted_event(wire.name(event), (wire.body(event),)) == event
 
@@ -66,7 +66,7 @@ def test_events_have_known_frames(event: Any, frame: str) -> None:
 def test_a_problem_answers_a_request_by_its_id() -> None:
     problem = wire.Problem(wire.Refusal.FULL)
 
-    assert wire.problem_frame("17", problem) == '4317[{"error":"full"}]'
+    assert wire.problem_frame("17", problem) == b'4317[{"error":"full"}]'
     assert wire.decode_untrusted_answer({"error": "full"}, wire.Done) == problem
 
 
@@ -230,7 +230,7 @@ def test_what_may_be_said_is_read_as_it_was_said(request: Any, event: Any, answe
     assert wire.decode_untrusted_request(wire.name(request), (as_sent(request),)) == request
     assert wire.decode_untrusted_event(wire.name(event), (as_sent(event),)) == event
     assert wire.decode_untrusted_answer(as_sent(answer), type(answer)) == answer
-    assert wire.is_from_server(wire.event_frame(event)[1:])
+    assert wire.is_from_server(wire.event_frame(event)[1:].decode())
 
 
 @given(damaged(requests))
@@ -352,7 +352,7 @@ def check_packet(frame: str) -> bool:
 
 
 sent_to_server = damaged_frames(requests.map(request_frame))
-sent_to_device = damaged_frames(events.map(wire.event_frame))
+sent_to_device = damaged_frames(events.map(lambda event: wire.event_frame(event).decode()))
 
 
 @given(st.text(alphabet='0123456789[]{}"-/,joinceval\n', max_size=40))
