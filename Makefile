@@ -49,10 +49,10 @@ audit: $(READY) ## Ask whether a fault is known in a library that the locks pin
 	@$(BIN)/python -m tests.architecture.audit
 
 test: $(READY) services ## Every test but those in a browser; installs Redis, nginx, coturn for some, where it may
-	$(PYTEST) -n $(WORKERS) -m "not browser"
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not browser"
 
 test-python: $(READY) ## The tests that need nothing but Python
-	$(PYTEST) -n $(WORKERS) -m "not services and not browser"
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m "not services and not browser"
 
 test-browser: $(READY) ## Family notes in Chromium, which this installs where it may
 	@.ci/ensure-browser

@@ -402,7 +402,7 @@ class Engine:
         """A peer that was bringing a group level is done: whoever waited for that goes on."""
         for link, peer in list(self.peers.items()):
             try:
-                peer.resume_untrusted(group, self._replica(turn, link))
+                peer.resume(group, self._replica(turn, link))
             except RemoteError as error:
                 self._hang_up(turn, link, error)
 

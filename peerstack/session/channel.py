@@ -212,10 +212,10 @@ class Channel:
             # The peer had it first, and need not say anything more.
             replica.agreed(self.group)
 
-    def resume_untrusted(self, replica: Replica) -> None:
+    def resume(self, replica: Replica) -> None:
         """What kept this peer waiting is over: begin, unless another was first.
 
-        Raises `RemoteError` for what the peer has said meanwhile.
+        Raises `RemoteError` for what the peer has said meanwhile, and was put off.
         """
         mine = replica.roots(self.group)
         if not self._turns.waits or not (mine == self._heard or self._begins(mine, replica)):

@@ -159,14 +159,14 @@ class Peer:
             channel.refresh(replica)
             self.pump(replica)
 
-    def resume_untrusted(self, group: GroupId, replica: Replica) -> None:
+    def resume(self, group: GroupId, replica: Replica) -> None:
         """Another peer that was bringing a group level is done: this one may, if it waits.
 
         Raises `RemoteError`, as `receive_untrusted` does.
         """
         channel = self.channels.get(group)
         if channel is not None:
-            channel.resume_untrusted(replica)
+            channel.resume(replica)
             self.pump(replica)
 
     def push(self, group: GroupId, items: Sequence[Signed]) -> None:
