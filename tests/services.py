@@ -99,21 +99,42 @@ class Nginx(Service):
 
 
 class Coturn(Service):
-    """A coturn that takes this server's credentials, for UDP and TCP."""
+    """A coturn that takes this server's credentials, for UDP and TCP.
 
-    def __init__(self, port: int, folder: Path, host: str, secret: str, *more: str) -> None:
+    On the same port by TLS too, where the folder `certificate` has chain.pem and key.pem.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        folder: Path,
+        host: str,
+        secret: str,
+        *more: str,
+        certificate: Path | None = None,
+    ) -> None:
         self.address = f"{host}:{port}"
         where = (f"--listening-ip={host}", f"--listening-port={port}", f"--relay-ip={host}")
         own = (f"--pidfile={folder}/turn.pid", f"--userdb={folder}/turn.db", "--log-file=stdout")
         who = ("--use-auth-secret", f"--static-auth-secret={secret}", "--realm=peerstack")
-        plain = ("-n", "--no-cli", "--no-tls", "--no-dtls", "--relay-threads=1")
-        super().__init__(("turnserver", *plain, *where, *own, *who, *more), "DB connection success")
+        plain = ("-n", "--no-cli", "--no-dtls", "--relay-threads=1")
+        tls = (
+            (f"--cert={certificate}/chain.pem", f"--pkey={certificate}/key.pem")
+            if certificate
+            else ("--no-tls",)
+        )
+        words = ("turnserver", *plain, *tls, *where, *own, *who, *more)
+        super().__init__(words, "DB connection success")
 
 
 @contextmanager
-def running_coturn(folder: Path, host: str, secret: str, *more: str) -> Iterator[Coturn]:
+def running_coturn(
+    folder: Path, host: str, secret: str, *more: str, certificate: Path | None = None
+) -> Iterator[Coturn]:
     """A coturn on a free port, with `more` settings."""
-    with _running(Coturn(port, folder, host, secret, *more) for port in _ports()) as coturn:
+    with _running(
+        Coturn(port, folder, host, secret, *more, certificate=certificate) for port in _ports()
+    ) as coturn:
         yield coturn
 
 

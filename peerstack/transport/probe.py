@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast
@@ -204,6 +205,11 @@ def _refusal(url: str, error: Exception) -> str:
             return f"{url} has no address: check the name, and the network"
         case TimeoutError() | stun.TransactionTimeout():
             return _silent(url)
+        case ssl.SSLCertVerificationError():
+            return (
+                f"{url} shows a certificate that this device does not trust "
+                f"({error.verify_message}): its operator is to get one for this name"
+            )
         case OSError():
             return f"{url} cannot be reached ({error}): check the network, and that it runs"
     return f"{url} does not relay ({type(error).__name__}): ask its operator"

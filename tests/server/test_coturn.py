@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import aioice.ice
 import pytest
@@ -15,6 +16,7 @@ from aioice import stun, turn
 from peerstack.transport.probe import Allocated, ask_turn, gather
 from peerstack.transport.webrtc import IceServer
 from peerstack_server.ice import IceSettings, ice_servers
+from tests.server.several import certificate
 from tests.services import Coturn, running_coturn
 
 pytestmark = pytest.mark.services("turnserver")
@@ -34,7 +36,11 @@ def coturn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coturn]:
 def minted(
     coturn: Coturn, address: str, *, secret: str = SECRET, lifetime_s: int = 60, form: str = ""
 ) -> IceServer:
-    settings = IceSettings((), (f"turn:{coturn.address}{form}",), secret, lifetime_s)
+    return minted_for(f"turn:{coturn.address}{form}", address, secret, lifetime_s)
+
+
+def minted_for(url: str, address: str, secret: str = SECRET, lifetime_s: int = 60) -> IceServer:
+    settings = IceSettings((), (url,), secret, lifetime_s)
     (server,) = ice_servers(settings, address, int(time.time())).servers
     return IceServer(server.urls[0], server.username, server.credential)
 
@@ -74,6 +80,36 @@ async def test_where_udp_is_silent_one_by_tcp_relays_all_the_same(
         gathered = await gather([by_udp, minted(coturn, "dora", form="?transport=tcp")])
 
     assert [each.address for each in gathered if each.kind == "relay"] == [HOST]
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def by_tls(tmp_path_factory: pytest.TempPathFactory, certified: Path) -> Iterator[str]:
+    """The URL of a coturn that is reached by TLS."""
+    folder = tmp_path_factory.mktemp("coturn-tls")
+    with running_coturn(folder, HOST, SECRET, certificate=certified) as running:
+        yield f"turns:localhost:{running.address.split(':')[1]}"
+
+
+async def test_one_by_tls_relays_where_its_certificate_is_trusted(
+    by_tls: str, certified: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certified / "chain.pem"))
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda **_: [HOST])
+    server = minted_for(by_tls, "eva")
+
+    assert (await ask_turn(server)).problem == ""
+    gathered = await gather([server])
+    assert [each.address for each in gathered if each.kind == "relay"] == [HOST]
+
+
+async def test_one_by_tls_whose_certificate_nobody_vouches_for_is_not_used(by_tls: str) -> None:
+    told = await refused(minted_for(by_tls, "eva"))
+    assert "shows a certificate that this device does not trust" in told.problem
 
 
 async def refused(server: IceServer) -> Allocated:
