@@ -60,6 +60,8 @@ class Presence:
         self.box_key = BoxKey(entropy.draw(KEY_BYTES))
         self.topics: dict[bytes, Secret] = {}
         self._topics_max = min(topics_max, limits.TOPICS_PER_CONNECTION)
+        self._worked_out: dict[tuple[Secret, int], bytes] = {}
+        """The topics of all secrets and days: who is in many groups enters anew for each change."""
         self._announced: set[Secret] = set()
         self._signals = 0
 
@@ -84,7 +86,13 @@ class Presence:
         """
         self.day = day
         days = range(max(0, day - 1), day + 2)
-        due = [(topic_of(secret, each), secret) for secret in secrets for each in days]
+        before = self._worked_out
+        self._worked_out = {
+            (secret, each): before.get((secret, each)) or topic_of(secret, each)
+            for secret in secrets
+            for each in days
+        }
+        due = [(topic, secret) for (secret, _), topic in self._worked_out.items()]
         topics = dict(due[: self._topics_max - self._topics_max % len(days)])
         left = tuple(topic for topic in self.topics if topic not in topics)
         new = tuple(topic for topic in topics if topic not in self.topics)
@@ -107,7 +115,7 @@ class Presence:
         """Announce this device to those who know these secrets and were not told yet."""
         effects: list[Effect] = []
         for secret in secrets:
-            topic = topic_of(secret, self.day)
+            topic = self._worked_out.get((secret, self.day))
             if topic in self.topics and (again or secret not in self._announced):
                 self._announced.add(secret)
                 announcement = self.announcement(me)
