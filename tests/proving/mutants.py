@@ -26,7 +26,8 @@ TIMEOUT_S: Final = 30 * 60
 
 STORIES: Final = ("-m", "tests.proving", "--seeds", "{seeds}", "--no-shrink")
 RULES: Final = (
-    *("-m", "pytest", "-q", "-x"),
+    # What takes long under a load was not noticed by that.
+    *("-m", "pytest", "-q", "-x", "--timeout=0"),
     *("tests/groups/test_rules_of_ends.py", "tests/groups/test_random_stories.py"),
 )
 
