@@ -222,7 +222,9 @@ def _write(turn: Turn, group: GroupId, drafts: Sequence[Draft]) -> list[Record]:
             stamp = clock.stamp(stamp, turn.now.wall_ms)
         signed.append(_sign(turn, group, draft, stamp))
     merge(turn, group, signed, None)
-    turn.news.append((group, signed))
+    # A secret goes by levels, behind the statements: who has it before the word of a removal passes
+    # it on to who was removed.
+    turn.news.append((group, [each for each in signed if each.type != SECRET_TYPE]))
     if clock.at != before:
         marks.keep_own_position(turn, group, clock.at)
     if clock.at.epoch != before.epoch:

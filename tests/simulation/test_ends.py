@@ -10,9 +10,10 @@ from peerstack.groups.log import Grant
 from peerstack.groups.membership import Membership
 from peerstack.groups.statements import Role, RoleName
 from peerstack.ids import GroupId
-from peerstack.record import Signed
+from peerstack.record import SECRET_TYPE, Signed
 from peerstack.session.wire import Batch, Kind, decode_untrusted
 from peerstack.testing.device import Device
+from peerstack.testing.invariants import records_in, statements_in
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, family_of
 
@@ -41,6 +42,26 @@ def records_sent(world: World, receiver: Device, since: int) -> int:
     messages = (sent for sent in world.sent[since:] if sent.receiver == receiver.name)
     decoded = (decode_untrusted(sent.data) for sent in messages)
     return sum(isinstance(each, Batch) and each.kind is not Kind.STATEMENTS for each in decoded)
+
+
+def test_nobody_is_told_of_a_new_secret_before_the_removal_for_which_it_was_made() -> None:
+    """Else they would pass it on to who was removed, as long as the word of that is under way."""
+    world = World(1)
+    family, (ana, ben, *others) = family_of(world, "ana", "ben", "cy", "di", "eva")
+    since = len(world.sent)
+    ana.remove(family, ben.user.id)
+    world.settle()
+
+    for device in others:
+        heard = [sent for sent in world.sent[since:] if sent.receiver == device.name]
+        removal = [any(statements_in(sent.data)) for sent in heard].index(True)
+        secrets = [any(map(is_secret, records_in(sent.data))) for sent in heard]
+        assert removal < secrets.index(True)
+        assert secrets.count(True) == 1
+
+
+def is_secret(signed: Signed) -> bool:
+    return signed.type == SECRET_TYPE
 
 
 def test_who_is_removed_learns_of_it_keeps_what_it_had_and_gets_nothing_more() -> None:
