@@ -60,6 +60,7 @@ _PIECES_MAX: Final = 64
 _ROOT_PIECES_MIN: Final = 16
 _ROOT_PIECES_MAX: Final = 256
 _YOUNG_PIECES: Final = 16
+_YOUNGEST_ITEMS: Final = 8
 
 
 class Reconciler:
@@ -93,17 +94,39 @@ class Reconciler:
         self._answer_compare(EVERYTHING, peer_root)
         return self._end_turn()
 
+    def start_again(self, peer_root: Fingerprint) -> Step:
+        """As `start`, where the sides have compared before, and what is new comes by other ways.
+
+        What they differ in is young then, such as a record dated ahead that one of them holds back:
+        the names of the youngest few show it, and one question does for all that is older.
+        """
+        if self._set.fingerprint(EVERYTHING) == peer_root:
+            return self._step((), done=True)
+        return self._ask_within(self._youngest())
+
     def start_doubting(self, sample: Span) -> Step:
         """Open the run where roots agree, but not what both sides have at the ranks of `sample`.
 
         `sample` holds no more than `limits.LEAF_ITEMS` here. Either the sides differ in it, which
         the names in it show; or in what stands before it, and then by a count that no sum can hide.
         """
-        if sample.lower:
-            before = Span(b"", sample.lower)
+        return self._ask_within(sample)
+
+    def _ask_within(self, few: Span) -> Step:
+        """Ask about few items by name, and about all before them in one."""
+        if few.lower:
+            before = Span(b"", few.lower)
             self._say(before, Compare(before.upper, self._set.fingerprint(before)))
-        self._ask_leaf(sample)
+        self._ask_leaf(few)
         return self._end_turn()
+
+    def _youngest(self) -> Span:
+        """The end of the set that holds the last few items."""
+        youngest, count = EVERYTHING, self._set.fingerprint(EVERYTHING).count
+        while count > _YOUNGEST_ITEMS:
+            youngest, fingerprint = self._set.split(youngest, _YOUNG_PIECES)[-1]
+            count = fingerprint.count
+        return youngest
 
     def receive(self, message: Message) -> Step:
         """Take one message of the peer's turn.

@@ -428,9 +428,11 @@ class Channel:
                 self._settled = self._turns.was_level = True
                 self.outbox.append(Compared(self.mine))
             return
+        again = kind is Kind.RECORDS and kind in self._compared
         self._compared[kind] = (mine, heard)
         self._run = Run(kind, self._reconciler(kind, replica))
-        self._took(self._run.reconciler.start(heard[kind]), replica)
+        start = self._run.reconciler.start_again if again else self._run.reconciler.start
+        self._took(start(heard[kind]), replica)
 
     def _differing(self, mine: Roots, heard: Roots) -> Kind | None:
         """The first set that differs and has not been compared as it is."""

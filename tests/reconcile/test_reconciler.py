@@ -58,13 +58,18 @@ def _assert_both_know(run: Run, starter: list[Item], shower: list[Item]) -> None
 
 
 @given(
-    starter=small_sets, shower=small_sets, starter_eager=st.booleans(), shower_eager=st.booleans()
+    starter=small_sets,
+    shower=small_sets,
+    starter_eager=st.booleans(),
+    shower_eager=st.booleans(),
+    again=st.booleans(),
 )
 def test_both_sides_learn_the_whole_difference_of_any_two_sets(
     starter: dict[bytes, bytes],
     shower: dict[bytes, bytes],
     starter_eager: bool,
     shower_eager: bool,
+    again: bool,
 ) -> None:
     run = reconcile(
         MemorySet(_items(starter)),
@@ -72,6 +77,7 @@ def test_both_sides_learn_the_whole_difference_of_any_two_sets(
         turns_max=8,
         starter_eager=starter_eager,
         shower_eager=shower_eager,
+        again=again,
     )
 
     _assert_both_know(run, _items(starter), _items(shower))
@@ -120,13 +126,33 @@ def test_an_item_that_differs_under_one_key_is_both_missing_and_surplus() -> Non
     _assert_both_know(run, [ours], [theirs])
 
 
-def test_equal_roots_need_no_message() -> None:
+@pytest.mark.parametrize("again", [True, False])
+def test_equal_roots_need_no_message(*, again: bool) -> None:
     ordered = MemorySet(records(1_000, Random(1)))
 
-    step = Reconciler(ordered, SALT).start(ordered.fingerprint(EVERYTHING))
+    reconciler = Reconciler(ordered, SALT)
+    start = reconciler.start_again if again else reconciler.start
+    step = start(ordered.fingerprint(EVERYTHING))
 
     assert step.done
     assert step.messages == ()
+
+
+@pytest.mark.parametrize("starter_lacks", [True, False])
+@pytest.mark.parametrize("count", [1, 8, 9, 100, 10_000])
+def test_who_compared_before_finds_what_is_young_by_a_few_names(
+    count: int, *, starter_lacks: bool
+) -> None:
+    whole = records(count, Random(count))
+    complete, short = MemorySet(whole), MemorySet(whole[:-1])
+    starter, shower = (short, complete) if starter_lacks else (complete, short)
+    run = reconcile(starter, shower, again=True)
+
+    lacking = run.starter if starter_lacks else run.shower
+    holder = run.shower if starter_lacks else run.starter
+    assert lacking.all_missing(holder, whole) == whole[-1:]
+    assert run.turns <= 2
+    assert run.total_bytes < 250
 
 
 @pytest.mark.parametrize(

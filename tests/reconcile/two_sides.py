@@ -117,10 +117,13 @@ def reconcile(
     shower_knows: Iterable[bytes] = (),
     starter_eager: bool = True,
     shower_eager: bool = True,
+    again: bool = False,
 ) -> Run:
+    """Have two sides compare; `again`: as those who did so before."""
     run = Run(Side(starter, starter_knows, starter_eager), Side(shower, shower_knows, shower_eager))
     speaker, listener = run.starter, run.shower
-    outbox = speaker.note(speaker.reconciler.start(shower.fingerprint(EVERYTHING)), 1)
+    start = speaker.reconciler.start_again if again else speaker.reconciler.start
+    outbox = speaker.note(start(shower.fingerprint(EVERYTHING)), 1)
     while outbox:
         run.turns += 1
         assert run.turns <= turns_max, "the run does not end"
