@@ -31,7 +31,7 @@ SLACK_BYTES = 10_000
 """What may be sent to who has it already: what is news there is not known to all at once."""
 
 TALK_BYTES = 8_000
-"""Of one side of a link, or of a group on it: handshake, who one is, comparisons."""
+"""Of one side of a link: handshake, who one is, comparisons."""
 
 LEVEL_BYTES = 100
 """Of what one device shows another once a mark has come: that they are level again."""
@@ -219,13 +219,12 @@ def check_cost(lives: Lives, before: Before) -> None:
     if _total(told) > TOLD_OVER * missed + SLACK_BYTES:
         raise Broken(f"{_total(told)} bytes of statements were sent to bring {missed}")
     talk = sum(len(each.data) for each in sent)
-    # Who is not known as a member (any more) is told who the other is on a link that is there, too.
-    introduced = sum(each.kind in ("Hello", "Unproven") for each in sent)
+    links = sum(each.kind == "Hello" for each in sent)
     carried = _total(told) + _total(it for _, it in records)
     marks_told = {it.hash for _, it in records if it.is_mark}
     shown = len(marks_told) * len(honest) ** 2 * LEVEL_BYTES
-    if talk > carried + (introduced + 1) * TALK_BYTES + shown:
-        raise Broken(f"{talk} bytes for {introduced} introductions, to bring {carried}")
+    if talk > carried + (links + 1) * TALK_BYTES + shown:
+        raise Broken(f"{talk} bytes on {links // 2} links, to bring {carried}")
 
 
 def _gained(after: dict[bytes, int], before: dict[bytes, int]) -> dict[bytes, int]:
