@@ -126,8 +126,9 @@ async def test_a_process_that_only_stands_by_forgets_by_itself(home: Path) -> No
         await node.confirm_recovery(await some_words(node))
 
         async with asyncio.timeout(20):
-            while beside.user.recovery is not None:
-                await asyncio.sleep(0.05)
+            async for _ in beside.live_status():
+                if beside.user.recovery is None:
+                    break
 
 
 # --- The kit. -------------------------------------------------------------------------------------
