@@ -19,9 +19,9 @@ from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step, hashe
 from peerstack.reconcile import Gap as FoundGap
 from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
+from peerstack.session.lease import Lease
 from peerstack.session.replica import Replica, Roots, SecretKind, Standing
 from peerstack.session.run import Run
-from peerstack.session.turns import Turns
 from peerstack.session.wire import (
     Batch,
     Compared,
@@ -82,7 +82,7 @@ class Channel:
         """Records asked for on this connection (in gaps, by the peer's word how many)."""
         self.stored_items = 0
         """Records that came on this connection and are dealt with."""
-        self._turns = Turns(group)
+        self._lease = Lease(group)
         self._salt = salt
         self._audit = Audit(salt, group)
         self._leads = leads
@@ -141,7 +141,7 @@ class Channel:
     def busy(self) -> bool:
         """Whether this side waits for something that it asked for."""
         asked = self._run is not None or self._wants_open > 0
-        return asked or bool(self._turns.put_off) or bool(self._unsettled)
+        return asked or bool(self._lease.put_off) or bool(self._unsettled)
 
     @property
     def waits(self) -> bool:
@@ -182,7 +182,7 @@ class Channel:
         """What the statements here say of the peer, at the start and when they change."""
         before, self.standing = self.standing, standing
         if standing is not Standing.MEMBER:
-            self._turns.put_off.clear()
+            self._lease.put_off.clear()
         if self.is_stranger:
             self._doubt()
         elif before is not standing:
@@ -204,7 +204,7 @@ class Channel:
         roots = replica.roots(self.group)
         if self.is_stranger or self.busy:
             return
-        if self._turns.waits and not self._begins(roots, replica):
+        if self._lease.waits and not self._begins(roots, replica):
             return
         if self._shown != roots:
             self._show(roots)
@@ -218,9 +218,9 @@ class Channel:
         Raises `RemoteError` for what the peer has said meanwhile, and was put off.
         """
         mine = replica.roots(self.group)
-        if not self._turns.waits or not (mine == self._heard or self._begins(mine, replica)):
+        if not self._lease.waits or not (mine == self._heard or self._begins(mine, replica)):
             return
-        for message in self._turns.take_put_off():
+        for message in self._lease.take_put_off():
             self.ranges_untrusted(message, replica)
         if self._shown is None:
             self._sample(mine, replica)
@@ -228,7 +228,7 @@ class Channel:
 
     def _begins(self, mine: Roots, replica: Replica) -> bool:
         """Whether this peer may bring the group level now; others are no members."""
-        return self.standing is not Standing.MEMBER or self._turns.begins(
+        return self.standing is not Standing.MEMBER or self._lease.begins(
             mine, self._heard, replica
         )
 
@@ -255,7 +255,7 @@ class Channel:
     def compared(self) -> None:
         """The peer, which leads, says that there is nothing left to bring over."""
         self._settled = self._heard is not None
-        self._turns.was_level |= self._settled
+        self._lease.was_level |= self._settled
 
     def ranges_untrusted(self, message: Ranges, replica: Replica) -> None:
         """The next message of a comparison. Raises `RemoteError`."""
@@ -265,7 +265,7 @@ class Channel:
         if self._run is None:
             if self._leads:
                 raise RemoteError(Reason.UNEXPECTED, "only the side that answered may compare")
-            if self._turns.defers(message, self._heard, replica):
+            if self._lease.defers(message, self._heard, replica):
                 return
             self._run = Run(message.kind, self._reconciler(message.kind, replica))
         self._took(self._run.reconciler.receive(message.message), replica)
@@ -275,7 +275,7 @@ class Channel:
         """What is being compared, or will be as soon as it is this peer's turn."""
         if self._run is not None:
             return self._run.kind
-        return self._turns.put_off[0].kind if self._turns.put_off else None
+        return self._lease.put_off[0].kind if self._lease.put_off else None
 
     def want_untrusted(self, want: Want) -> None:
         """The peer asks for something.
@@ -387,7 +387,7 @@ class Channel:
 
     def _agree(self, mine: Roots, replica: Replica) -> None:
         """The roots are the same on both sides; are the sets?"""
-        self._turns.was_level, self._turns.waits = True, False
+        self._lease.was_level, self._lease.waits = True, False
         replica.agreed(self.group)
         # A sample counts only where the levels agree: if they did not at first, one more.
         if self._leads and not self._audited:
@@ -425,7 +425,7 @@ class Channel:
             if self._shown != mine:
                 self._show(mine)
             if not self._settled:
-                self._settled = self._turns.was_level = True
+                self._settled = self._lease.was_level = True
                 self.outbox.append(Compared(self.mine))
             return
         again = kind is Kind.RECORDS and kind in self._compared

@@ -11,8 +11,8 @@ from peerstack.session.replica import Replica, Roots
 from peerstack.session.wire import Kind, Ranges
 
 
-class Turns:
-    """Whether it is one member's turn."""
+class Lease:
+    """Whether it is the turn of one of them, as the one side of a connection sees it."""
 
     def __init__(self, group: GroupId) -> None:
         self.waits = False
@@ -25,11 +25,11 @@ class Turns:
 
     def begins(self, mine: Roots, heard: Roots | None, replica: Replica) -> bool:
         """Whether this peer may bring the group level now; else it waits."""
-        self.waits = self._counts(mine, heard) and not replica.takes_lease(self._group)
+        self.waits = self._is_needed(mine, heard) and not replica.takes_lease(self._group)
         return not self.waits
 
-    def _counts(self, mine: Roots, heard: Roots | None) -> bool:
-        """Whether others may have the same to bring.
+    def _is_needed(self, mine: Roots, heard: Roots | None) -> bool:
+        """Whether others may have the same to bring, so that one of them is to do it.
 
         Once this peer has been level, what is new is little, and comes at once. But conflicts are
         compared only where records agree, and so with many at the same time.
