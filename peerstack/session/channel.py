@@ -72,8 +72,8 @@ class Channel:
         """What the secrets that are shared with the peer say of it (so far), at best."""
         self.standing = Standing.UNKNOWN
         self.outbox: list[Message] = []
-        self.introduction: Sequence[Signed] = ()
-        """Statements about this device, to be sent before anything else."""
+        self.to_tell: list[Signed] = []
+        """Statements about this device, or about why the peer is in no more, to be sent first."""
         self.parts = False
         """Whether the peer is to be shown why it is in the group no more."""
         self.requests: list[Request] = []
@@ -99,7 +99,10 @@ class Channel:
         self._owes_close = False
         self._awaits_close = False
         self._doubted = False
-        self._introduced: set[Hash] = set()
+        self._told: set[Hash] = set()
+        self._told_by_it: set[Hash] = set()
+        self._signed_by: set[str] = set()
+        """Who signed something of the group that the peer was told of."""
         self._was_doubted = False
         self._sampled: Roots | None = None
         self._audited = False
@@ -298,8 +301,9 @@ class Channel:
         self._wants_open -= 1
         self._fetched(replica)
 
-    def arrived_untrusted(self, kind: Kind, number: int, count: int) -> None:
+    def arrived_untrusted(self, kind: Kind, number: int, items: Sequence[Signed]) -> None:
         """A batch came and is being verified. Raises `RemoteError`."""
+        count = len(items)
         if self.is_stranger and kind is Kind.STATEMENTS:
             self._introduced_items += count
             if self._introduced_items > limits.INTRODUCTION_STATEMENTS:
@@ -309,6 +313,8 @@ class Channel:
         if number in self._unsettled:
             raise RemoteError(Reason.UNEXPECTED, "a batch number twice")
         self._unsettled[number] = count if kind is Kind.RECORDS else 0
+        if kind is Kind.STATEMENTS and len(self._told_by_it) < limits.INTRODUCTION_STATEMENTS:
+            self._told_by_it.update(item.hash for item in items)
 
     def settled(self, number: int, replica: Replica) -> None:
         """A batch is dealt with."""
@@ -338,11 +344,20 @@ class Channel:
             self.outbox.append(Unproven(self.mine))
 
     def _introduce(self, replica: Replica) -> None:
-        """Show what says who we are to the group: all that the peer was not shown yet."""
+        """Show what says who we are to the group, but for what it has shown."""
         statements = replica.introduction(self.group)
-        news = [signed for signed in statements if signed.hash not in self._introduced]
-        self._introduced.update(signed.hash for signed in news)
-        self.introduction = [*self.introduction, *news]
+        self.tell([signed for signed in statements if signed.hash not in self._told_by_it])
+
+    def tell(self, statements: Sequence[Signed]) -> None:
+        """Have the peer be sent all of some statements that it was not told of yet.
+
+        Identities of users who have signed nothing else that it was told of may be told again: a
+        device keeps none of these.
+        """
+        news = [signed for signed in statements if signed.hash not in self._told]
+        self.to_tell += news
+        self._signed_by.update(signed.signer for signed in news if signed.group == self.group)
+        self._told.update(signed.hash for signed in news if signed.signer in self._signed_by)
 
     def _show(self, roots: Roots, audit: bytes | None = None) -> None:
         conflicts = roots.conflicts if roots.conflicts.count else None
@@ -351,6 +366,8 @@ class Channel:
             Level(self.mine, statements, records, self._owes_close, audit, conflicts)
         )
         self._shown = roots
+        # To show it answers the other's; who leads answers by comparing.
+        self._unheeded &= self._leads
         self._owes_level = self._owes_close = self._settled = False
 
     def _sample(self, roots: Roots, replica: Replica) -> None:

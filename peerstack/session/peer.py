@@ -338,7 +338,7 @@ class Peer:
             if (item := _known_scheme_untrusted(body, signature, replica)) is not None
         ]
         self._has_given = self._has_given or channel.is_owed(batch)
-        channel.arrived_untrusted(batch.kind, batch.number, len(items))
+        channel.arrived_untrusted(batch.kind, batch.number, items)
         self._arriving[batch.number] = channel
         replica.arrived(channel.group, batch.kind, items, batch.number)
 
@@ -393,13 +393,11 @@ class Peer:
         if channel.parts and self.authenticated is not None:
             channel.parts = False
             user, sealed = self.authenticated.user, channel.has_shown_level
-            why = replica.parting(channel.group, user, sealed=sealed)
-            self._send_batch(channel, Kind.STATEMENTS, why)
+            channel.tell(replica.parting(channel.group, user, sealed=sealed))
 
     def _flush(self, channel: Channel) -> None:
-        if channel.introduction:
-            introduction, channel.introduction = channel.introduction, ()
-            self._send_batch(channel, Kind.STATEMENTS, introduction)
+        to_tell, channel.to_tell = channel.to_tell, []
+        self._send_batch(channel, Kind.STATEMENTS, to_tell)
         outbox, channel.outbox = channel.outbox, []
         for message in outbox:
             self._say(message)
