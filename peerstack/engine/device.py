@@ -111,6 +111,7 @@ class Engine:
 
     def _take_up(self, turn: Turn) -> None:
         """Go on with whatever waits in the store, whoever has begun it."""
+        self._me.met.clear()
         turn.meet_anew()
         turn.untold_groups.update(turn.groups())
         for group in turn.groups():
@@ -144,6 +145,7 @@ class Engine:
         except BaseException:
             # What was noted of links in memory is not so: nothing of it is stored.
             put_back()
+            self._me.met.clear()
             raise
         finally:
             self._turn = None
@@ -274,6 +276,7 @@ class Engine:
     def _store_changed(self, turn: Turn) -> None:
         """Another process wrote: tell the app, and show peers where that is news to them."""
         turn.effects.extend([Changed(), GroupsChanged()])
+        self._me.met.clear()
         turn.meet_anew()
         for group in turn.groups():
             self._refresh_at.setdefault(group, turn.now.mono_ms)

@@ -6,14 +6,14 @@ member's device can let a newcomer in; an admin's only, where the invite makes a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta
 
 from peerstack import limits
-from peerstack.engine.kept_secrets import secret_of
+from peerstack.engine.kept_secrets import live_secrets, secret_in, secret_of
 from peerstack.engine.parting import ended_by_now, forget_leave, untold
 from peerstack.engine.turn import Turn
 from peerstack.engine.writing import (
@@ -143,22 +143,30 @@ def _pend(turn: Turn, link: str, signed: Signed) -> PendingJoin:
 
 def is_over(turn: Turn, group: GroupId) -> bool:
     """Whether this user is in a group no more, has nobody to tell of it, and asks not to be."""
-    ended_ms = turn.state(group).ended_ms(turn.me.user.id)
-    waits = group in untold(turn) or group in pending_joins(turn)
-    return ended_ms is not None and not waits
+    if turn.state(group).ended_ms(turn.me.user.id) is None:
+        return False
+    return group not in untold(turn) and group not in pending_joins(turn, [group])
 
 
-def pending_joins(turn: Turn) -> dict[GroupId, PendingJoin]:
+def pending_joins(
+    turn: Turn, among: Collection[GroupId] | None = None
+) -> dict[GroupId, PendingJoin]:
     """The joins that wait for a member, by group: until one has let this device in for good.
+
+    Those of all groups, or of some (`among`).
 
     Who is in lacks the group's secret at first: until it is here, only the link's meeting place
     leads to others; so it may be for who has not heard of the invite. And who let it in may prove
     to have had no right to.
     """
+    joins = _joins(turn)
+    if among is not None:
+        joins = {group: joins[group] for group in among if group in joins}
+    inside = _inside(turn, joins)
     return {
         group: join
-        for group, join in _joins(turn).items()
-        if not (_is_inside(turn, group, join) or _is_over(turn, group, join))
+        for group, join in joins.items()
+        if group not in inside and not _was_in_vain(turn, group, join)
     }
 
 
@@ -168,9 +176,19 @@ def is_let_in(turn: Turn, group: GroupId) -> bool:
     return is_member and secret_of(turn, group) is not None
 
 
-def _is_inside(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
-    has_heard = turn.state(group).invite(decode_untrusted_link(join.link).invite_hash) is not None
-    return has_heard and is_let_in(turn, group)
+def _inside(turn: Turn, joins: Mapping[GroupId, PendingJoin]) -> set[GroupId]:
+    """The groups that let this device in, that it has heard the invite of, and can meet."""
+    return {
+        group
+        for group, live in live_secrets(turn, joins).items()
+        if secret_in(live.value) is not None
+        and turn.state(group).role(turn.me.user.id) is not None
+        and _has_heard_of_invite(turn, group, joins[group])
+    }
+
+
+def _has_heard_of_invite(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
+    return turn.state(group).invite(decode_untrusted_link(join.link).invite_hash) is not None
 
 
 def _joins(turn: Turn) -> dict[GroupId, PendingJoin]:
@@ -185,19 +203,22 @@ def _store_joins(turn: Turn, joins: dict[GroupId, PendingJoin]) -> None:
 def settle_joins(turn: Turn) -> None:
     """Let go of joins that are over: who was removed, or left, does not come back by them."""
     joins = _joins(turn)
-    kept = {group: join for group, join in joins.items() if not _is_over(turn, group, join)}
-    if len(kept) < len(joins):
-        _store_joins(turn, kept)
-        turn.meet_anew()
+    long_ago_ms = turn.now.wall_ms - limits.NEWCOMER_MS
+    old = {group: join for group, join in joins.items() if join.since_ms < long_ago_ms}
+    over = _inside(turn, old)
+    over |= {group for group, join in joins.items() if _was_in_vain(turn, group, join)}
+    if over:
+        _store_joins(turn, {group: join for group, join in joins.items() if group not in over})
+        turn.meet_anew(*over)
 
 
-def _is_over(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
+def _was_in_vain(turn: Turn, group: GroupId, join: PendingJoin) -> bool:
+    """Whether this user's time in the group has ended since the join."""
     ended_ms = turn.state(group).ended_ms(turn.me.user.id)
-    if ended_ms is not None:
-        joined = decode_untrusted(join.body.encode(), bytes.fromhex(join.signature))
-        return joined.modified <= ended_ms
-    old = turn.now.wall_ms - join.since_ms > limits.NEWCOMER_MS
-    return old and _is_inside(turn, group, join)
+    if ended_ms is None:
+        return False
+    joined = decode_untrusted(join.body.encode(), bytes.fromhex(join.signature))
+    return joined.modified <= ended_ms
 
 
 class MeetingInvite(NamedTuple):

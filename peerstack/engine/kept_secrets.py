@@ -8,7 +8,7 @@ one (`docs/protocol.md`, "Meeting places").
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -69,7 +69,7 @@ def remember(turn: Turn, group: GroupId, secrets: Iterable[Secret]) -> None:
         kept = [*before[:-1], *fresh, *before[-1:]]
     if kept != before:
         _keep(turn, group, kept)
-        turn.meet_anew()
+        turn.meet_anew(group)
 
 
 def remember_versions(turn: Turn, group: GroupId, versions: Iterable[Signed]) -> None:
@@ -79,10 +79,24 @@ def remember_versions(turn: Turn, group: GroupId, versions: Iterable[Signed]) ->
     remember(turn, group, [secret for secret in found if secret is not None])
 
 
-def secrets_of(turn: Turn, group: GroupId) -> GroupSecrets:
-    """The secrets of a group, as they are now."""
-    kept = _load(turn, group)
-    live = turn.tx.get(group, secret_id(group))
+def live_secrets(turn: Turn, groups: Iterable[GroupId]) -> dict[GroupId, Signed]:
+    """The live `$secret` of each of some groups, where there is one."""
+    return turn.tx.live_in_groups({group: secret_id(group) for group in groups})
+
+
+def secrets_of(turn: Turn, groups: Collection[GroupId]) -> dict[GroupId, GroupSecrets]:
+    """The secrets of some groups, as they are now. Two statements, however many groups."""
+    stored = turn.tx.profile_read([_key(group) for group in groups])
+    live = live_secrets(turn, groups)
+    return {
+        group: _secrets_of(turn, group, _kept_in(stored.get(_key(group))), live.get(group))
+        for group in groups
+    }
+
+
+def _secrets_of(
+    turn: Turn, group: GroupId, kept: Sequence[_Kept], live: Signed | None
+) -> GroupSecrets:
     present = secret_in(live.value) if live else None
     holders = {turn.me.user.device}
     if live is not None and present is not None:
@@ -108,7 +122,7 @@ def note_holder(turn: Turn, group: GroupId, device: DeviceId, secrets: Collectio
     if news:
         _keep(turn, group, kept)
     if news and len(kept) > 1:
-        turn.meet_anew()
+        turn.meet_anew(group)
 
 
 def _is_known_to_all(turn: Turn, group: GroupId, holders: set[DeviceId]) -> bool:
@@ -140,7 +154,11 @@ def secret_in(value: JsonObject) -> Secret | None:
 
 
 def _load(turn: Turn, group: GroupId) -> list[_Kept]:
-    return msgspec.convert(turn.tx.profile_get(_key(group)) or [], list[_Kept])
+    return _kept_in(turn.tx.profile_get(_key(group)))
+
+
+def _kept_in(stored: Any) -> list[_Kept]:
+    return msgspec.convert(stored or [], list[_Kept])
 
 
 def _trimmed(turn: Turn, group: GroupId, kept: list[_Kept]) -> list[_Kept]:

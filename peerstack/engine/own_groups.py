@@ -11,7 +11,7 @@ from typing import Final
 from peerstack import limits
 from peerstack.engine import profile
 from peerstack.engine.effects import GroupsChanged
-from peerstack.engine.kept_secrets import remember, secret_of
+from peerstack.engine.kept_secrets import live_secrets, remember, secret_in, secret_of
 from peerstack.engine.turn import Turn
 from peerstack.engine.whereabouts import group_data, told_groups
 from peerstack.engine.writing import data_id, name_of, write_data
@@ -63,9 +63,11 @@ def awaited(turn: Turn) -> dict[GroupId, str]:
 
 def _learn(turn: Turn) -> None:
     servers: list[str] = []
-    for told, urls in told_groups(turn):
+    told_here = list(told_groups(turn))
+    live = live_secrets(turn, [told.group for told, _ in told_here])
+    for told, urls in told_here:
         servers += urls
-        if secret_of(turn, told.group) is not None:
+        if told.group in live and secret_in(live[told.group].value) is not None:
             # The group's own word counts for more.
             continue
         if turn.row(told.group) is None:

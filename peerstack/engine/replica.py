@@ -159,7 +159,7 @@ class TurnReplica:
         # Those whom this device had let in, or who have not heard, are to know that it is in no
         # more: before that, they would take no join from it.
         chain = state.parting(me.id, sealed=False)
-        pending = pending_joins(self._turn).get(group)
+        pending = pending_joins(self._turn, [group]).get(group)
         if pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
             chain.append(join)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import zip_longest
+from itertools import chain, zip_longest
+from typing import Final
 
 from peerstack import limits
-from peerstack.engine.joining import meeting_invites, pending_joins
+from peerstack.engine.joining import PendingJoin, meeting_invites, pending_joins
 from peerstack.engine.kept_secrets import GroupSecrets, secrets_of
 from peerstack.engine.link_messages import meeting_secrets
 from peerstack.engine.parting import removed_lately, untold
-from peerstack.engine.turn import Turn
+from peerstack.engine.turn import Met, Turn
 from peerstack.engine.whereabouts import restored_secret
 from peerstack.errors import RemoteError
 from peerstack.groups.invites import decode_untrusted_link, invite_topic
@@ -21,6 +22,9 @@ from peerstack.identity import Device
 from peerstack.ids import GroupId
 from peerstack.keys import Secret
 from peerstack.session.replica import SecretKind, SharedSecret
+
+_MET_MS: Final = 60 * 60 * 1000
+"""How long it may take until an invite that has ended, and brought nothing, is met less."""
 
 
 def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
@@ -33,18 +37,44 @@ def shared_secrets(turn: Turn) -> Sequence[SharedSecret]:
     if turn.is_revoked:
         return _of_the_revoked(turn)
     if turn.secrets is None:
-        kept = {group: secrets_of(turn, group) for group in _looked_for(turn)}
-        found = [
-            *meeting_secrets(turn),
-            *_present(kept),
-            *_restored(turn),
-            *_of_pending_joins(turn),
-            *_of_invites(turn),
-            *_of_pairs(turn, kept),
-            *_old(kept),
-        ]
-        turn.secrets = list(dict.fromkeys(found))
+        turn.secrets = list(dict.fromkeys(_found(turn)))
     return turn.secrets
+
+
+def _found(turn: Turn) -> Iterator[SharedSecret]:
+    met = _met(turn)
+    looked_for = [met[group] for group in _looked_for(turn)]
+    yield from meeting_secrets(turn)
+    yield from chain.from_iterable(each.present for each in looked_for)
+    yield from _restored(turn)
+    yield from chain.from_iterable(each.joining for each in met.values())
+    yield from chain.from_iterable(each.invites for each in met.values())
+    yield from chain.from_iterable(each.pairs for each in looked_for)
+    yield from _in_turns(each.old for each in looked_for)
+
+
+def _met(turn: Turn) -> dict[GroupId, Met]:
+    """The secrets of all groups; worked out of those alone that have changed, or a while ago."""
+    known, now_ms = turn.me.met, turn.now.wall_ms
+    groups = [state.group for state in _groups(turn)]
+    stale = [
+        group
+        for group in groups
+        if group not in known or abs(now_ms - known[group].worked_out_ms) > _MET_MS
+    ]
+    kept = secrets_of(turn, stale)
+    joins = pending_joins(turn, stale)
+    for group in stale:
+        state = turn.state(group)
+        known[group] = Met(
+            now_ms,
+            _present(group, kept[group]),
+            _of_join(group, joins.get(group)),
+            _of_invites(turn, state),
+            _of_pairs(turn, state, kept[group]),
+            _old(group, kept[group]),
+        )
+    return {group: known[group] for group in groups}
 
 
 def _of_the_revoked(turn: Turn) -> Sequence[SharedSecret]:
@@ -52,8 +82,8 @@ def _of_the_revoked(turn: Turn) -> Sequence[SharedSecret]:
     me = turn.me.user
     if not turn.is_unkept(me.device):
         return ()
-    kept: _Kept = {me.id: secrets_of(turn, me.id)}
-    return [*_present(kept), *_old(kept)]
+    kept = secrets_of(turn, [me.id])[me.id]
+    return [*_present(me.id, kept), *_old(me.id, kept)]
 
 
 def _groups(turn: Turn) -> Iterator[GroupState]:
@@ -70,22 +100,19 @@ def _looked_for(turn: Turn) -> Iterator[GroupId]:
             yield state.group
 
 
-_Kept = Mapping[GroupId, GroupSecrets]
+def _present(group: GroupId, kept: GroupSecrets) -> Sequence[SharedSecret]:
+    if kept.present is None:
+        return ()
+    return [SharedSecret(group, kept.present, SecretKind.MEMBER)]
 
 
-def _present(kept: _Kept) -> Iterator[SharedSecret]:
-    for group, secrets in kept.items():
-        if secrets.present is not None:
-            yield SharedSecret(group, secrets.present, SecretKind.MEMBER)
+def _old(group: GroupId, kept: GroupSecrets) -> Sequence[SharedSecret]:
+    return [SharedSecret(group, each, SecretKind.OLD) for each in kept.old]
 
 
-def _old(kept: _Kept) -> Iterator[SharedSecret]:
-    by_group = (
-        [SharedSecret(group, each, SecretKind.OLD) for each in secrets.old]
-        for group, secrets in kept.items()
-    )
-    for row in zip_longest(*by_group):
-        yield from filter(None, row)
+def _in_turns(lists: Iterable[Sequence[SharedSecret]]) -> Iterator[SharedSecret]:
+    """The first of each list, then the second of each, and so on."""
+    return filter(None, chain.from_iterable(zip_longest(*lists)))
 
 
 def _restored(turn: Turn) -> Iterator[SharedSecret]:
@@ -94,18 +121,17 @@ def _restored(turn: Turn) -> Iterator[SharedSecret]:
         yield SharedSecret(turn.me.user.id, secret, SecretKind.OLD)
 
 
-def _of_pairs(turn: Turn, kept: _Kept) -> Iterator[SharedSecret]:
+def _of_pairs(turn: Turn, state: GroupState, kept: GroupSecrets) -> Sequence[SharedSecret]:
     """Where those meet who follow different secrets, which were made apart from each other.
 
     All of them would only listen under the old one. So everybody meets the admins, and admins
     everybody, each in a place of two; and only while somebody may lack the present secret.
     """
-    for group, secrets in kept.items():
-        if secrets.old:
-            others = _to_pair_with(turn, turn.state(group))
-            devices = (each for each in others if each.id not in secrets.holders)
-            pairs = sorted(pair for device in devices for pair in _pair(turn, group, device))
-            yield from pairs[: limits.PAIRS_MET]
+    if not kept.old:
+        return ()
+    devices = (each for each in _to_pair_with(turn, state) if each.id not in kept.holders)
+    pairs = sorted(pair for device in devices for pair in _pair(turn, state.group, device))
+    return pairs[: limits.PAIRS_MET]
 
 
 def _to_pair_with(turn: Turn, state: GroupState) -> Iterator[Device]:
@@ -133,18 +159,20 @@ def _pair(turn: Turn, group: GroupId, device: Device) -> Iterator[SharedSecret]:
         yield SharedSecret(group, known[group, device.id], SecretKind.PAIR)
 
 
-def _of_invites(turn: Turn) -> Iterator[SharedSecret]:
-    # Bounded, so that no admin's invites crowd out other groups.
-    for state in _groups(turn):
-        if state.role(turn.me.user.id) is None:
-            continue
-        open_and_newest_first = sorted(meeting_invites(turn, state))
-        for has_ended, _, topic in open_and_newest_first[: limits.INVITES_MET]:
-            kind = SecretKind.ENDED_INVITE if has_ended else SecretKind.INVITE
-            yield SharedSecret(state.group, topic, kind)
+def _of_invites(turn: Turn, state: GroupState) -> Sequence[SharedSecret]:
+    """Bounded, so that no admin's invites crowd out other groups."""
+    if state.role(turn.me.user.id) is None:
+        return ()
+    open_and_newest_first = sorted(meeting_invites(turn, state))[: limits.INVITES_MET]
+    kinds = {False: SecretKind.INVITE, True: SecretKind.ENDED_INVITE}
+    return [
+        SharedSecret(state.group, topic, kinds[has_ended])
+        for has_ended, _, topic in open_and_newest_first
+    ]
 
 
-def _of_pending_joins(turn: Turn) -> Iterator[SharedSecret]:
-    for group, pending in pending_joins(turn).items():
-        topic = invite_topic(Secret(decode_untrusted_link(pending.link).seed))
-        yield SharedSecret(group, topic, SecretKind.INVITE)
+def _of_join(group: GroupId, pending: PendingJoin | None) -> Sequence[SharedSecret]:
+    if pending is None:
+        return ()
+    topic = invite_topic(Secret(decode_untrusted_link(pending.link).seed))
+    return [SharedSecret(group, topic, SecretKind.INVITE)]

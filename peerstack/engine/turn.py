@@ -1,6 +1,7 @@
 """One turn of the engine: a store transaction, its moment, and what it wants done afterwards.
 
-Nothing that it caches outlives it, but for group states, which are checked against their roots.
+Nothing that it caches outlives it, but for group states, which are checked against their roots, and
+the secrets by which devices meet, which are let go of with whatever they were worked out from.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from peerstack.engine.effects import Effect
 from peerstack.engine.link_state import LinkState
@@ -26,6 +27,18 @@ from peerstack.store import GroupRow, Transaction
 StateCache = dict[GroupId, tuple[bytes, GroupState]]
 
 
+class Met(NamedTuple):
+    """The secrets by which devices meet in one group, by their urgency."""
+
+    worked_out_ms: int
+    """When (Unix milliseconds): invites end as time goes by."""
+    present: Sequence[SharedSecret]
+    joining: Sequence[SharedSecret]
+    invites: Sequence[SharedSecret]
+    pairs: Sequence[SharedSecret]
+    old: Sequence[SharedSecret]
+
+
 @dataclass(slots=True)
 class Self:
     """Who this device is, and what every turn shares."""
@@ -37,6 +50,8 @@ class Self:
     """Checked against the statements' root at each use, so other processes may write."""
     pairs: dict[tuple[GroupId, DeviceId], Secret] = field(default_factory=dict, repr=False)
     """Secrets that this device shares with another one alone, as they were worked out."""
+    met: dict[GroupId, Met] = field(default_factory=dict, repr=False)
+    """Of each group that was not changed since; of none where another process may have written."""
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused since the start, by reason."""
     statements_added: int = 0
@@ -169,7 +184,7 @@ class Turn:
         self._groups = None
         self._rows.pop(group, None)
         self.me.states.pop(group, None)
-        self.meet_anew()
+        self.meet_anew(group)
 
     @property
     def is_revoked(self) -> bool:
@@ -191,7 +206,7 @@ class Turn:
         self._rows.pop(group, None)
         self.changed_statements.add(group)
         self.heard_groups.add(group)
-        self.meet_anew()
+        self.meet_anew(group)
 
     def identities_changed(self, group: GroupId, awaited: Collection[str] | None = None) -> None:
         """Statements that say who somebody in a group is were added, maybe under another group.
@@ -215,7 +230,7 @@ class Turn:
         `by_me`: this device has just written them.
         """
         if SECRET_TYPE in types:
-            self.meet_anew()
+            self.meet_anew(group)
             if not by_me:
                 self.changed_secrets.add(group)
         if SECRET_TYPE in types or PROFILE_TYPE in types:
@@ -228,8 +243,10 @@ class Turn:
         self._rows.pop(group, None)
         self.changed_records.add(group)
 
-    def meet_anew(self) -> None:
-        """The secrets by which devices meet may have changed."""
+    def meet_anew(self, *groups: GroupId) -> None:
+        """The secrets by which devices meet may have changed: those of these groups, and others."""
+        for group in groups:
+            self.me.met.pop(group, None)
         self.secrets_changed = True
         self.secrets = None
 

@@ -147,6 +147,11 @@ class Channel:
         return asked or bool(self._lease.put_off) or bool(self._unsettled)
 
     @property
+    def has_word(self) -> bool:
+        """Whether there is anything to be said, or sent."""
+        return bool(self.outbox or self.to_tell or self.requests or self.parts)
+
+    @property
     def waits(self) -> bool:
         """Whether the peer owes this side anything: what is being checked, it has given."""
         asked = self._run is not None or self._wants_open > 0

@@ -5,7 +5,7 @@ Pure: it looks nothing up and says nothing. What the names are worth, `SecretKin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from peerstack import limits
@@ -36,15 +36,22 @@ class Naming:
         self._expected: list[bytes] = []
         """The same as the peer would name it."""
         self._theirs: dict[bytes, int] = {}
+        self._last: Sequence[SharedSecret] = ()
+        """What was given to `name` last."""
         self._heard = 0
         self._common: dict[GroupId, set[Secret]] = {}
         self._noted: dict[GroupId, set[Secret]] = {}
 
-    def name(self, shared: Iterable[SharedSecret]) -> Sequence[bytes]:
+    def has_news(self, shared: Sequence[SharedSecret]) -> bool:
+        """Whether what this device has is not what it was when it named its groups last."""
+        return shared != self._last
+
+    def name(self, shared: Sequence[SharedSecret]) -> Sequence[bytes]:
         """The names of what was not named yet, to be said at once.
 
         `shared` is all that this device has now; what it had before stays named.
         """
+        self._last = shared
         now: dict[tuple[GroupId, Secret], SecretKind] = {}
         for group, secret, kind in shared:
             now[group, secret] = min(kind, now.get((group, secret), kind))

@@ -138,10 +138,12 @@ class Peer:
             return
         first = self._naming is None
         naming = self._naming = self._naming or Naming(self._me.device, self.authenticated)
-        tags = naming.name(replica.secrets())
-        if tags or first:
-            self._say(Groups(tuple(tags)))
-        self._match(naming, replica)
+        secrets = replica.secrets()
+        if first or naming.has_news(secrets):
+            tags = naming.name(secrets)
+            if tags or first:
+                self._say(Groups(tuple(tags)))
+            self._match(naming, replica)
         self.pump(replica)
 
     def rejudge(self, group: GroupId, replica: Replica) -> None:
@@ -199,8 +201,9 @@ class Peer:
     def pump(self, replica: Replica) -> None:
         """Say what is due, and send what was asked for while the window is open."""
         for channel in self.channels.values():
-            self._part(channel, replica)
-            self._flush(channel)
+            if channel.has_word:
+                self._part(channel, replica)
+                self._flush(channel)
         for _ in range(_SLICES_PER_TURN):
             if not self._may_serve:
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from peerstack.ids import GroupId
 from peerstack.reconcile import Sum
 from peerstack.store import blocks, schema
 from peerstack.store.faults import DATABASE_NAME
-from peerstack.store.rows import Rows, fetch, run_many
+from peerstack.store.rows import Rows, chunks, fetch, marks, run_many
 from peerstack.store.search import SearchIndex
 from peerstack.store.statements import refresh_roots
 from peerstack.store.values import GroupRow
@@ -41,8 +41,19 @@ class ProfileReads(Rows):
 
     def profile_get(self, key: str) -> Any:
         """What `profile_set` stored last under `key`; `None` if nothing."""
-        rows = fetch(self._connection, "SELECT value FROM profile WHERE key = ?", [key])
-        return orjson.loads(rows[0][0]) if rows else None
+        return self.profile_read([key]).get(key)
+
+    def profile_read(self, keys: Collection[str]) -> dict[str, Any]:
+        """The same for several keys; without those under which nothing is stored."""
+        return {
+            key: orjson.loads(value)
+            for chunk in chunks(list(keys))
+            for key, value in fetch(
+                self._connection,
+                f"SELECT key, value FROM profile WHERE key IN ({marks(len(chunk))})",  # noqa: S608 -- places
+                chunk,
+            )
+        }
 
     def groups(self) -> list[GroupRow]:
         """Every group on this device, in the order of ids."""

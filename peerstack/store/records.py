@@ -6,7 +6,7 @@ Knows which version is live and what it replaced; who decided that, and by which
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -20,6 +20,7 @@ from peerstack.store import blocks
 from peerstack.store.changes import log_changes
 from peerstack.store.record_set import RecordSet
 from peerstack.store.rows import (
+    PARAMETERS,
     SIGNED,
     Rows,
     chunks,
@@ -61,6 +62,21 @@ class RecordReads(Rows):
         """The live versions of those of these records that are here."""
         rows = self._by_id(SIGNED, group, ids)
         return {signed.id: signed for signed in map(signed_of, rows)}
+
+    def live_in_groups(self, ids: Mapping[GroupId, RecordId]) -> dict[GroupId, Signed]:
+        """The live versions of one record in each of several groups, where they are here."""
+        found: dict[GroupId, Signed] = {}
+        for chunk in chunks(list(ids.items()), PARAMETERS // 2):
+            wanted = ", ".join(["(?, ?)"] * len(chunk))
+            rows = fetch(
+                self._connection,
+                f"WITH wanted (in_group, its_id) AS (VALUES {wanted}) "  # noqa: S608 -- names, places
+                f"SELECT {SIGNED} FROM wanted CROSS JOIN records "
+                "ON group_id = in_group AND id = its_id",
+                [each for pair in chunk for each in pair],
+            )
+            found.update((signed.group, signed) for signed in map(signed_of, rows))
+        return found
 
     def live_heads(self, group: GroupId, ids: Iterable[RecordId]) -> dict[RecordId, Head]:
         """The same without bodies: enough to decide a merge."""

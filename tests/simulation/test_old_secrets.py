@@ -258,7 +258,7 @@ def test_a_secret_that_is_live_again_is_present_and_the_one_that_fell_is_old() -
     ana.tampered = True
     ana.perform(fall)
     # That ben has the first one was known; not that he did not let go of it.
-    secrets = ana.perform(lambda turn: secrets_of(turn, family))
+    secrets = ana.perform(lambda turn: secrets_of(turn, [family])[family])
     assert (secrets.present, secrets.old) == (first, [second])
 
 

@@ -81,6 +81,25 @@ def test_what_a_message_costs_does_not_grow_with_other_groups(
     assert eight.after <= 2 * four.after
 
 
+def to_share_one_more(groups: int) -> int:
+    """SQL statements of two devices that share some groups, and then one more."""
+    world = World(seed=7)
+    ana, ben = world.device("ana"), world.device("ben")
+    for number in range(groups):
+        ben.join(ana.invite(ana.create_group(f"Group {number}")))
+    world.settle()
+    ran = [trace(device.store._writer) for device in (ana, ben)]
+    ben.join(ana.invite(ana.create_group("One more")))
+    world.settle()
+    return sum(map(len, ran))
+
+
+def test_what_a_further_group_costs_does_not_grow_with_the_groups_that_are_there() -> None:
+    # When all is quiet, the world looks at each group of each device once, by ten statements.
+    looked_at = (12 - 4) * 2 * 10
+    assert to_share_one_more(12) <= to_share_one_more(4) + looked_at
+
+
 def asked_of_ends(device: Device) -> int:
     """How often a device that is told nothing new in ten turns looks at ends."""
     ran = trace(device.store._writer)

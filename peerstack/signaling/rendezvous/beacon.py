@@ -148,6 +148,7 @@ class Beacon:
         All current ones are more important than any old one, and the newest old one of any place
         more than the second of another.
         """
+        before = (list(self.places.items()), self._current)
         self.places = {}
         for place, secret in current.items():
             self.places.setdefault(secret, place)
@@ -157,6 +158,8 @@ class Beacon:
                     self.places.setdefault(secret, place)
         self._current = dict.fromkeys(current.values())
         effects: list[Effect] = []
+        if (list(self.places.items()), self._current) == before:
+            return effects
         for presence in self.presences.values():
             presence.conceal(self._current)
             effects += self._enter(presence, presence.day)
