@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from peerstack.groups.membership import Membership
 from peerstack.keys import Hash
 from peerstack.testing.device import Device
@@ -52,14 +54,17 @@ def test_who_has_left_is_shown_that_it_is_known() -> None:
     assert said == ["ben", "ana"]
 
 
-def test_a_newcomer_is_told_once_who_let_it_in_and_shown_each_level_once() -> None:
-    world = World(1)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_newcomer_is_told_once_who_let_it_in_and_shown_each_level_once(seed: int) -> None:
+    """Whichever of the two calls the other, and so begins comparisons."""
+    world = World(seed)
     ana, ben = world.device("ana"), world.device("ben")
     family = ana.create_group("Family")
     ben.join(ana.invite(family))
     world.settle()
 
     messages = between(world, ana, ben, 0)
+    assert messages[0].sender == [ben.name, ana.name][seed]
     by_ana = [sent for sent in messages if sent.sender == ana.name]
     assert set(told(by_ana).values()) == {1}
     shown = Counter((sent.at_ms, sent.data) for sent in by_ana if sent.kind == "Level")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from peerstack import limits
-from peerstack.engine import Turn
+from peerstack.engine import Engine, Turn
 from peerstack.engine.ending import end_invite
+from peerstack.engine.events import StoreChanged
 from peerstack.engine.kept_secrets import remember, secret_id, secret_of, secrets_of
 from peerstack.engine.secrets import shared_secrets
+from peerstack.engine.writing import write_new_secret
 from peerstack.groups.membership import Membership
 from peerstack.ids import GroupId, as_group
 from peerstack.keys import Secret
@@ -21,6 +24,7 @@ from peerstack.signaling.wire import DAY_MS
 from peerstack.store import Change, Head
 from peerstack.testing.device import Device
 from peerstack.testing.invariants import records_in
+from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, at_another_device, family_of, rotate
 from tests.simulation.scripted import Scripted, stranger
@@ -37,6 +41,11 @@ def present_of(device: Device, group: GroupId) -> Secret:
 def old_of(device: Device, group: GroupId) -> list[Secret]:
     shared = device.perform(shared_secrets)
     return [s.secret for s in shared if s.group == group and s.kind is SecretKind.OLD]
+
+
+def kinds_at(device: Device, group: GroupId) -> Counter[SecretKind]:
+    """How many secrets of each kind a device meets others of a group by."""
+    return Counter(each.kind for each in device.perform(shared_secrets) if each.group == group)
 
 
 def pairs_of(device: Device, group: GroupId) -> list[Secret]:
@@ -260,6 +269,50 @@ def test_a_secret_that_is_live_again_is_present_and_the_one_that_fell_is_old() -
     # That ben has the first one was known; not that he did not let go of it.
     secrets = ana.perform(lambda turn: secrets_of(turn, [family])[family])
     assert (secrets.present, secrets.old) == (first, [second])
+
+
+def test_what_a_turn_that_fails_would_have_been_met_by_is_not() -> None:
+    world = World()
+    ana = world.device("ana")
+    family = ana.create_group("Family")
+    before = ana.perform(shared_secrets)
+
+    def act(turn: Turn) -> None:
+        write_new_secret(turn, family)
+        assert shared_secrets(turn) != before
+        raise RuntimeError("in the middle of it")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        ana.perform(act)
+    ana.create_group("Another")
+    assert set(before) < set(ana.perform(shared_secrets))
+
+
+def test_a_secret_that_another_process_made_is_met_by() -> None:
+    world = World()
+    ana = world.device("ana")
+    family = ana.create_group("Family")
+    other = Engine(ana.store, ana.user, SeededEntropy("other process"))
+    other.perform(lambda turn: write_new_secret(turn, family), ana.now())
+
+    ana.handle(StoreChanged())
+
+    met = [each.secret for each in ana.perform(shared_secrets) if each.kind is SecretKind.MEMBER]
+    assert present_of(ana, family) in met
+
+
+def test_an_invite_that_has_expired_is_met_less_within_an_hour() -> None:
+    world = World()
+    ana = world.device("ana")
+    family = ana.create_group("Family")
+    ana.invite(family, expires_ms=world.wall_ms + HOUR_MS)
+    assert kinds_at(ana, family)[SecretKind.INVITE] == 1
+
+    world.run(2 * HOUR_MS + 60_000)
+    ana.create_group("Another")
+
+    assert kinds_at(ana, family)[SecretKind.INVITE] == 0
+    assert kinds_at(ana, family)[SecretKind.ENDED_INVITE] == 1
 
 
 def test_without_a_live_secret_the_group_is_looked_for_by_the_newest_that_is_known() -> None:
