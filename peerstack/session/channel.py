@@ -19,6 +19,7 @@ from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step, hashe
 from peerstack.reconcile import Gap as FoundGap
 from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
+from peerstack.session.introduction import Introduction
 from peerstack.session.lease import Lease
 from peerstack.session.replica import Replica, Roots, SecretKind, Standing
 from peerstack.session.run import Run
@@ -72,8 +73,7 @@ class Channel:
         """What the secrets that are shared with the peer say of it (so far), at best."""
         self.standing = Standing.UNKNOWN
         self.outbox: list[Message] = []
-        self.to_tell: list[Signed] = []
-        """Statements about this device, or about why the peer is in no more, to be sent first."""
+        self.introduction: Final = Introduction(group)
         self.parts = False
         """Whether the peer is to be shown why it is in the group no more."""
         self.requests: list[Request] = []
@@ -99,10 +99,6 @@ class Channel:
         self._owes_close = False
         self._awaits_close = False
         self._doubted = False
-        self._told: set[Hash] = set()
-        self._told_by_it: set[Hash] = set()
-        self._signed_by: set[str] = set()
-        """Who signed something of the group that the peer was told of."""
         self._was_doubted = False
         self._sampled: Roots | None = None
         self._audited = False
@@ -149,7 +145,7 @@ class Channel:
     @property
     def has_word(self) -> bool:
         """Whether there is anything to be said, or sent."""
-        return bool(self.outbox or self.to_tell or self.requests or self.parts)
+        return bool(self.outbox or self.requests or self.parts or self.introduction.is_due)
 
     @property
     def waits(self) -> bool:
@@ -318,8 +314,8 @@ class Channel:
         if number in self._unsettled:
             raise RemoteError(Reason.UNEXPECTED, "a batch number twice")
         self._unsettled[number] = count if kind is Kind.RECORDS else 0
-        if kind is Kind.STATEMENTS and len(self._told_by_it) < limits.INTRODUCTION_STATEMENTS:
-            self._told_by_it.update(item.hash for item in items)
+        if kind is Kind.STATEMENTS:
+            self.introduction.heard(items)
 
     def settled(self, number: int, replica: Replica) -> None:
         """A batch is dealt with."""
@@ -349,20 +345,8 @@ class Channel:
             self.outbox.append(Unproven(self.mine))
 
     def _introduce(self, replica: Replica) -> None:
-        """Show what says who we are to the group, but for what it has shown."""
-        statements = replica.introduction(self.group)
-        self.tell([signed for signed in statements if signed.hash not in self._told_by_it])
-
-    def tell(self, statements: Sequence[Signed]) -> None:
-        """Have the peer be sent all of some statements that it was not told of yet.
-
-        Identities of users who have signed nothing else that it was told of may be told again: a
-        device keeps none of these.
-        """
-        news = [signed for signed in statements if signed.hash not in self._told]
-        self.to_tell += news
-        self._signed_by.update(signed.signer for signed in news if signed.group == self.group)
-        self._told.update(signed.hash for signed in news if signed.signer in self._signed_by)
+        """Show what says who we are to the group."""
+        self.introduction.answer(replica.introduction(self.group))
 
     def _show(self, roots: Roots, audit: bytes | None = None) -> None:
         conflicts = roots.conflicts if roots.conflicts.count else None

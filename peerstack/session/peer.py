@@ -396,11 +396,10 @@ class Peer:
         if channel.parts and self.authenticated is not None:
             channel.parts = False
             user, sealed = self.authenticated.user, channel.has_shown_level
-            channel.tell(replica.parting(channel.group, user, sealed=sealed))
+            channel.introduction.tell(replica.parting(channel.group, user, sealed=sealed))
 
     def _flush(self, channel: Channel) -> None:
-        to_tell, channel.to_tell = channel.to_tell, []
-        self._send_batch(channel, Kind.STATEMENTS, to_tell)
+        self._send_batch(channel, Kind.STATEMENTS, channel.introduction.take())
         outbox, channel.outbox = channel.outbox, []
         for message in outbox:
             self._say(message)

@@ -1,0 +1,53 @@
+"""What a peer is told of a group unasked: why this device is in it, or why the peer is no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from peerstack import limits
+from peerstack.ids import GroupId, UserId
+from peerstack.keys import Hash
+from peerstack.record import Signed
+
+
+class Introduction:
+    """The statements that two have said to each other unasked, on one connection."""
+
+    def __init__(self, group: GroupId) -> None:
+        self._group: Final = group
+        self._due: list[Signed] = []
+        self._told: set[Hash] = set()
+        self._heard: set[Hash] = set()
+        self._signed_by: set[UserId] = set()
+        """Who signed something of the group that the peer was told of."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to be told."""
+        return bool(self._due)
+
+    def take(self) -> Sequence[Signed]:
+        """What is to be told, before anything else; once."""
+        due, self._due = self._due, []
+        return due
+
+    def tell(self, statements: Sequence[Signed]) -> None:
+        """Have the peer be told of all of some statements that it was not told of yet.
+
+        Identities of users who have signed nothing else that it was told of may be told again: a
+        device keeps none of these.
+        """
+        news = [signed for signed in statements if signed.hash not in self._told]
+        self._due += news
+        self._signed_by.update(signed.signer for signed in news if signed.group == self._group)
+        self._told.update(signed.hash for signed in news if signed.signer in self._signed_by)
+
+    def answer(self, statements: Sequence[Signed]) -> None:
+        """The same, but for what the peer itself has shown."""
+        self.tell([signed for signed in statements if signed.hash not in self._heard])
+
+    def heard(self, statements: Sequence[Signed]) -> None:
+        """The peer has shown some statements."""
+        if len(self._heard) < limits.INTRODUCTION_STATEMENTS:
+            self._heard.update(signed.hash for signed in statements)
