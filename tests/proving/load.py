@@ -219,7 +219,7 @@ def main(names: tuple[str, ...], small: bool) -> None:
             with fresh.Pool(1) as pool:
                 took = pool.apply(measured, (name, SMALL if small else Size()))
             figures = ", ".join(f"{what} {value:,.1f}" for what, value in took.items())
-            # As soon as it is known: all of them take half an hour.
+            # As soon as it is known: all of them take a quarter of an hour.
             console.print(f"{name}: {figures}", highlight=False, soft_wrap=True)
 
 

@@ -111,6 +111,18 @@ MUTANTS: Final[Sequence[Mutant]] = (
         "pass",
     ),
     Mutant(
+        "what several have, all of them bring at once",
+        "peerstack/session/lease.py",
+        "self.waits = self._is_needed(mine, heard) and not replica.takes_lease(self._group)",
+        "self.waits = False",
+    ),
+    Mutant(
+        "who was told who somebody is, is told again",
+        "peerstack/session/introduction.py",
+        "if signed.hash not in self._told]",
+        "]",
+    ),
+    Mutant(
         "an end leaves in what is dated back",
         "peerstack/groups/seals.py",
         "return signed.hash in self.named or (not self.sealed and signed.modified < self.at_ms)",
