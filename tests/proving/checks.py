@@ -194,26 +194,17 @@ def check_cost(lives: Lives, before: Before) -> None:
 
     Records that a device had already may come along, where a leaf is sent unseen: they are not
     counted. Statements that it had, or has no use for, are talk: they say who the sender is.
-    Whenever something is released, devices say anew how far they have come: a mark that was made
-    and replaced since then had to be brought as well, once to each.
     """
     honest = {device.name for device in lives.devices if device.honest}
     sent = [each for each in lives.world.sent[before.sent :] if each.sender in honest]
     records = [(each.receiver, signed) for each in sent for signed in records_in(each.data)]
-    news = [(to, it) for to, it in records if it.hash not in before.versions.get(to, {})]
-    gains = {
-        each.name: _gained(versions_at(each), before.versions[each.name]) for each in lives.devices
-    }
-    lacked = sum(sum(each.values()) for each in gains.values())
-    there = set().union(*before.versions.values())
-    passing = {
-        (to, it.hash): it
-        for to, it in news
-        if it.is_mark and it.hash not in there and it.hash not in gains[to]
-    }
-    brought = _total(it for _, it in news) - _total(passing.values())
-    if brought > TIMES_OVER * lacked + SLACK_BYTES:
-        raise Broken(f"{brought} bytes of records were sent to bring {lacked}")
+    news = [it for to, it in records if it.hash not in before.versions.get(to, {})]
+    lacked = sum(
+        sum(_gained(versions_at(each), before.versions[each.name]).values())
+        for each in lives.devices
+    )
+    if _total(news) > TIMES_OVER * lacked + SLACK_BYTES:
+        raise Broken(f"{_total(news)} bytes of records were sent to bring {lacked}")
     gained = {
         each.name: _gained(statements_at(each), before.statements[each.name])
         for each in lives.devices
