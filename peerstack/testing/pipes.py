@@ -46,6 +46,8 @@ class End:
     other: End | None = field(default=None, repr=False)
     binding: bytes = b""
     is_open: bool = False
+    is_cut: bool = False
+    """Nothing passes any more, and what is not open never opens."""
     ended: bool = False
     """This side is done with it."""
     arrives_ms: int = 0
@@ -126,11 +128,11 @@ class Pipes:
             dialler.holder.opened(dialler)
 
     def _join(self, dialler: End) -> bool:
-        """Make one pipe of two ends; false where they may not meet, or are gone."""
+        """Make one pipe of two ends; false where they may not meet, or one is gone."""
         other = dialler.other
         assert other is not None
         apart = not self.may_meet(dialler.holder.name, other.holder.name)
-        if apart or dialler.ended or other.ended:
+        if apart or any(end.is_cut or end.ended for end in (dialler, other)):
             self._fail(dialler)
             return False
         binding = sha256(dialler.text.encode(), other.text.encode())
@@ -168,9 +170,13 @@ class Pipes:
             self._in_order(other, lambda: self._close(other, "the other side ended it"))
 
     def cut(self, end: End) -> None:
-        """The pipe breaks: nothing under way arrives, and both sides notice sooner or later."""
-        for side in (end, end.other):
-            if side is not None and side.is_open:
+        """The pipe breaks: nothing under way arrives, and both sides notice sooner or later.
+
+        An attempt at one fails when it would have opened.
+        """
+        for side in filter(None, (end, end.other)):
+            side.is_cut = True
+            if side.is_open:
                 side.is_open = False
                 self._open.pop(side, None)
                 wait_ms = self._dice.between(self.conditions.notice_ms)

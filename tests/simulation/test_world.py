@@ -91,6 +91,22 @@ def test_a_cut_loses_all_that_is_under_way_and_is_noticed_by_both_sides() -> Non
     assert ana.engine.peers == {}
 
 
+@pytest.mark.parametrize("wait_ms", range(50, 1_500, 50))
+def test_who_goes_offline_is_connected_to_nobody_even_where_it_was_about_to_be(
+    wait_ms: int,
+) -> None:
+    world = World(conditions=Conditions(dial_ms=(1_000, 1_000)))
+    _, (ana, ben) = family_of(world, "ana", "ben")
+    ben.go_offline()
+    world.settle()
+    ben.go_online()
+    world.run(wait_ms)
+    ben.go_offline()
+    world.run(60_000)
+
+    assert (ana.peers(), ben.peers()) == ([], [])
+
+
 def test_a_world_in_which_somebody_talks_for_ever_does_not_settle() -> None:
     world = World()
     ana = world.device("ana")
