@@ -388,8 +388,8 @@ class Engine:
         link_messages.follow(turn, self.peers)
         self._meet_anew(turn)
         self._upkeep.follow(turn)
-        for group in self._leases.pass_on(turn.now, self.levels.is_brought):
-            self._resume(turn, group)
+        for group, waiting in self._leases.pass_on(turn.now, self.levels.is_brought):
+            self._resume(turn, group, waiting)
         self._marking.follow(turn)
         for group, items in turn.news:
             self._push(group, items)
@@ -401,11 +401,13 @@ class Engine:
             if isinstance(effect, Abandon):
                 self._forget(effect.link)
 
-    def _resume(self, turn: Turn, group: GroupId) -> None:
+    def _resume(self, turn: Turn, group: GroupId, waiting: Sequence[Link]) -> None:
         """A peer that was bringing a group level is done: whoever waited for that goes on."""
-        for link, peer in list(self.peers.items()):
+        for link in waiting:
+            if link not in self.peers:
+                continue
             try:
-                peer.resume(group, self._replica(turn, link))
+                self.peers[link].resume(group, self._replica(turn, link))
             except RemoteError as error:
                 self._hang_up(turn, link, error)
 

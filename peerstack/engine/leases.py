@@ -1,7 +1,7 @@
 """Which peer brings which group level: one at a time, so that what several have comes once.
 
-It matters on a connection until the two have been level once: what is written after that goes to
-all at once. In memory alone; nothing is lost but bytes where it goes wrong.
+News (`session.peer.Peer.push`) goes to all who are connected at once, and waits for nothing here.
+Statements, and records in bulk, do. In memory alone; nothing is lost but bytes where it goes wrong.
 """
 
 from __future__ import annotations
@@ -35,17 +35,23 @@ class Leases:
 
     def __init__(self) -> None:
         self._held: dict[GroupId, _Lease] = {}
-        self._awaited: set[GroupId] = set()
+        self._waiting: dict[GroupId, dict[Link, None]] = {}
+        """Whose turn it is next, in order: whoever has had one goes behind the others."""
 
     def take(self, group: GroupId, link: Link, now: Instant) -> bool:
-        """Whether the peer at `link` may bring a group level now; else that is awaited."""
+        """Whether the peer at `link` may bring a group level now; else it waits for its turn.
+
+        What is over still keeps it from others, and from who had it, until it is passed on.
+        """
         held = self._held.get(group)
-        if held is not None and now.mono_ms < held.until_ms:
-            if held.link != link:
-                self._awaited.add(group)
-            return held.link == link
-        self._held[group] = _Lease(link, now.mono_ms + _IDLE_MS, now.mono_ms + _WHOLE_MS)
-        return True
+        if held is None:
+            ends_ms = now.mono_ms + _WHOLE_MS
+            self._held[group] = _Lease(link, now.mono_ms + _IDLE_MS, ends_ms)
+            return True
+        if held.link == link and now.mono_ms < held.until_ms:
+            return True
+        self._waiting.setdefault(group, {})[link] = None
+        return False
 
     def renew(self, link: Link, now: Instant) -> None:
         """The peer has brought something."""
@@ -53,10 +59,13 @@ class Leases:
             if held.link == link:
                 self._held[group] = held._replace(idle_at_ms=now.mono_ms + _IDLE_MS)
 
-    def pass_on(self, now: Instant, is_brought: Callable[[Link, GroupId], bool]) -> list[GroupId]:
-        """End what is over; the groups for which others were waiting, who are to try again.
+    def pass_on(
+        self, now: Instant, is_brought: Callable[[Link, GroupId], bool]
+    ) -> list[tuple[GroupId, list[Link]]]:
+        """End what is over, which is due after every turn; who was waiting, and is to try again.
 
-        `is_brought`: whether a peer is still at it.
+        Who tries first has it; the others keep their order. `is_brought`: whether a peer is still
+        at it.
         """
         over = [
             group
@@ -65,11 +74,11 @@ class Leases:
         ]
         for group in over:
             del self._held[group]
-        awaited = sorted(self._awaited.intersection(over))
-        self._awaited.difference_update(over)
-        return awaited
+        return [
+            (each, list(self._waiting.pop(each))) for each in sorted(over) if each in self._waiting
+        ]
 
     @property
     def next_wake_ms(self) -> int | None:
         """When (monotonic) the next one ends that somebody waits for; None for never."""
-        return min((self._held[group].until_ms for group in self._awaited), default=None)
+        return min((self._held[group].until_ms for group in self._waiting), default=None)

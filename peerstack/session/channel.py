@@ -15,7 +15,7 @@ from peerstack import limits
 from peerstack.errors import Reason, RemoteError
 from peerstack.ids import GroupId
 from peerstack.keys import Hash
-from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step, hashed_fingerprint
+from peerstack.reconcile import Fingerprint, Item, Reconciler, Span, Step
 from peerstack.reconcile import Gap as FoundGap
 from peerstack.record import Signed
 from peerstack.session.audit import Audit, span_of
@@ -23,6 +23,7 @@ from peerstack.session.introduction import Introduction
 from peerstack.session.lease import Lease
 from peerstack.session.replica import Replica, Roots, SecretKind, Standing
 from peerstack.session.run import Run
+from peerstack.session.shown import level_of, roots_untrusted
 from peerstack.session.wire import (
     Batch,
     Compared,
@@ -37,9 +38,6 @@ from peerstack.session.wire import (
 )
 
 T = TypeVar("T")
-
-
-_NO_CONFLICTS: Final = hashed_fingerprint(())
 
 
 class State(enum.Enum):
@@ -192,7 +190,7 @@ class Channel:
         elif before is not standing:
             # The side that leads asks for nothing by showing its level; the other is compared with.
             mine = replica.roots(self.group)
-            if self._leads or self._begins(mine, replica):
+            if self._leads or self._begins(replica):
                 self._sample(mine, replica)
             self._consider(replica)
         if standing is Standing.HOST:
@@ -208,7 +206,7 @@ class Channel:
         roots = replica.roots(self.group)
         if self.is_stranger or self.busy:
             return
-        if self._lease.waits and not self._begins(roots, replica):
+        if self._lease.waits and not self._begins(replica):
             return
         if self._shown != roots:
             self._show(roots)
@@ -222,7 +220,7 @@ class Channel:
         Raises `RemoteError` for what the peer has said meanwhile, and was put off.
         """
         mine = replica.roots(self.group)
-        if not self._lease.waits or not (mine == self._heard or self._begins(mine, replica)):
+        if not self._lease.waits or not (mine == self._heard or self._begins(replica)):
             return
         for message in self._lease.take_put_off():
             self.ranges_untrusted(message, replica)
@@ -230,16 +228,13 @@ class Channel:
             self._sample(mine, replica)
         self._consider(replica)
 
-    def _begins(self, mine: Roots, replica: Replica) -> bool:
+    def _begins(self, replica: Replica) -> bool:
         """Whether this peer may bring the group level now; others are no members."""
-        return self.standing is not Standing.MEMBER or self._lease.begins(
-            mine, self._heard, replica
-        )
+        return self.standing is not Standing.MEMBER or self._lease.begins(replica)
 
-    def level(self, message: Level, replica: Replica) -> None:
-        """The peer showed where it stands."""
-        conflicts = message.conflicts or _NO_CONFLICTS
-        heard = Roots(message.statements, message.records, conflicts)
+    def level_untrusted(self, message: Level, replica: Replica) -> None:
+        """The peer showed where it stands. Raises `RemoteError`."""
+        heard = roots_untrusted(message, self._heard)
         if self.standing is Standing.PARTED and not self.has_shown_level:
             self.parts = True
         if message.audit is not None or heard != self._heard:
@@ -259,7 +254,6 @@ class Channel:
     def compared(self) -> None:
         """The peer, which leads, says that there is nothing left to bring over."""
         self._settled = self._heard is not None
-        self._lease.was_level |= self._settled
 
     def ranges_untrusted(self, message: Ranges, replica: Replica) -> None:
         """The next message of a comparison. Raises `RemoteError`."""
@@ -349,10 +343,8 @@ class Channel:
         self.introduction.answer(replica.introduction(self.group))
 
     def _show(self, roots: Roots, audit: bytes | None = None) -> None:
-        conflicts = roots.conflicts if roots.conflicts.count else None
-        statements, records, _ = roots
         self.outbox.append(
-            Level(self.mine, statements, records, self._owes_close, audit, conflicts)
+            level_of(self.mine, roots, self._shown, closes=self._owes_close, audit=audit)
         )
         self._shown = roots
         # To show it answers the other's; who leads answers by comparing.
@@ -383,17 +375,17 @@ class Channel:
         if mine == self._heard:
             self._agree(mine, replica)
         elif self._leads:
-            if self._begins(mine, replica):
+            if self._begins(replica):
                 self._compare(mine, self._heard, replica)
         elif answering or self._shown != mine:
-            if self._begins(mine, replica):
+            if self._begins(replica):
                 self._show(mine)
             else:
                 self._unheeded = answering
 
     def _agree(self, mine: Roots, replica: Replica) -> None:
         """The roots are the same on both sides; are the sets?"""
-        self._lease.was_level, self._lease.waits = True, False
+        self._lease.waits = False
         replica.agreed(self.group)
         # A sample counts only where the levels agree: if they did not at first, one more.
         if self._leads and not self._audited:
@@ -431,7 +423,7 @@ class Channel:
             if self._shown != mine:
                 self._show(mine)
             if not self._settled:
-                self._settled = self._lease.was_level = True
+                self._settled = True
                 self.outbox.append(Compared(self.mine))
             return
         again = kind is Kind.RECORDS and kind in self._compared

@@ -17,25 +17,14 @@ class Lease:
     def __init__(self, group: GroupId) -> None:
         self.waits = False
         """Whether another peer is bringing the group level, for which this one waits."""
-        self.was_level = False
-        """Whether this peer has been level, but for what one side may hold or have refused."""
         self.put_off: list[Ranges] = []
         """What the peer, which leads, has begun meanwhile."""
         self._group = group
 
-    def begins(self, mine: Roots, heard: Roots | None, replica: Replica) -> bool:
+    def begins(self, replica: Replica) -> bool:
         """Whether this peer may bring the group level now; else it waits."""
-        self.waits = self._is_needed(mine, heard) and not replica.takes_lease(self._group)
+        self.waits = not replica.takes_lease(self._group)
         return not self.waits
-
-    def _is_needed(self, mine: Roots, heard: Roots | None) -> bool:
-        """Whether others may have the same to bring, so that one of them is to do it.
-
-        Once this peer has been level, what is new is little, and comes at once. But conflicts are
-        compared only where records agree, and so with many at the same time.
-        """
-        records_agree = heard is not None and mine[: Kind.CONFLICTS] == heard[: Kind.CONFLICTS]
-        return records_agree or not self.was_level
 
     def defers(self, message: Ranges, heard: Roots | None, replica: Replica) -> bool:
         """Whether what begins a comparison is put off, as others may be bringing just this.

@@ -357,7 +357,7 @@ class Peer:
         self._has_given = self._has_given or channel.is_owed(message)
         match message:
             case Level():
-                channel.level(message, replica)
+                channel.level_untrusted(message, replica)
             case Ranges():
                 channel.ranges_untrusted(message, replica)
             case Served():

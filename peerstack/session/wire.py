@@ -86,15 +86,16 @@ class Groups(_Message, tag=3, frozen=True):
 
 
 class Level(_Message, tag=4, frozen=True):
-    """The roots of the sender's sets of a group; without `conflicts`, there are none.
+    """The roots of the sender's sets of a group: those that are not as it showed them last.
 
+    The first one says both `statements` and `records`; until `conflicts` are said, there are none.
     `closes`: the sender has what it wanted of the comparison that the reader began. `audit`: a
     sample of what the sum over the records stands for, in case somebody made two sets of one sum.
     """
 
     channel: Channel
-    statements: Fingerprint
-    records: Fingerprint
+    statements: Fingerprint | None
+    records: Fingerprint | None
     closes: bool = False
     audit: AuditDigest | None = None
     conflicts: Fingerprint | None = None

@@ -33,7 +33,7 @@ SLACK_BYTES = 10_000
 TALK_BYTES = 8_000
 """Of one side of a link: handshake, who one is, comparisons."""
 
-LEVEL_BYTES = 100
+LEVEL_BYTES = 60
 """Of what one device shows another once a mark has come: that they are level again."""
 
 _ALL = 1_000_000

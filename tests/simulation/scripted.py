@@ -14,7 +14,8 @@ from peerstack.keys import Secret
 from peerstack.ports import Instant
 from peerstack.record import Body, JsonObject, Signed, compose
 from peerstack.session.handshake import Authenticated, Handshake, Me, group_tag
-from peerstack.session.replica import SecretKind
+from peerstack.session.replica import Roots, SecretKind
+from peerstack.session.shown import roots_untrusted
 from peerstack.session.wire import (
     Ack,
     Batch,
@@ -106,6 +107,17 @@ class Scripted:
         """What the device has said of one type of message."""
         said = (decode_untrusted(data) for data in self.plug.heard)
         return [message for message in said if isinstance(message, kind)]
+
+    @property
+    def shown(self) -> Roots:
+        """Where the device has last shown itself to stand, in the one group of which it speaks."""
+        levels = self.heard(Level)
+        assert len({level.channel for level in levels}) == 1
+        roots = None
+        for level in levels:
+            roots = roots_untrusted(level, roots)
+        assert roots is not None
+        return roots
 
     @property
     def acknowledged(self) -> list[int]:

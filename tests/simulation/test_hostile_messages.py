@@ -172,7 +172,7 @@ def test_who_never_answers_a_comparison_is_cut_off() -> None:
     world.run(60_000)
     script = Scripted(world, ana, ben.user, dialled=True).shake_hands()
     script.name_groups(family, secret_of(ben, family))
-    shown = script.heard(Level)[0]
+    shown = script.shown
     other = msgspec.structs.replace(shown.records, digest=b"\1" * 16)
     script.say(Level(0, shown.statements, other))
     assert script.heard(Ranges)
@@ -189,7 +189,7 @@ def test_who_says_other_things_than_what_it_owes_is_cut_off_in_the_end() -> None
     world.run(60_000)
     script = Scripted(world, ana, ben.user, dialled=True).shake_hands()
     script.name_groups(family, secret_of(ben, family))
-    shown = script.heard(Level)[0]
+    shown = script.shown
     other = msgspec.structs.replace(shown.records, digest=b"\1" * 16)
     script.say(Level(0, shown.statements, other))
     assert script.heard(Ranges)
@@ -223,7 +223,7 @@ def test_who_goes_on_to_give_what_it_owes_has_all_its_time_for_each_part() -> No
 def test_levels_that_change_for_ever_are_each_answered_by_a_bounded_number_of_messages() -> None:
     world = World()
     _, _, _, script = member_at(world)
-    shown = script.heard(Level)[0]
+    shown = script.shown
     before = len(script.plug.heard)
     for number in range(100):
         digest = number.to_bytes(16, "big")
@@ -231,6 +231,14 @@ def test_levels_that_change_for_ever_are_each_answered_by_a_bounded_number_of_me
             Level(0, shown.statements, msgspec.structs.replace(shown.records, digest=digest))
         )
     assert len(script.plug.heard) - before <= 100
+
+
+def test_a_first_level_that_leaves_something_out_ends_the_connection() -> None:
+    _, ana, _, script = member_at(World())
+    script.say(Level(0, None, script.shown.records))
+
+    assert script.is_cut_off
+    assert ana.engine.refusals() == {"unexpected": 1}
 
 
 def test_compared_before_anything_was_shown_does_no_harm() -> None:

@@ -57,7 +57,7 @@ def test_records_of_who_is_no_member_are_refused_whoever_passes_them_on() -> Non
     script.gives(foreign, number=0)
     assert ana.read(lambda snapshot: snapshot.counts(family)).held == 1
     assert ana.engine.refusals() == {}
-    shown = script.heard(Level)[-1]
+    shown = script.shown
     script.say(Level(0, shown.statements, shown.records))
     again = written_by(stranger(world), family, AGAIN, world.wall_ms, {"title": "mine too"})
     script.gives(again, honest, number=1)

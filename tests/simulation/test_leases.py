@@ -76,6 +76,52 @@ def test_peers_that_bring_nothing_keep_the_others_waiting_for_seconds() -> None:
     assert live(fay, family) == live(ana, family)
 
 
+def test_news_that_goes_by_levels_comes_once_though_many_have_it_and_all_were_level_before() -> (
+    None
+):
+    world = World(5)
+    family, devices = family_of(world, *NAMES)
+    ana, fay = devices[0], devices[-1]
+    ana.put(family, "note", {"before": True})
+    world.settle()
+    world.partition([ana], [fay])
+    world.run(60_000)
+    assert len(fay.peers()) == len(devices) - 2
+    since = len(world.sent)
+    # What is written goes to all who are connected with its author, and on from them by levels.
+    for n in range(5):
+        ana.put(family, "note", {"n": n})
+        world.run(1_000)
+
+    assert len(fay.find(family, "note")) == 6
+    assert set(came_to(world, fay, since).values()) == {1}
+
+
+def test_news_that_somebody_writes_comes_at_once_though_another_keeps_bringing_nothing() -> None:
+    world, (first, second), (family, ana, ben) = scripts_and_a_member()
+    ahead(first)
+    ahead(second)
+    note = ben.put(family, "note", {"text": "milk"})
+    world.run(100)
+
+    assert ana.get(family, note.id) == note
+
+
+def test_news_that_goes_by_levels_waits_for_those_who_bring_nothing_in_turn_and_no_longer() -> None:
+    world, scripts, (family, ana, ben) = scripts_and_a_member()
+    ben.go_offline()
+    note = ben.put(family, "note", {"text": "milk"})
+    ben.go_online()
+    # Each of them asks for another turn all the time.
+    for _ in range(2 * 5 * len(scripts)):
+        for script in scripts:
+            ahead(script)
+        world.run(1_000 - 100 * len(scripts))
+
+    assert not any(script.is_cut_off for script in scripts)
+    assert ana.get(family, note.id) == note
+
+
 def test_when_the_peer_that_was_bringing_a_group_level_is_gone_another_goes_on() -> None:
     world = World(2)
     family, (ana, ben, cy) = family_of(world, *NAMES[:3])
@@ -104,7 +150,8 @@ def test_a_peer_that_drips_keeps_the_others_waiting_for_a_minute_at_most() -> No
         assert leases.pass_on(at(second), is_brought=always) == []
     assert leases.next_wake_ms == at(60).mono_ms
     leases.renew(dripping, at(60))
-    assert leases.pass_on(at(60), is_brought=always) == [group]
+    assert not leases.take(group, dripping, at(60))
+    assert leases.pass_on(at(60), is_brought=always) == [(group, [waiting, dripping])]
     assert leases.next_wake_ms is None
     assert leases.take(group, waiting, at(60))
     assert not leases.take(group, dripping, at(61))
@@ -190,6 +237,29 @@ def test_who_has_to_wait_with_conflicts_begins_with_nothing_else() -> None:
     assert second.is_cut_off
 
 
+def scripts_and_a_member() -> tuple[World, list[Scripted], tuple[GroupId, Device, Device]]:
+    """Two who lead and bring nothing, connected with ana, and behind them ben, who is honest."""
+    world = World(6)
+    family, (ana, ben, cy, di) = family_of(world, *NAMES[:4])
+    secret = secret_of(ana, family)
+    for each in (ben, cy, di):
+        each.go_offline()
+    world.run(60_000)
+    scripts = [Scripted(world, ana, each.user).shake_hands() for each in (cy, di)]
+    for script in scripts:
+        script.name_groups(family, secret)
+    ben.go_online()
+    world.run(60_000)
+    return world, scripts, (family, ana, ben)
+
+
+def ahead(script: Scripted) -> None:
+    """Claim to have something new, of which nothing will come."""
+    shown = script.shown
+    claimed = Fingerprint(1 + len(script.plug.heard) % 200, bytes([script.world.now_ms % 251]) * 16)
+    script.say(Level(0, shown.statements, claimed))
+
+
 def two_who_begin_with_conflicts() -> tuple[World, list[Scripted]]:
     """Members that lead, and have shown that they have all but some conflicts.
 
@@ -206,7 +276,7 @@ def two_who_begin_with_conflicts() -> tuple[World, list[Scripted]]:
         script.name_groups(family, secret)
     for script in scripts:
         world.run(10_000)
-        shown = script.heard(Level)[-1]
+        shown = script.shown
         script.say(Level(0, shown.statements, shown.records, conflicts=OTHERS))
     return world, scripts[::-1]
 

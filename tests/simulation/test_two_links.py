@@ -20,7 +20,8 @@ from tests.simulation.people import assert_level, family_of
 from tests.simulation.scripted import NOTE, Scripted, member_at, secret_of, written_by
 
 SLOW = Conditions(verify_ms=(1_000, 1_000))
-DISTANT = Conditions(latency_ms=(200, 300), verify_ms=(50, 200))
+DISTANT = Conditions(latency_ms=(200, 300), verify_ms=(50, 200), bytes_per_s=2_000)
+"""What one peer brings takes minutes; another waits for one at most, and begins meanwhile."""
 LARGE = 50_000
 
 

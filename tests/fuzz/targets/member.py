@@ -146,8 +146,8 @@ class _Member:
         shown = [each for each in self.to.heard() if isinstance(each, Level)]
         latest = shown[-1] if shown else None
 
-        def root(theirs: Fingerprint | None) -> Fingerprint:
-            if theirs is not None and reader.flag():
+        def root(theirs: Fingerprint | None) -> Fingerprint | None:
+            if latest is not None and reader.flag():
                 return theirs
             return Fingerprint(reader.pick(COUNTS), reader.exactly(16))
 
@@ -364,6 +364,7 @@ TARGET = Target(
             f"peerstack.session.channel.Channel.{name}"
             for name in (
                 "arrived_untrusted",
+                "level_untrusted",
                 "ranges_untrusted",
                 "served_untrusted",
                 "want_untrusted",
@@ -374,5 +375,6 @@ TARGET = Target(
         "peerstack.engine.statements._checks_untrusted",
         "peerstack.engine.statements._parent_untrusted",
         "peerstack.session.peer.Peer._take_want_untrusted",
+        "peerstack.session.shown.roots_untrusted",
     ),
 )
