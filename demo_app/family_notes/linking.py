@@ -24,7 +24,10 @@ class Step(enum.StrEnum):
 
 
 class Giving:
-    """The device that there is: shows a link, and says that the digits are the same."""
+    """The device that there is: shows a link, and says that the digits are the same.
+
+    Pages ask all the time how far it has come, and several may be open: one at a time is answered.
+    """
 
     def __init__(self) -> None:
         self.step = Step.BEGIN
@@ -34,62 +37,74 @@ class Giving:
         self.device_name = ""
         self.problem = ""
         self._linking: peerstack.Linking | None = None
+        self._at_work = asyncio.Lock()
 
     async def start(self, node: peerstack.Node) -> None:
         """Make a link. Raises as `peerstack.Node.link_device`."""
-        await self.cancel()
-        self._linking = await node.link_device()
-        self.link, self.qr = self._linking.link, self._linking.qr().svg(3)
-        self.step = Step.WAITING
+        async with self._at_work:
+            await self._end()
+            self._linking = await node.link_device()
+            self.link, self.qr = self._linking.link, self._linking.qr().svg(3)
+            self.step = Step.WAITING
 
     async def look(self) -> None:
         """See whether the new device has come, or is gone."""
-        if self._linking is None or self.step not in (Step.WAITING, Step.COMPARE):
-            return
-        try:
-            self.digits = await self._linking.digits(_LOOK_S)
-        except peerstack.LinkPending:
-            self.step = Step.WAITING
-        except peerstack.LinkEnded as error:
-            self._fail(error)
-        else:
-            self.device_name = self._linking.device_name
-            self.step = Step.COMPARE
+        async with self._at_work:
+            if (linking := self._under_way()) is None:
+                return
+            try:
+                self.digits = await linking.digits(_LOOK_S)
+            except peerstack.LinkPending:
+                if not linking.is_current:
+                    self.step = Step.WAITING
+            except peerstack.LinkEnded as error:
+                self._fail(str(error))
+            else:
+                self.device_name = linking.device_name
+                self.step = Step.COMPARE
 
     async def confirm(self, digits: str) -> None:
         """The digits that were shown are the same on the new device."""
-        if self._linking is None:
-            return
-        try:
-            if digits != self.digits:
-                raise peerstack.LinkPending("the digits have changed: compare them again")
-            await self._linking.confirm()
-        except peerstack.LinkPending:
-            self.step = Step.WAITING
-        except peerstack.LinkEnded as error:
-            self._fail(error)
-        else:
-            self.step = Step.DONE
+        async with self._at_work:
+            if (linking := self._under_way()) is None:
+                return
+            try:
+                if digits != self.digits:
+                    raise peerstack.LinkPending("the digits have changed: compare them again")
+                await linking.confirm()
+            except peerstack.LinkPending:
+                self.step = Step.WAITING
+            except peerstack.LinkEnded as error:
+                self._fail(str(error))
+            else:
+                self.step = Step.DONE
 
     async def refuse(self) -> None:
         """The digits differ."""
-        if self._linking is not None:
-            await self._linking.refuse()
-            self.problem = (
-                "The new device was turned away. If the digits did differ, somebody else has the "
-                "link: pass the next one on in another way."
-            )
-            self.step = Step.FAILED
+        async with self._at_work:
+            if (linking := self._under_way()) is not None:
+                await linking.refuse()
+                self._fail(
+                    "The new device was turned away. If the digits did differ, somebody else has "
+                    "the link: pass the next one on in another way."
+                )
 
     async def cancel(self) -> None:
         """End the link; what was confirmed stays."""
+        async with self._at_work:
+            await self._end()
+
+    def _under_way(self) -> peerstack.Linking | None:
+        return self._linking if self.step in (Step.WAITING, Step.COMPARE) else None
+
+    async def _end(self) -> None:
         if self._linking is not None:
             await self._linking.close()
         self._linking = None
         self.step = Step.BEGIN
 
-    def _fail(self, error: Exception) -> None:
-        self.problem, self.step = str(error), Step.FAILED
+    def _fail(self, problem: str) -> None:
+        self.problem, self.step = problem, Step.FAILED
 
 
 class Arriving:
