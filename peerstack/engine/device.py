@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from peerstack import limits
 from peerstack.engine import (
     ending,
+    ends,
     enrolling,
     farewells,
     joining,
@@ -72,6 +73,9 @@ T = TypeVar("T")
 _REFRESH_MS: Final = 50
 """How long after a change others are shown where this device stands: a burst is shown once."""
 
+_PASS_ON_MS: Final = 3 * _REFRESH_MS
+"""How long whoever hears of an end as soon has to show it, before they are told once more."""
+
 _RETRY_MS: Final = 10_000
 """When the device goes on with what waits after a turn that failed."""
 
@@ -89,6 +93,8 @@ class Engine:
         self._refresh_at: dict[GroupId, int] = {}
         self._tell_at: dict[GroupId, int] = {}
         """When to tell the user's other devices of what was heard of a group."""
+        self._pass_on_at: dict[GroupId, int] = {}
+        """When to tell peers of ends that were heard of, unless they show that they have heard."""
         self._upkeep = Upkeep()
         self._leases = Leases()
         self._marking = Marking(self.peers)
@@ -168,6 +174,7 @@ class Engine:
         times: list[int | None] = [
             *self._refresh_at.values(),
             *self._tell_at.values(),
+            *self._pass_on_at.values(),
             *[peer.deadline_ms() for peer in self.peers.values()],
             *[now.mono_ms for peer in self.peers.values() if peer.wants_another_turn],
             self._upkeep.next_wake_ms(now),
@@ -262,6 +269,9 @@ class Engine:
         for group in _take_due(self._refresh_at, turn.now):
             for link, peer in self.peers.items():
                 peer.refresh(group, self._replica(turn, link))
+        for group in _take_due(self._pass_on_at, turn.now):
+            for peer in self.peers.values():
+                peer.pass_on(group)
         turn.untold_groups.update(_take_due(self._tell_at, turn.now))
         self._meeting.wake(turn)
         linking.wake(turn)
@@ -391,6 +401,8 @@ class Engine:
         for group, waiting in self._leases.pass_on(turn.now, self.levels.is_brought):
             self._resume(turn, group, waiting)
         self._marking.follow(turn)
+        for group in ends.tell(turn, self.peers.values()):
+            self._pass_on_at.setdefault(group, turn.now.mono_ms + _PASS_ON_MS)
         for group, items in turn.news:
             self._push(group, items)
         for group in turn.heard_groups:

@@ -1,7 +1,7 @@
 """Which peer brings which group level: one at a time, so that what several have comes once.
 
-News (`session.peer.Peer.push`) goes to all who are connected at once, and waits for nothing here.
-Statements, and records in bulk, do. In memory alone; nothing is lost but bytes where it goes wrong.
+News (`session.peer.Peer.push` and `tell`) goes to all who are connected at once, and waits for
+nothing here. All else does. In memory alone; nothing is lost but bytes where it goes wrong.
 """
 
 from __future__ import annotations

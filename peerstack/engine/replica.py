@@ -11,7 +11,6 @@ from peerstack.engine.leases import Leases
 from peerstack.engine.secrets import shared_secrets
 from peerstack.engine.turn import Turn
 from peerstack.errors import Reason
-from peerstack.identity import is_identity_type
 from peerstack.ids import DeviceId, GroupId, RecordId, UserId
 from peerstack.keys import Hash, Secret
 from peerstack.reconcile import Fingerprint, Item, MemorySet, OrderedSet, Span
@@ -126,14 +125,8 @@ class TurnReplica:
             mine_here = set(self._turn.tx.unseen_hashes(group))
             return self._turn.tx.kept(key for key in keys if key in mine_here)
         here = self._turn.tx.statements_by_hash(keys, settled=True)
-        mine = {signed.hash: signed for signed in here if self._is_of(group, signed)}
+        mine = {signed.hash: signed for signed in here if self._turn.is_of(group, signed)}
         return [mine[Hash(key)] for key in keys if key in mine]
-
-    def _is_of(self, group: GroupId, signed: Signed) -> bool:
-        """Whether a statement belongs to a group: its own, or one that says who its signers are."""
-        if signed.group == group:
-            return True
-        return is_identity_type(signed.type) and signed.signer in self._turn.state(group).identities
 
     def read_span(self, group: GroupId, kind: Kind, span: Span) -> Slice:
         """See `Replica`."""

@@ -230,6 +230,7 @@ def add_own_identity(turn: Turn, statements: Sequence[Signed]) -> None:
     """Add identity statements about this user that this device made, and knows to stand."""
     user = turn.me.user.id
     turn.tx.add_statements(statements)
+    turn.signed.update(each.hash for each in statements)
     turn.statements_changed(user)
     _changed_elsewhere(turn, user, statements)
 

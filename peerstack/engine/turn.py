@@ -15,9 +15,9 @@ from peerstack.engine.effects import Effect
 from peerstack.engine.link_state import LinkState
 from peerstack.errors import NotFound
 from peerstack.groups.membership import GroupState
-from peerstack.identity import User
+from peerstack.identity import User, is_identity_type
 from peerstack.ids import DeviceId, GroupId, IdFactory
-from peerstack.keys import Secret
+from peerstack.keys import Hash, Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.reconcile.fingerprint import DIGEST_BYTES, Fingerprint, hashed_fingerprint
 from peerstack.record import OWN_GROUP_TYPE, PROFILE_TYPE, SECRET_TYPE, Signed
@@ -69,6 +69,8 @@ class Turn:
         self.now: Final = now
         self.effects: list[Effect] = []
         self.changed_statements: set[GroupId] = set()
+        self.signed: set[Hash] = set()
+        """Statements that this device has made."""
         self.awaited_elsewhere: dict[GroupId, set[str] | None] = {}
         """Groups whose waiting statements may have waited for what has come elsewhere; for what
         (as `rules.waits_for` says it), where that is known."""
@@ -171,6 +173,12 @@ class Turn:
         identities = self.tx.identities({signed.signer for signed in own})
         both = {signed.hash: signed for signed in (*own, *identities)}
         return sorted(both.values(), key=lambda signed: signed.order)
+
+    def is_of(self, group: GroupId, signed: Signed) -> bool:
+        """Whether a statement belongs to a group: its own, or one that says who its signers are."""
+        if signed.group == group:
+            return True
+        return is_identity_type(signed.type) and signed.signer in self.state(group).identities
 
     def own_state(self, group: GroupId) -> GroupState:
         """As `state`, for a group that this device is in. Raises `NotFound` for another."""

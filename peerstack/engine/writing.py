@@ -179,6 +179,7 @@ def sign_statement(
 def add_own_statements(turn: Turn, group: GroupId, statements: Sequence[Signed]) -> None:
     """Store statements that this device made and knows to stand."""
     turn.tx.add_statements(statements)
+    turn.signed.update(each.hash for each in statements)
     turn.statements_changed(group)
     turn.untold_groups.add(group)
 

@@ -239,6 +239,8 @@ class Channel:
             self.parts = True
         if message.audit is not None or heard != self._heard:
             self._claimed = message.audit
+        if self._heard is None or heard.statements != self._heard.statements:
+            self.introduction.let_go()
         self._heard = heard
         self._settled = False
         self._unheeded = True

@@ -1,4 +1,4 @@
-"""What a peer is told of a group unasked: why this device is in it, or why the peer is no more."""
+"""What a peer is told of a group unasked: why this device is in it, or who is no more."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ class Introduction:
     def __init__(self, group: GroupId) -> None:
         self._group: Final = group
         self._due: list[Signed] = []
+        self._held: list[Signed] = []
         self._told: set[Hash] = set()
         self._heard: set[Hash] = set()
         self._signed_by: set[UserId] = set()
@@ -46,6 +47,19 @@ class Introduction:
     def answer(self, statements: Sequence[Signed]) -> None:
         """The same, but for what the peer itself has shown."""
         self.tell([signed for signed in statements if signed.hash not in self._heard])
+
+    def hold(self, statements: Sequence[Signed]) -> None:
+        """Some statements are to be told if the peer does not show meanwhile that it has more."""
+        self._held += statements
+
+    def tell_held(self) -> None:
+        """It has not: have it be told now."""
+        held, self._held = self._held, []
+        self.answer(held)
+
+    def let_go(self) -> None:
+        """It has: levels tell of what it lacks."""
+        self._held = []
 
     def heard(self, statements: Sequence[Signed]) -> None:
         """The peer has shown some statements."""

@@ -183,6 +183,32 @@ class Peer:
             for batch in batches:
                 self._send_packed(channel, Kind.RECORDS, batch)
 
+    def tell(self, group: GroupId, own: Sequence[Signed], heard: Sequence[Signed]) -> None:
+        """Tell a member of statements that this device signed, at once.
+
+        What it has `heard` is for `pass_on`, if the peer had all else: it may come by others too.
+        """
+        if (channel := self._with_room(group)) is not None:
+            if channel.statements_level:
+                channel.introduction.hold(heard)
+            channel.introduction.answer(own)
+            self._flush(channel)
+
+    def pass_on(self, group: GroupId) -> None:
+        """Tell a member what this device has heard, if it still stands where it stood before."""
+        if (channel := self._with_room(group)) is not None:
+            channel.introduction.tell_held()
+            self._flush(channel)
+        elif group in self.channels:
+            self.channels[group].introduction.let_go()
+
+    def _with_room(self, group: GroupId) -> Channel | None:
+        """Where a member may be told something; with a full window, levels will tell."""
+        channel = self.channels.get(group)
+        if channel is None or channel.standing is not Standing.MEMBER:
+            return None
+        return channel if len(self._unacked) < 2 * limits.WINDOW_BATCHES else None
+
     def refuse_join(self, group: GroupId, reason: Reason) -> None:
         """Tell a newcomer why it is not let in."""
         channel = self.channels.get(group)

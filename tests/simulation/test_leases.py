@@ -8,6 +8,8 @@ import pytest
 
 from peerstack import limits
 from peerstack.engine.leases import Leases
+from peerstack.engine.revoking import revoke_device
+from peerstack.groups.statements import CLOSE_TYPE, GRANT_TYPE, SEAL_TYPE, Role
 from peerstack.ids import GroupId, RecordId, as_group
 from peerstack.keys import Hash
 from peerstack.ports import Instant
@@ -16,9 +18,9 @@ from peerstack.reconcile.wire import Leaf, Message
 from peerstack.session.wire import Kind, Level, Ranges
 from peerstack.signaling.rendezvous import Link
 from peerstack.testing.device import Device
-from peerstack.testing.invariants import records_in
+from peerstack.testing.invariants import records_in, statements_in
 from peerstack.testing.world import World
-from tests.simulation.people import assert_level, conflicts_at, family_of, live
+from tests.simulation.people import assert_level, at_another_device, conflicts_at, family_of, live
 from tests.simulation.scripted import Scripted, secret_of
 
 OTHERS = Fingerprint(1, b"\1" * 16)
@@ -105,6 +107,128 @@ def test_news_that_somebody_writes_comes_at_once_though_another_keeps_bringing_n
     world.run(100)
 
     assert ana.get(family, note.id) == note
+
+
+def test_word_of_a_removal_comes_at_once_though_others_keep_bringing_nothing() -> None:
+    world, (first, second), (family, ana, ben) = scripts_and_a_member()
+    ana.set_role(family, ben.user.id, "admin")
+    world.run(10_000)
+    ahead(first)
+    ahead(second)
+    ben.remove(family, second.user.id)
+    world.run(100)
+
+    assert second.user.id not in ana.members(family)
+
+
+def test_word_of_a_lower_role_comes_at_once_and_whole() -> None:
+    world, (first, second), (family, ana, ben) = scripts_and_a_member()
+    eva = world.devices["eva"]
+    ana.set_role(family, ben.user.id, "admin")
+    world.run(10_000)
+    ahead(first)
+    ahead(second)
+    ben.set_role(family, eva.user.id, "reader")
+    world.run(100)
+
+    assert ana.members(family)[eva.user.id] is Role.READER
+
+
+def test_word_of_a_removal_is_passed_on_in_an_instant_by_who_hears_of_it() -> None:
+    world, (first, second), (family, ana, _) = scripts_and_a_member()
+    eva = world.devices["eva"]
+    ana.set_role(family, eva.user.id, "admin")
+    world.run(10_000)
+    world.partition([ana], [eva])
+    eva.go_online()
+    world.run(60_000)
+    assert ana.name not in eva.peers()
+    ahead(first)
+    ahead(second)
+    eva.remove(family, second.user.id)
+    world.run(300)
+
+    assert second.user.id not in ana.members(family)
+
+
+def test_word_of_a_revoked_device_comes_at_once_in_every_group_of_its_user() -> None:
+    world, (first, second), (family, ana, ben) = scripts_and_a_member()
+    laptop = at_another_device(world, ben, "laptop")
+    world.run(10_000)
+    laptop.go_offline()
+    assert is_active_at(ana, family, laptop)
+    ahead(first)
+    ahead(second)
+    ben.perform(lambda turn: revoke_device(turn, laptop.user.device, force=False))
+    world.run(100)
+
+    assert not is_active_at(ana, family, laptop)
+
+
+def test_who_comes_back_is_told_of_ends_once_and_tells_nobody_who_knows() -> None:
+    world = World(7)
+    family, (ana, ben, cy, di, eva, fay) = family_of(world, *NAMES)
+    eva.put(family, "note", {"text": "milk"})
+    world.settle()
+    eva.go_offline()
+    fay.go_offline()
+    world.run(60_000)
+    ana.remove(family, eva.user.id)
+    world.settle()
+    since = len(world.sent)
+    fay.go_online()
+    world.settle()
+
+    assert_level(family, [ana, ben, cy, di, fay])
+    assert set(told(world, fay, CLOSE_TYPE, since)) == {1}
+    assert not any(told(world, each, CLOSE_TYPE, since) for each in (ana, ben, cy, di))
+
+
+def test_where_all_hear_of_an_end_at_once_nobody_is_told_twice_and_seals_go_by_levels() -> None:
+    world = World(8)
+    family, devices = family_of(world, *NAMES)
+    ana, *others, eva = devices
+    eva.put_many(family, "note", [{"n": n} for n in range(100)])
+    world.settle()
+    since = len(world.sent)
+    ana.remove(family, eva.user.id)
+    world.settle()
+
+    assert_level(family, [ana, *others])
+    assert all(told(world, each, SEAL_TYPE, since) == [1] for each in others)
+    # Who was removed answers them with the ends that it was shown.
+    assert all(set(told(world, each, CLOSE_TYPE, since, but=eva)) == {1} for each in others)
+
+
+def test_only_ends_are_news_and_their_seals_are_not() -> None:
+    world = World(9)
+    family, (ana, ben, eva) = family_of(world, *NAMES[:3])
+    eva.put(family, "note", {"text": "milk"})
+    world.settle()
+    since = len(world.sent)
+    ana.set_role(family, ben.user.id, "admin")
+    world.run(20)
+    assert told(world, ben, GRANT_TYPE, since) == []
+    ana.remove(family, eva.user.id)
+    world.run(20)
+    assert set(told(world, ben, CLOSE_TYPE, since, but=eva)) == {1}
+    assert told(world, ben, SEAL_TYPE, since) == []
+    world.settle()
+    assert told(world, ben, SEAL_TYPE, since) == [1]
+
+
+def told(
+    world: World, receiver: Device, kind: str, since: int, *, but: Device | None = None
+) -> list[int]:
+    """How often each statement of a type was sent to a device by all `but` one."""
+    came = Counter(
+        signed.hash
+        for sent in world.sent[since:]
+        if sent.receiver == receiver.name and (but is None or sent.sender != but.name)
+        for signed in statements_in(sent.data)
+        if signed.type == kind
+    )
+    return list(came.values())
 
 
 def test_news_that_goes_by_levels_waits_for_those_who_bring_nothing_in_turn_and_no_longer() -> None:
@@ -240,9 +364,9 @@ def test_who_has_to_wait_with_conflicts_begins_with_nothing_else() -> None:
 def scripts_and_a_member() -> tuple[World, list[Scripted], tuple[GroupId, Device, Device]]:
     """Two who lead and bring nothing, connected with ana, and behind them ben, who is honest."""
     world = World(6)
-    family, (ana, ben, cy, di) = family_of(world, *NAMES[:4])
+    family, (ana, ben, cy, di, eva) = family_of(world, *NAMES[:5])
     secret = secret_of(ana, family)
-    for each in (ben, cy, di):
+    for each in (ben, cy, di, eva):
         each.go_offline()
     world.run(60_000)
     scripts = [Scripted(world, ana, each.user).shake_hands() for each in (cy, di)]
@@ -251,6 +375,13 @@ def scripts_and_a_member() -> tuple[World, list[Scripted], tuple[GroupId, Device
     ben.go_online()
     world.run(60_000)
     return world, scripts, (family, ana, ben)
+
+
+def is_active_at(device: Device, group: GroupId, other: Device) -> bool:
+    """Whether a device takes another one for a member's."""
+    return device.perform(
+        lambda turn: turn.state(group).is_active(other.user.id, other.user.device)
+    )
 
 
 def ahead(script: Scripted) -> None:
