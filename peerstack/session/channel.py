@@ -240,7 +240,8 @@ class Channel:
         if message.audit is not None or heard != self._heard:
             self._claimed = message.audit
         if self._heard is None or heard.statements != self._heard.statements:
-            self.introduction.let_go()
+            # It has heard something: by levels, it is brought what else it lacks.
+            self.introduction.take_held()
         self._heard = heard
         self._settled = False
         self._unheeded = True

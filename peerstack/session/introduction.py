@@ -49,17 +49,13 @@ class Introduction:
         self.tell([signed for signed in statements if signed.hash not in self._heard])
 
     def hold(self, statements: Sequence[Signed]) -> None:
-        """Some statements are to be told if the peer does not show meanwhile that it has more."""
+        """Keep what the peer is to be told of, unless it shows soon that it knows more."""
         self._held += statements
 
-    def tell_held(self) -> None:
-        """It has not: have it be told now."""
+    def take_held(self) -> Sequence[Signed]:
+        """What was kept for the peer; once."""
         held, self._held = self._held, []
-        self.answer(held)
-
-    def let_go(self) -> None:
-        """It has: levels tell of what it lacks."""
-        self._held = []
+        return held
 
     def heard(self, statements: Sequence[Signed]) -> None:
         """The peer has shown some statements."""

@@ -188,26 +188,34 @@ class Peer:
 
         What it has `heard` is for `pass_on`, if the peer had all else: it may come by others too.
         """
-        if (channel := self._with_room(group)) is not None:
-            if channel.statements_level:
-                channel.introduction.hold(heard)
+        channel = self._member(group)
+        if channel is None:
+            return
+        if channel.statements_level:
+            channel.introduction.hold(heard)
+        if self._has_room(own):
             channel.introduction.answer(own)
             self._flush(channel)
 
     def pass_on(self, group: GroupId) -> None:
         """Tell a member what this device has heard, if it still stands where it stood before."""
-        if (channel := self._with_room(group)) is not None:
-            channel.introduction.tell_held()
+        channel = self._member(group)
+        if channel is None:
+            return
+        held = channel.introduction.take_held()
+        if self._has_room(held):
+            channel.introduction.answer(held)
             self._flush(channel)
-        elif group in self.channels:
-            self.channels[group].introduction.let_go()
 
-    def _with_room(self, group: GroupId) -> Channel | None:
-        """Where a member may be told something; with a full window, levels will tell."""
+    def _member(self, group: GroupId) -> Channel | None:
         channel = self.channels.get(group)
-        if channel is None or channel.standing is not Standing.MEMBER:
-            return None
-        return channel if len(self._unacked) < 2 * limits.WINDOW_BATCHES else None
+        return channel if channel and channel.standing is Standing.MEMBER else None
+
+    def _has_room(self, statements: Sequence[Signed]) -> bool:
+        """Whether they are few enough to be told at once; else levels tell."""
+        size_bytes = sum(len(each.body) + len(each.signature) for each in statements)
+        may_send = len(self._unacked) < 2 * limits.WINDOW_BATCHES
+        return may_send and size_bytes <= limits.MESSAGE_BYTES
 
     def refuse_join(self, group: GroupId, reason: Reason) -> None:
         """Tell a newcomer why it is not let in."""

@@ -60,17 +60,3 @@ def test_of_what_a_peer_shows_a_bounded_number_is_noted() -> None:
     introduction.answer(IDENTITY)
 
     assert introduction.take() == IDENTITY
-
-
-def test_what_is_held_is_told_unless_the_peer_has_it_or_shows_that_it_knows_more() -> None:
-    introduction = begun()
-    introduction.hold([*IDENTITY, FOUNDING])
-    assert not introduction.is_due
-    introduction.heard(IDENTITY)
-    introduction.tell_held()
-    assert introduction.take() == [FOUNDING]
-
-    introduction.hold([FOUNDING])
-    introduction.let_go()
-    introduction.tell_held()
-    assert not introduction.is_due

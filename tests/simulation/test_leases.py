@@ -15,7 +15,8 @@ from peerstack.keys import Hash
 from peerstack.ports import Instant
 from peerstack.reconcile import Fingerprint
 from peerstack.reconcile.wire import Leaf, Message
-from peerstack.session.wire import Kind, Level, Ranges
+from peerstack.record import Body, Signed, compose
+from peerstack.session.wire import Batch, Kind, Level, Ranges
 from peerstack.signaling.rendezvous import Link
 from peerstack.testing.device import Device
 from peerstack.testing.invariants import records_in, statements_in
@@ -215,6 +216,46 @@ def test_only_ends_are_news_and_their_seals_are_not() -> None:
     assert told(world, ben, SEAL_TYPE, since) == []
     world.settle()
     assert told(world, ben, SEAL_TYPE, since) == [1]
+
+
+@pytest.mark.parametrize("extra", [0, 2, 200])
+def test_no_more_than_a_message_of_what_comes_with_an_end_is_passed_on(extra: int) -> None:
+    world, (first, second), (family, ana, _) = scripts_and_a_member()
+    cy = world.devices["cy"]
+    assert cy.user is first.user
+    cy.leave(family)
+    (leave,) = [each for each in statements_of(cy, family) if each.signer == cy.user.id][-1:]
+    assert leave.type == CLOSE_TYPE
+    more = [of_a_later_version(cy, family, leave.modified + n) for n in range(1, extra + 1)]
+    roots = ana.perform(lambda turn: turn.roots(family))
+    second.say(Level(0, roots.statements, roots.records))
+    world.run(1_000)
+    before = len(second.heard(Batch))
+    first.gives(leave, *more, kind=Kind.STATEMENTS)
+    world.run(200)
+
+    here = {each.hash for each in statements_of(ana, family)}
+    assert here.issuperset(each.hash for each in (leave, *more))
+    passed = [it for batch in second.heard(Batch)[before:] for it in batch.bodies]
+    assert passed == ([] if extra > 2 else [each.body for each in (leave, *more)])
+
+
+def statements_of(device: Device, group: GroupId) -> list[Signed]:
+    return device.perform(lambda turn: turn.statements(group))
+
+
+def of_a_later_version(device: Device, group: GroupId, modified: int) -> Signed:
+    """A statement of which this version knows nothing but its signer."""
+    body = Body(
+        id=device.perform(lambda turn: turn.me.ids.new(modified)),
+        group=group,
+        type="$later.version",
+        modified=modified,
+        signer=device.user.id,
+        device=device.user.device,
+        value={"any": "x" * 500},
+    )
+    return compose(device.user.device_key, body)
 
 
 def told(
