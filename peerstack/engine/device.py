@@ -73,8 +73,8 @@ T = TypeVar("T")
 _REFRESH_MS: Final = 50
 """How long after a change others are shown where this device stands: a burst is shown once."""
 
-_PASS_ON_MS: Final = 3 * _REFRESH_MS
-"""How long whoever hears of an end as soon has to show it, before they are told once more."""
+_PASS_ON_MS: Final = 500
+"""How long others have to show that they have heard of an end too, before it is passed on."""
 
 _RETRY_MS: Final = 10_000
 """When the device goes on with what waits after a turn that failed."""

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from peerstack import limits
 from peerstack.engine.turn import Turn
-from peerstack.groups.statements import CLOSE_TYPE, SEAL_TYPE
+from peerstack.groups.statements import CLOSE_TYPE
 from peerstack.identity import REVOKE_TYPE, ROTATE_TYPE
 from peerstack.ids import GroupId
+from peerstack.keys import Hash
+from peerstack.record import Signed
 from peerstack.session.peer import Peer
 
 _ENDS: Final = frozenset([CLOSE_TYPE, REVOKE_TYPE, ROTATE_TYPE])
 
 
 def tell(turn: Turn, peers: Iterable[Peer]) -> list[GroupId]:
-    """Tell who is connected of the ends that count since this turn, with what came about with them.
+    """Tell who is connected of the ends that count since this turn.
 
     Returns the groups in which others may soon have to be told by `Peer.pass_on`.
-
-    A lower role is given before the higher one ends: who heard of one alone would take its holder
-    for removed. Not the seals, which may be large: until they come, what is earlier stays. More
-    statements than a batch has records are no news: levels tell of them.
     """
-    fresh = turn.tx.counting_now
-    if not 0 < len(fresh) <= limits.BATCH_RECORDS:
-        return []
-    found = turn.tx.statements_by_hash(fresh, settled=True)
-    if not any(each.type in _ENDS for each in found):
-        return []
-    news = sorted((each for each in found if each.type != SEAL_TYPE), key=lambda each: each.order)
-    groups = sorted(turn.tx.roots_before)
+    signed, heard = _news(turn)
+    groups = sorted(turn.tx.roots_before) if signed or heard else []
     for group in groups:
-        here = [each for each in news if turn.is_of(group, each)]
-        own = [each for each in here if each.hash in turn.signed]
-        heard = [each for each in here if each.hash not in turn.signed]
+        own = [each for each in signed if turn.is_of(group, each)]
+        others = [each for each in heard if turn.is_of(group, each)]
+        stand = turn.roots(group).statements
         for peer in peers:
-            peer.tell(group, own, heard)
-    return groups
+            peer.tell(group, own, others, stand)
+    return groups if heard else []
+
+
+def _news(turn: Turn) -> tuple[list[Signed], list[Signed]]:
+    """Ends that this device has signed, and that it has heard of, with what was signed with them.
+
+    A lower role is given before the higher one ends: who heard of the end alone would take its
+    holder for removed. And a seal names what stays, even where that is dated behind the end.
+    """
+    signed = _in_order(turn, turn.signed)
+    fresh = turn.tx.counting_now - turn.signed
+    heard = _in_order(turn, fresh) if len(fresh) <= limits.BATCH_RECORDS else []
+    enders = {each.signer for each in heard if each.type in _ENDS}
+    others = [each for each in heard if each.signer in enders]
+    if any(each.type in _ENDS for each in signed):
+        return signed, others
+    # What this device has sealed of what it heard goes along with that.
+    return [], [*others, *signed] if others else []
+
+
+def _in_order(turn: Turn, hashes: Collection[Hash]) -> list[Signed]:
+    found = turn.tx.statements_by_hash(hashes, settled=True) if hashes else []
+    return sorted(found, key=lambda each: each.order)

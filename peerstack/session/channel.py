@@ -1,8 +1,8 @@
 """One group with one peer: show where one stands, compare, ask for what is missing.
 
 Statements are brought level first, then records. Each side pulls: it asks for what could change
-anything on it, so nothing is pushed on a device that has refused or holds it. Of the two, the one
-that answered begins each comparison (`docs/protocol.md`, "Bringing a group level").
+anything on it, so nothing but news is pushed on a device that has refused or holds it. Of the two,
+the one that answered begins each comparison (`docs/protocol.md`, "Bringing a group level").
 """
 
 from __future__ import annotations
@@ -185,6 +185,7 @@ class Channel:
         before, self.standing = self.standing, standing
         if standing is not Standing.MEMBER:
             self._lease.put_off.clear()
+            self.introduction.take_held()
         if self.is_stranger:
             self._doubt()
         elif before is not standing:
@@ -239,9 +240,7 @@ class Channel:
             self.parts = True
         if message.audit is not None or heard != self._heard:
             self._claimed = message.audit
-        if self._heard is None or heard.statements != self._heard.statements:
-            # It has heard something: by levels, it is brought what else it lacks.
-            self.introduction.take_held()
+        self.introduction.stands(heard.statements)
         self._heard = heard
         self._settled = False
         self._unheeded = True

@@ -8,6 +8,7 @@ from typing import Final
 from peerstack import limits
 from peerstack.ids import GroupId, UserId
 from peerstack.keys import Hash
+from peerstack.reconcile import Fingerprint
 from peerstack.record import Signed
 
 
@@ -17,7 +18,7 @@ class Introduction:
     def __init__(self, group: GroupId) -> None:
         self._group: Final = group
         self._due: list[Signed] = []
-        self._held: list[Signed] = []
+        self._held: list[tuple[Sequence[Signed], Fingerprint]] = []
         self._told: set[Hash] = set()
         self._heard: set[Hash] = set()
         self._signed_by: set[UserId] = set()
@@ -48,14 +49,20 @@ class Introduction:
         """The same, but for what the peer itself has shown."""
         self.tell([signed for signed in statements if signed.hash not in self._heard])
 
-    def hold(self, statements: Sequence[Signed]) -> None:
-        """Keep what the peer is to be told of, unless it shows soon that it knows more."""
-        self._held += statements
+    def hold(self, statements: Sequence[Signed], stand: Fingerprint) -> None:
+        """Keep what the peer is to be told of, unless it shows soon to have come to stand there."""
+        self._held.append((statements, stand))
 
     def take_held(self) -> Sequence[Signed]:
         """What was kept for the peer; once."""
         held, self._held = self._held, []
-        return held
+        return [signed for statements, _ in held for signed in statements]
+
+    def stands(self, there: Fingerprint) -> None:
+        """The peer has shown where it stands: what brought this side there, it has heard too."""
+        known = [place for place, (_, stand) in enumerate(self._held) if stand == there]
+        if known:
+            self._held = self._held[known[-1] + 1 :]
 
     def heard(self, statements: Sequence[Signed]) -> None:
         """The peer has shown some statements."""

@@ -15,6 +15,7 @@ from peerstack.errors import Reason, RemoteError
 from peerstack.ids import GroupId
 from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
+from peerstack.reconcile import Fingerprint
 from peerstack.record import Signed, decode_untrusted
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me
@@ -173,37 +174,38 @@ class Peer:
 
     def push(self, group: GroupId, items: Sequence[Signed]) -> None:
         """Send news at once, where the peer may have it; with a full window, levels will tell."""
-        channel = self.channels.get(group)
-        if channel is None or channel.standing is not Standing.MEMBER or not items:
-            return
-        if channel.state is State.UNPROVEN:
-            return
-        batches = list(batches_of(items))
-        if len(self._unacked) + len(batches) <= 2 * limits.WINDOW_BATCHES:
-            for batch in batches:
-                self._send_packed(channel, Kind.RECORDS, batch)
+        channel = self._member(group)
+        if channel is not None and self._has_room(items):
+            self._send_batch(channel, Kind.RECORDS, items)
 
-    def tell(self, group: GroupId, own: Sequence[Signed], heard: Sequence[Signed]) -> None:
-        """Tell a member of statements that this device signed, at once.
+    def tell(
+        self, group: GroupId, own: Sequence[Signed], heard: Sequence[Signed], stand: Fingerprint
+    ) -> None:
+        """Tell a member of statements that this device signed, at once; or levels will, as of news.
 
-        What it has `heard` is for `pass_on`, if the peer had all else: it may come by others too.
+        What it has `heard` is for `pass_on`, if the peer had all else and does not show that it has
+        come to `stand` where this device does with them: it may hear of them by others too.
         """
         channel = self._member(group)
         if channel is None:
             return
-        if channel.statements_level:
-            channel.introduction.hold(heard)
+        if heard and channel.statements_level:
+            channel.introduction.hold(heard, stand)
         if self._has_room(own):
             channel.introduction.answer(own)
             self._flush(channel)
 
     def pass_on(self, group: GroupId) -> None:
-        """Tell a member what this device has heard, if it still stands where it stood before."""
+        """Tell a member what this device has heard, if it has not shown meanwhile that it has too.
+
+        What is more than a message, levels tell: whoever sent it might have all pass on anything.
+        """
         channel = self._member(group)
         if channel is None:
             return
         held = channel.introduction.take_held()
-        if self._has_room(held):
+        size_bytes = sum(len(each.body) + len(each.signature) for each in held)
+        if size_bytes <= limits.MESSAGE_BYTES and self._has_room(held):
             channel.introduction.answer(held)
             self._flush(channel)
 
@@ -211,11 +213,9 @@ class Peer:
         channel = self.channels.get(group)
         return channel if channel and channel.standing is Standing.MEMBER else None
 
-    def _has_room(self, statements: Sequence[Signed]) -> bool:
-        """Whether they are few enough to be told at once; else levels tell."""
-        size_bytes = sum(len(each.body) + len(each.signature) for each in statements)
-        may_send = len(self._unacked) < 2 * limits.WINDOW_BATCHES
-        return may_send and size_bytes <= limits.MESSAGE_BYTES
+    def _has_room(self, news: Sequence[Signed]) -> bool:
+        batches = sum(1 for _ in batches_of(news))
+        return len(self._unacked) + batches <= 2 * limits.WINDOW_BATCHES
 
     def refuse_join(self, group: GroupId, reason: Reason) -> None:
         """Tell a newcomer why it is not let in."""

@@ -40,7 +40,7 @@ class Busy:
 
     def __init__(self, node: peerstack.Node) -> None:
         self._over = threading.Event()
-        self._working = asyncio.ensure_future(node.perform(lambda _: self._over.wait()))
+        self._working = asyncio.ensure_future(node.perform(lambda _: self._over.wait(30)))
 
     async def end(self) -> None:
         self._over.set()

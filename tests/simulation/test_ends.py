@@ -131,6 +131,45 @@ def test_what_an_admin_had_admitted_before_it_heard_of_a_removal_stays() -> None
     assert_level(family, [ana, cy])
 
 
+def test_what_was_written_behind_a_removal_dated_early_is_never_gone_at_others() -> None:
+    world = World(1)
+    family, (ana, ben, eva) = family_of(world, "ana", "ben", "eva", ana=-5_000)
+    world.run(60_000)
+    note = eva.put(family, "note", {"text": "milk"})
+    world.run(1_000)
+    eva.go_offline()
+    since = len(ben.changes(family))
+    ana.remove(family, eva.user.id)
+    world.settle()
+
+    assert eva.user.id not in ben.members(family)
+    assert ben.get(family, note.id) == note
+    assert not any(change.withdrawn for change in ben.changes(family)[since:])
+
+
+def test_an_admin_keeps_older_versions_behind_a_removal_dated_early_that_its_author_had_not() -> (
+    None
+):
+    world = World(5)
+    family, (ana, ben, eva) = with_admins(world, "ana", "ben", "eva", admins=2)
+    ana.go_offline()
+    ana.skew_ms = -60_000
+    world.run(60_000)
+    note = eva.put(family, "note", {"text": "milk"})
+    world.run(2_000)
+    eva.update(family, note.id, {"text": "bread"})
+    world.run(2_000)
+    eva.go_offline()
+    ana.go_online()
+    world.run(20_000)
+    assert ana.history(family, note.id) == []
+    ana.remove(family, eva.user.id)
+    world.settle()
+
+    assert [each.value for each in ben.history(family, note.id)] == [{"text": "milk"}]
+    assert quarantined(ben, family) == []
+
+
 def test_what_only_a_writer_had_admitted_goes_to_quarantine_and_comes_back_by_an_admin() -> None:
     world = World(4)
     family, (ana, ben, cy) = family_of(world, "ana", "ben", "cy")
