@@ -42,12 +42,23 @@ class Introduction:
         """
         news = [signed for signed in statements if signed.hash not in self._told]
         self._due += news
-        self._signed_by.update(signed.signer for signed in news if signed.group == self._group)
-        self._told.update(signed.hash for signed in news if signed.signer in self._signed_by)
+        self.note_told(news)
+
+    def note_told(self, statements: Sequence[Signed]) -> None:
+        """The peer is told of some statements."""
+        self._signed_by.update(
+            signed.signer for signed in statements if signed.group == self._group
+        )
+        self._told.update(signed.hash for signed in statements if signed.signer in self._signed_by)
+
+    def untold(self, statements: Sequence[Signed]) -> list[Signed]:
+        """Those of some statements that the peer was not told of, and has not shown itself."""
+        known = self._told | self._heard
+        return [signed for signed in statements if signed.hash not in known]
 
     def answer(self, statements: Sequence[Signed]) -> None:
         """The same, but for what the peer itself has shown."""
-        self.tell([signed for signed in statements if signed.hash not in self._heard])
+        self.tell(self.untold(statements))
 
     def hold(self, statements: Sequence[Signed], stand: Fingerprint) -> None:
         """Keep what the peer is to be told of, unless it shows soon to have come to stand there."""

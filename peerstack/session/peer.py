@@ -7,7 +7,8 @@ Anything that a peer may not say raises `RemoteError`, and the connection ends.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from peerstack import limits
@@ -17,11 +18,12 @@ from peerstack.keys import Secret
 from peerstack.ports import Entropy, Instant
 from peerstack.reconcile import Fingerprint
 from peerstack.record import Signed, decode_untrusted
+from peerstack.session.batches import Packed, packed
 from peerstack.session.channel import Channel, State
 from peerstack.session.handshake import Authenticated, Handshake, Me
 from peerstack.session.naming import Naming
 from peerstack.session.replica import Replica, SecretKind, Standing
-from peerstack.session.serving import Serving, batches_of
+from peerstack.session.serving import Serving
 from peerstack.session.wire import (
     Ack,
     Batch,
@@ -175,8 +177,8 @@ class Peer:
     def push(self, group: GroupId, items: Sequence[Signed]) -> None:
         """Send news at once, where the peer may have it; with a full window, levels will tell."""
         channel = self._member(group)
-        if channel is not None and self._has_room(items):
-            self._send_batch(channel, Kind.RECORDS, items)
+        if channel is not None:
+            self._send_news(channel, Kind.RECORDS, items)
 
     def tell(
         self, group: GroupId, own: Sequence[Signed], heard: Sequence[Signed], stand: Fingerprint
@@ -191,9 +193,7 @@ class Peer:
             return
         if heard and channel.statements_level:
             channel.introduction.hold(heard, stand)
-        if self._has_room(own):
-            channel.introduction.answer(own)
-            self._flush(channel)
+        self._tell_now(channel, own)
 
     def pass_on(self, group: GroupId) -> None:
         """Tell a member what this device has heard, if it has not shown meanwhile that it has too.
@@ -205,17 +205,26 @@ class Peer:
             return
         held = channel.introduction.take_held()
         size_bytes = sum(len(each.body) + len(each.signature) for each in held)
-        if size_bytes <= limits.MESSAGE_BYTES and self._has_room(held):
-            channel.introduction.answer(held)
-            self._flush(channel)
+        if size_bytes <= limits.MESSAGE_BYTES:
+            self._tell_now(channel, held)
 
     def _member(self, group: GroupId) -> Channel | None:
         channel = self.channels.get(group)
         return channel if channel and channel.standing is Standing.MEMBER else None
 
-    def _has_room(self, news: Sequence[Signed]) -> bool:
-        batches = sum(1 for _ in batches_of(news))
-        return len(self._unacked) + batches <= 2 * limits.WINDOW_BATCHES
+    def _tell_now(self, channel: Channel, statements: Sequence[Signed]) -> None:
+        news = channel.introduction.untold(statements)
+        if self._send_news(channel, Kind.STATEMENTS, news):
+            channel.introduction.note_told(news)
+
+    def _send_news(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> bool:
+        """Send items, if the window has room for all of them; whether it had."""
+        room = max(0, 2 * limits.WINDOW_BATCHES - len(self._unacked))
+        batches = list(islice(self._packed(channel, kind, items), room + 1))
+        if len(batches) > room:
+            return False
+        self._send_batches(channel, kind, batches)
+        return True
 
     def refuse_join(self, group: GroupId, reason: Reason) -> None:
         """Tell a newcomer why it is not let in."""
@@ -420,7 +429,7 @@ class Peer:
         over = serving.finished or serving.channel.standing is not Standing.MEMBER
         items = () if over else serving.next_batch(replica)
         if items:
-            self._send_packed(serving.channel, serving.kind, items)
+            self._send(serving.channel, serving.kind, items)
         if over or serving.finished:
             self._servings.popleft()
             self._say(Served(serving.channel.mine))
@@ -433,7 +442,7 @@ class Peer:
             channel.introduction.tell(replica.parting(channel.group, user, sealed=sealed))
 
     def _flush(self, channel: Channel) -> None:
-        self._send_batch(channel, Kind.STATEMENTS, channel.introduction.take())
+        self._send(channel, Kind.STATEMENTS, channel.introduction.take())
         outbox, channel.outbox = channel.outbox, []
         for message in outbox:
             self._say(message)
@@ -444,31 +453,20 @@ class Peer:
                 self._owed[channel.group] = owed
         channel.requests = []
 
-    def _send_batch(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
+    def _send(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
         """Send items in as many batches as their bytes need."""
-        for some in batches_of(items):
-            self._send_packed(channel, kind, some)
+        self._send_batches(channel, kind, self._packed(channel, kind, items))
 
-    def _send_packed(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
-        batch = Batch(
-            channel.mine,
-            kind,
-            self._next_number,
-            tuple(item.body for item in items),
-            tuple(item.signature for item in items),
-        )
-        encoded = encode(batch)
-        if len(encoded) > limits.MESSAGE_BYTES and len(items) > 1:
-            half = len(items) // 2
-            self._send_packed(channel, kind, items[:half])
-            self._send_packed(channel, kind, items[half:])
-            return
-        count = len(items) if kind is Kind.RECORDS else 0
-        self._unacked[self._next_number] = (channel, count)
-        self._next_number += 1
-        if kind is Kind.RECORDS:
-            self._sent[channel.group] = self._sent.get(channel.group, 0) + len(items)
-        self._post(encoded)
+    def _packed(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> Iterator[Packed]:
+        return packed(channel.mine, kind, items, self._next_number)
+
+    def _send_batches(self, channel: Channel, kind: Kind, batches: Iterable[Packed]) -> None:
+        for batch in batches:
+            records = batch.items if kind is Kind.RECORDS else 0
+            self._unacked[self._next_number] = (channel, records)
+            self._next_number += 1
+            self._sent[channel.group] = self._sent.get(channel.group, 0) + records
+            self._post(batch.encoded)
 
     def _say(self, message: Message) -> None:
         self._post(encode(message))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from peerstack import limits
-from peerstack.keys import HASH_BYTES
 from peerstack.record import Signed
+from peerstack.session.batches import batches_of
 from peerstack.session.channel import Channel, Request
 from peerstack.session.replica import Replica
 
@@ -46,17 +46,3 @@ class Serving:
 
     def _without_excluded(self, items: Sequence[Signed]) -> Sequence[Signed]:
         return [item for item in items if item.hash not in self.excluded]
-
-
-def batches_of(items: Sequence[Signed]) -> Iterator[Sequence[Signed]]:
-    """Runs of items that make good batches: bounded in number and in bytes."""
-    start = size_bytes = 0
-    for place, item in enumerate(items):
-        item_bytes = len(item.body) + len(item.signature) + 2 * HASH_BYTES
-        full = size_bytes + item_bytes > limits.BATCH_BYTES
-        if place > start and (full or place - start >= limits.BATCH_RECORDS):
-            yield items[start:place]
-            start, size_bytes = place, 0
-        size_bytes += item_bytes
-    if start < len(items):
-        yield items[start:]
