@@ -39,6 +39,11 @@ class Giving:
         self._linking: peerstack.Linking | None = None
         self._at_work = asyncio.Lock()
 
+    @property
+    def shown(self) -> str:
+        """What a page shows of it: another one where the page has to change."""
+        return f"{self.step} {self.digits}"
+
     async def start(self, node: peerstack.Node) -> None:
         """Make a link. Raises as `peerstack.Node.link_device`."""
         async with self._at_work:

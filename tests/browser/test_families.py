@@ -58,6 +58,9 @@ async def test_a_second_device_is_linked_by_digits_that_both_show(
     await old.get_by_role("link", name="This device").click()
     await old.get_by_role("link", name="Link another device").click()
     await old.get_by_role("button", name="Show the link").click()
+    async with old.expect_response(lambda answer: "link/part" in answer.url) as asked:
+        # The page says what it shows, so that it is not drawn anew each second.
+        assert (await asked.value).status == 204
     await new.get_by_role("link", name="Link this one to it").click()
     link = await old.get_by_role("textbox", name="The link").input_value()
     await new.get_by_role("textbox", name="The link").fill(link)

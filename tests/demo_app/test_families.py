@@ -178,6 +178,10 @@ async def test_a_second_device_is_linked_by_six_digits_and_takes_its_notes_along
         await shown(new, "link", "Does the other device show these digits?")
         digits = re.findall(r"\d{3} \d{3}", ana.text)
         assert digits == re.findall(r"\d{3} \d{3}", new.text)
+        # Each page is told what it does not show yet, whichever of several asked first.
+        for shown_there, status in (("waiting ", 200), (f"compare {digits[0]}", 204)):
+            await ana.go_live(f"device/link/part?shown={shown_there}")
+            assert ana.status == status
         await ana.send("device/link/confirm", digits=digits[0])
         assert "Linked" in ana.text
 

@@ -74,11 +74,10 @@ async def show_link(request: Request) -> Response:
 
 
 async def show_link_part(request: Request) -> Response:
-    """The present step alone; nothing where it is the one that is shown."""
+    """The present step alone; nothing where it is the one that the page says it shows."""
     giving = _giving(request)
-    before = giving.step, giving.digits
     await giving.look()
-    if (giving.step, giving.digits) == before:
+    if request.query_params.get("shown") == giving.shown:
         return Response(status_code=204)
     return part(request, "device/linking.html", linking=giving)
 
