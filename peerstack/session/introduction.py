@@ -19,7 +19,9 @@ class Introduction:
         self._group: Final = group
         self._due: list[Signed] = []
         self._held: list[tuple[Sequence[Signed], Fingerprint]] = []
+        self._said: set[Hash] = set()
         self._told: set[Hash] = set()
+        """What the peer keeps of it, as far as this side can know."""
         self._heard: set[Hash] = set()
         self._signed_by: set[UserId] = set()
         """Who signed something of the group that the peer was told of."""
@@ -37,15 +39,17 @@ class Introduction:
     def tell(self, statements: Sequence[Signed]) -> None:
         """Have the peer be told of all of some statements that it was not told of yet.
 
-        Identities of users who have signed nothing else that it was told of may be told again: a
-        device keeps none of these.
+        Identities of users who have signed nothing else that it was told of are told again with
+        whatever it has not heard yet: a device keeps none of these alone.
         """
         news = [signed for signed in statements if signed.hash not in self._told]
-        self._due += news
-        self.note_told(news)
+        if any(signed.hash not in self._said for signed in news):
+            self._due += news
+            self.note_told(news)
 
     def note_told(self, statements: Sequence[Signed]) -> None:
         """The peer is told of some statements."""
+        self._said.update(signed.hash for signed in statements)
         self._signed_by.update(
             signed.signer for signed in statements if signed.group == self._group
         )

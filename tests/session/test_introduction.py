@@ -33,11 +33,12 @@ def test_a_statement_is_told_once() -> None:
     assert not introduction.is_due
 
 
-def test_an_identity_is_told_until_something_is_that_its_user_signed() -> None:
+def test_an_identity_is_told_once_more_with_the_first_that_its_user_signed() -> None:
     """A device keeps no identity of who has signed nothing in the group."""
     introduction = begun()
 
     assert told(introduction, *IDENTITY) == IDENTITY
+    assert told(introduction, *IDENTITY) == []
     assert told(introduction, *IDENTITY, FOUNDING) == [*IDENTITY, FOUNDING]
     assert told(introduction, *IDENTITY) == []
 
