@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from peerstack import limits
 from peerstack.keys import Hash
 from peerstack.record import Signed
-from peerstack.testing.device import Device
 from peerstack.testing.invariants import Broken, records_in, statements_in
 from peerstack.testing.world import Sent
-from tests.proving.lives import Before, Lives, statements_at, versions_at
+from tests.proving.lives import Before, Lives, aside_at, statements_at, versions_at
 
 TIMES_OVER: Final = 2
 """What several peers have comes from one; of one that is slow, or ends, it may come again."""
@@ -41,7 +40,7 @@ class Cost:
     """What honest devices sent since all was well, in bytes."""
 
     lacked: int
-    """Versions that some device did not have before, and has now."""
+    """Versions that some device did not have before, and has now; though it be in quarantine."""
     missed: int
     """Statements, the same."""
     sent: int = 0
@@ -80,32 +79,35 @@ def _check(what: str, size_bytes: int, bound_bytes: int, cost: Cost) -> None:
 
 def cost_of(lives: Lives, before: Before) -> Cost:
     """What it took to bring all level since all was well."""
-    lacked = {each.name: _gained(before.versions, each, versions_at) for each in lives.devices}
-    missed = {each.name: _gained(before.statements, each, statements_at) for each in lives.devices}
+    lacked, missed = dict[str, Sizes](), dict[str, Sizes]()
+    for device in lives.devices:
+        had = before.versions[device.name].keys() | before.aside[device.name].keys()
+        lacked[device.name] = _but({**versions_at(device), **aside_at(device)}, had)
+        missed[device.name] = _but(statements_at(device), before.statements[device.name].keys())
     cost = Cost(_sum(lacked), _sum(missed))
     honest = {device.name for device in lives.devices if device.honest}
     for sent in lives.world.sent[before.sent :]:
         if sent.sender in honest:
-            had, got = before.versions.get(sent.receiver, {}), missed.get(sent.receiver, {})
-            _count(cost, sent, had, got)
+            counted, got = before.versions.get(sent.receiver, {}), missed.get(sent.receiver, {})
+            _count(cost, sent, counted, got)
     return cost
 
 
-def _count(cost: Cost, sent: Sent, had: Sizes, got: Sizes) -> None:
-    """What was sent to who `had` these versions before, and has `got` these statements since."""
+def _count(cost: Cost, sent: Sent, counted: Sizes, got: Sizes) -> None:
+    """Add one message: what `counted` at its receiver before, and which statements it has `got`."""
     records, statements = list(records_in(sent.data)), list(statements_in(sent.data))
     told = [each for each in statements if each.hash in got]
     cost.sent += len(sent.data)
     cost.carried += _total(records) + _total(told)
-    cost.records += _total(each for each in records if each.hash not in had)
+    cost.records += _total(each for each in records if each.hash not in counted)
     cost.told += _total(told)
     cost.marks.update(each.hash for each in records if each.is_mark)
     if sent.kind == "Hello" or len(told) < len(statements):
         cost.sides.add((sent.pipe, sent.sender))
 
 
-def _gained(before: Mapping[str, Sizes], device: Device, now: Callable[[Device], Sizes]) -> Sizes:
-    return {key: size for key, size in now(device).items() if key not in before[device.name]}
+def _but(sizes: Sizes, known: Collection[bytes]) -> Sizes:
+    return {key: size for key, size in sizes.items() if key not in known}
 
 
 def _sum(gained: Mapping[str, Sizes]) -> int:

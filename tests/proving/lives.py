@@ -62,6 +62,7 @@ class Before(NamedTuple):
     """How many messages had been sent."""
     versions: dict[str, dict[bytes, int]]
     """What each device had, by its name."""
+    aside: dict[str, dict[bytes, int]]
     statements: dict[str, dict[bytes, int]]
 
 
@@ -341,6 +342,7 @@ def heal(lives: Lives) -> Before:
     before = Before(
         len(world.sent),
         {each.name: versions_at(each) for each in lives.devices},
+        {each.name: aside_at(each) for each in lives.devices},
         {each.name: statements_at(each) for each in lives.devices},
     )
     world.conditions = CALM
@@ -366,6 +368,14 @@ def versions_at(device: Device) -> dict[bytes, int]:
             for signed in (*live, *(each for line in lost for each in line)):
                 found[signed.hash] = len(signed.body) + len(signed.signature)
     return found
+
+
+def aside_at(device: Device) -> dict[bytes, int]:
+    """The same of those in quarantine, where a seal puts what counted when it came."""
+    with device.store.snapshot() as snapshot:
+        groups = [row.id for row in snapshot.groups()]
+        kept = [each.record for id in groups for each in snapshot.quarantined(id, 1_000_000)]
+    return {each.hash: len(each.body) + len(each.signature) for each in kept}
 
 
 def statements_at(device: Device) -> dict[bytes, int]:
