@@ -95,6 +95,8 @@ async def write(page: Page, title: str, body: str = "", items: str = "") -> None
         await page.get_by_label("Items of the list").fill(items)
     await page.get_by_role("button", name="Keep").click()
     await expect(page.get_by_role("heading", name=title)).to_be_visible()
+    # Before that, its scripts may not run yet, and forms are sent as without them: by a new page.
+    await page.wait_for_load_state("load")
 
 
 async def family(page: Page, name: str) -> None:
