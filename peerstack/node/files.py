@@ -27,6 +27,12 @@ class Files(NamedTuple):
     key_file: KeyFile
     lock: NetworkLock | None
 
+    def close(self) -> None:
+        """Close them, where no node was made of them."""
+        self.store.close()
+        if self.lock is not None:
+            self.lock.release()
+
 
 def open_files(
     path: Path,

@@ -122,7 +122,7 @@ async def start_node(
 
     `introduce` is what begins in the store, where that is not what begins with any profile.
     """
-    files = await asyncio.to_thread(open_or_make)
+    files = await _opened(open_or_make)
     node = Node(files, address_book)
     restores = files.keys.restores
     try:
@@ -131,6 +131,18 @@ async def start_node(
         await node.close()
         raise
     return node
+
+
+async def _opened(open_or_make: Callable[[], Files]) -> Files:
+    opening = asyncio.ensure_future(asyncio.to_thread(open_or_make))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # A thread goes on all the same: nobody is to remove the folder, or open it, before its end.
+        await asyncio.wait({opening})
+        if opening.exception() is None:
+            await asyncio.to_thread(opening.result().close)
+        raise
 
 
 class Node(Myself):

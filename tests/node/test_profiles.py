@@ -6,12 +6,15 @@ import asyncio
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 import peerstack
 from peerstack.engine.secrets import shared_secrets
+from peerstack.node.files import Files, first_keys, open_files
+from peerstack.node.node import start_node
 from tests.unmade import unmake
 
 
@@ -209,3 +212,28 @@ async def test_a_profile_that_two_make_at_once_has_one_user(tmp_path: Path) -> N
     users = await asyncio.gather(*(open_and_ask() for _ in range(4)))
 
     assert len(set(users)) == 1
+
+
+async def test_an_opening_that_is_cancelled_is_over_when_that_is_known_and_keeps_nothing_in_use(
+    tmp_path: Path,
+) -> None:
+    path, loop = tmp_path / "ana" / "ana.db", asyncio.get_running_loop()
+    begun, may_go_on, over = asyncio.Event(), threading.Event(), threading.Event()
+
+    def open_slowly() -> Files:
+        loop.call_soon_threadsafe(begun.set)
+        may_go_on.wait(30)
+        files = open_files(path, lambda: first_keys("Ana"), None, True, None, None)
+        over.set()
+        return files
+
+    opening = asyncio.ensure_future(start_node(open_slowly, [], None))
+    await begun.wait()
+    opening.cancel()
+    loop.call_soon(may_go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+    assert over.is_set()
+    async with peerstack.open(path) as node:
+        assert node.user.name == "Ana"
