@@ -38,8 +38,6 @@ class Sent(NamedTuple):
     sender: str
     receiver: str
     data: bytes
-    pipe: bytes
-    """What no other pipe has; the same for both sides."""
 
     @property
     def kind(self) -> str:
@@ -250,7 +248,7 @@ class World:
             receiver = self._identity(end.other.holder.name)
             self.invariants.sent(sender, receiver, end.binding, data)
         self._busy_ms = self.now_ms
-        sent = Sent(self.now_ms, end.holder.name, end.other.holder.name, data, end.binding)
+        sent = Sent(self.now_ms, end.holder.name, end.other.holder.name, data)
         self.sent.append(sent)
         self._notes.append((self.now_ms, sent))
 

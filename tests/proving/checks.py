@@ -3,9 +3,10 @@ together have the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
+from peerstack import limits
 from peerstack.engine import marks
 from peerstack.engine.kept_secrets import secret_of
 from peerstack.groups.membership import Membership
@@ -15,10 +16,25 @@ from peerstack.ids import GroupId, UserId
 from peerstack.keys import Secret
 from peerstack.record import Signed
 from peerstack.testing.device import Device
-from peerstack.testing.invariants import Broken, records_in
+from peerstack.testing.invariants import Broken, records_in, statements_in
 from peerstack.testing.world import World
-from tests.proving.lives import Lives
+from tests.proving.lives import Before, Lives, statements_at, versions_at, withdrawn_at
 from tests.simulation.people import live
+
+TIMES_OVER = 2
+"""What several peers have comes from one; of one that is slow, or ends, it may come again."""
+
+TOLD_OVER = limits.PEERS_PER_GROUP
+"""Each peer shows who comes what says that it is, or is not, a member."""
+
+SLACK_BYTES = 10_000
+"""What may be sent to who has it already: what is news there is not known to all at once."""
+
+TALK_BYTES = 8_000
+"""Of one side of a link: handshake, who one is, comparisons."""
+
+LEVEL_BYTES = 60
+"""Of what one device shows another once a mark has come: that they are level again."""
 
 _ALL = 1_000_000
 
@@ -171,3 +187,52 @@ def verdicts(device: Device, group: GroupId, pool: Sequence[Signed]) -> list[obj
         state.role_at(user, time_ms) for user in sorted(state.identities) for time_ms in times
     ]
     return roles + [judge_record(state, signed, latest_ms) for signed in pool]
+
+
+def check_cost(lives: Lives, before: Before) -> None:
+    """Bringing all level took what had to be brought, a few times at most, and some talk.
+
+    Records that a device had already may come along, where a leaf is sent unseen: they are not
+    counted. Statements that it had, or has no use for, are talk: they say who the sender is.
+    """
+    honest = {device.name for device in lives.devices if device.honest}
+    sent = [each for each in lives.world.sent[before.sent :] if each.sender in honest]
+    records = [(each.receiver, signed) for each in sent for signed in records_in(each.data)]
+    news = [it for to, it in records if it.hash not in before.versions.get(to, {})]
+    lacked = sum(sum(_brought(each, before).values()) for each in lives.devices)
+    if _total(news) > TIMES_OVER * lacked + SLACK_BYTES:
+        raise Broken(f"{_total(news)} bytes of records were sent to bring {lacked}")
+    gained = {
+        each.name: _gained(statements_at(each), before.statements[each.name])
+        for each in lives.devices
+    }
+    told = [
+        signed
+        for each in sent
+        for signed in statements_in(each.data)
+        if signed.hash in gained[each.receiver]
+    ]
+    missed = sum(sum(each.values()) for each in gained.values())
+    if _total(told) > TOLD_OVER * missed + SLACK_BYTES:
+        raise Broken(f"{_total(told)} bytes of statements were sent to bring {missed}")
+    talk = sum(len(each.data) for each in sent)
+    links = sum(each.kind == "Hello" for each in sent)
+    carried = _total(told) + _total(it for _, it in records)
+    marks_told = {it.hash for _, it in records if it.is_mark}
+    shown = len(marks_told) * len(honest) ** 2 * LEVEL_BYTES
+    if talk > carried + (links + 1) * TALK_BYTES + shown:
+        raise Broken(f"{talk} bytes on {links // 2} links, to bring {carried}")
+
+
+def _brought(device: Device, before: Before) -> dict[bytes, int]:
+    """What a device has and had not, or had for a while, until a seal came that left it out."""
+    withdrawn = withdrawn_at(device, before.logged[device.name])
+    return _gained({**withdrawn, **versions_at(device)}, before.versions[device.name])
+
+
+def _gained(after: dict[bytes, int], before: dict[bytes, int]) -> dict[bytes, int]:
+    return {key: size for key, size in after.items() if key not in before}
+
+
+def _total(items: Iterable[Signed]) -> int:
+    return sum(len(each.body) + len(each.signature) for each in items)

@@ -60,9 +60,10 @@ class Before(NamedTuple):
 
     sent: int
     """How many messages had been sent."""
+    logged: dict[str, int]
+    """Where the log of changes of each device ended, by its name."""
     versions: dict[str, dict[bytes, int]]
     """What each device had, by its name."""
-    aside: dict[str, dict[bytes, int]]
     statements: dict[str, dict[bytes, int]]
 
 
@@ -341,8 +342,8 @@ def heal(lives: Lives) -> Before:
     world.note("all is well")
     before = Before(
         len(world.sent),
+        {each.name: each.read(lambda snapshot: snapshot.last_seq()) for each in lives.devices},
         {each.name: versions_at(each) for each in lives.devices},
-        {each.name: aside_at(each) for each in lives.devices},
         {each.name: statements_at(each) for each in lives.devices},
     )
     world.conditions = CALM
@@ -370,12 +371,13 @@ def versions_at(device: Device) -> dict[bytes, int]:
     return found
 
 
-def aside_at(device: Device) -> dict[bytes, int]:
-    """The same of those in quarantine, where a seal puts what counted when it came."""
+def withdrawn_at(device: Device, since: int) -> dict[bytes, int]:
+    """The same of those that counted and were withdrawn, as a seal does that comes behind them."""
     with device.store.snapshot() as snapshot:
         groups = [row.id for row in snapshot.groups()]
-        kept = [each.record for id in groups for each in snapshot.quarantined(id, 1_000_000)]
-    return {each.hash: len(each.body) + len(each.signature) for each in kept}
+    changes = [each for group in groups for each in device.changes(group, since)]
+    gone = [each.record for each in changes if each.withdrawn]
+    return {each.hash: len(each.body) + len(each.signature) for each in gone}
 
 
 def statements_at(device: Device) -> dict[bytes, int]:

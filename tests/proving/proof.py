@@ -12,11 +12,11 @@ from peerstack.testing.world import World
 from tests.proving.checks import (
     check_agreement,
     check_claims,
+    check_cost,
     check_level,
     check_reached,
     check_secrets,
 )
-from tests.proving.cost import check_cost
 from tests.proving.lives import Lives, Step, Story, heal, live_in, tell
 
 SHOWN = 60
