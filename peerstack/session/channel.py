@@ -143,7 +143,7 @@ class Channel:
     @property
     def has_word(self) -> bool:
         """Whether there is anything to be said, or sent."""
-        return bool(self.outbox or self.requests or self.parts or self.introduction.is_due)
+        return bool(self.outbox or self.requests or self.parts or self.introduction.due)
 
     @property
     def waits(self) -> bool:

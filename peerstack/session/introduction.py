@@ -27,14 +27,13 @@ class Introduction:
         """Who signed something of the group that the peer was told of."""
 
     @property
-    def is_due(self) -> bool:
-        """Whether there is anything to be told."""
-        return bool(self._due)
+    def due(self) -> Sequence[Signed]:
+        """What is to be told, before anything else, in this order."""
+        return self._due
 
-    def take(self) -> Sequence[Signed]:
-        """What is to be told, before anything else; once."""
-        due, self._due = self._due, []
-        return due
+    def sent(self, count: int) -> None:
+        """The first of what is due were sent."""
+        self._due = self._due[count:]
 
     def tell(self, statements: Sequence[Signed]) -> None:
         """Have the peer be told of all of some statements that it was not told of yet.

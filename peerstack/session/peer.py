@@ -219,9 +219,8 @@ class Peer:
 
     def _send_news(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> bool:
         """Send items, if the window has room for all of them; whether it had."""
-        room = max(0, 2 * limits.WINDOW_BATCHES - len(self._unacked))
-        batches = list(islice(self._packed(channel, kind, items), room + 1))
-        if len(batches) > room:
+        batches = list(islice(self._packed(channel, kind, items), self._room + 1))
+        if len(batches) > self._room:
             return False
         self._send_batches(channel, kind, batches)
         return True
@@ -421,6 +420,11 @@ class Peer:
     # --- What is said to the peer. --------------------------------------------------------------
 
     @property
+    def _room(self) -> int:
+        """How many batches may be sent that were not asked for."""
+        return max(0, 2 * limits.WINDOW_BATCHES - len(self._unacked))
+
+    @property
     def _may_serve(self) -> bool:
         return bool(self._servings) and len(self._unacked) < limits.WINDOW_BATCHES
 
@@ -442,7 +446,10 @@ class Peer:
             channel.introduction.tell(replica.parting(channel.group, user, sealed=sealed))
 
     def _flush(self, channel: Channel) -> None:
-        self._send(channel, Kind.STATEMENTS, channel.introduction.take())
+        self._introduce(channel)
+        if channel.introduction.due:
+            # What comes behind it waits too, until the peer has acknowledged some.
+            return
         outbox, channel.outbox = channel.outbox, []
         for message in outbox:
             self._say(message)
@@ -452,6 +459,13 @@ class Peer:
                 owed = self._owed.get(channel.group, 0) + len(request.keys)
                 self._owed[channel.group] = owed
         channel.requests = []
+
+    def _introduce(self, channel: Channel) -> None:
+        """Tell of a group what is due, as far as the window has room."""
+        due = self._packed(channel, Kind.STATEMENTS, channel.introduction.due)
+        batches = list(islice(due, self._room))
+        self._send_batches(channel, Kind.STATEMENTS, batches)
+        channel.introduction.sent(sum(batch.items for batch in batches))
 
     def _send(self, channel: Channel, kind: Kind, items: Sequence[Signed]) -> None:
         """Send items in as many batches as their bytes need."""

@@ -22,7 +22,13 @@ def begun() -> Introduction:
 def told(introduction: Introduction, *statements: Signed) -> Sequence[Signed]:
     """What the peer is sent of some statements."""
     introduction.tell(statements)
-    return introduction.take()
+    return taken(introduction)
+
+
+def taken(introduction: Introduction) -> Sequence[Signed]:
+    due = introduction.due
+    introduction.sent(len(due))
+    return due
 
 
 def test_a_statement_is_told_once() -> None:
@@ -30,7 +36,7 @@ def test_a_statement_is_told_once() -> None:
 
     assert told(introduction, *IDENTITY, FOUNDING) == [*IDENTITY, FOUNDING]
     assert told(introduction, *IDENTITY, FOUNDING) == []
-    assert not introduction.is_due
+    assert not introduction.due
 
 
 def test_an_identity_is_told_once_more_with_the_first_that_its_user_signed() -> None:
@@ -49,7 +55,17 @@ def test_an_answer_leaves_out_what_the_peer_has_shown() -> None:
 
     introduction.answer([*IDENTITY, FOUNDING])
 
-    assert introduction.take() == [FOUNDING]
+    assert taken(introduction) == [FOUNDING]
+
+
+def test_what_has_no_room_yet_stays_due() -> None:
+    introduction = begun()
+    introduction.tell([*IDENTITY, FOUNDING])
+
+    introduction.sent(1)
+
+    assert taken(introduction) == [*IDENTITY, FOUNDING][1:]
+    assert not introduction.due
 
 
 def test_of_what_a_peer_shows_a_bounded_number_is_noted() -> None:
@@ -60,4 +76,4 @@ def test_of_what_a_peer_shows_a_bounded_number_is_noted() -> None:
     introduction.heard([FOUNDING, *IDENTITY])
     introduction.answer(IDENTITY)
 
-    assert introduction.take() == IDENTITY
+    assert taken(introduction) == IDENTITY

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from peerstack import limits
 from peerstack.groups.membership import Membership
 from peerstack.keys import Hash
 from peerstack.testing.device import Device
@@ -69,3 +70,33 @@ def test_a_newcomer_is_told_once_who_let_it_in_and_shown_each_level_once(seed: i
     assert set(told(by_ana).values()) == {1}
     shown = Counter((sent.at_ms, sent.data) for sent in by_ana if sent.kind == "Level")
     assert set(shown.values()) == {1}
+
+
+def test_who_wrote_more_than_a_window_of_seals_can_name_is_shown_them_by_and_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the limits as they are, these are seals of some 70,000 notes."""
+    world = World(1)
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.put_many(family, "note", [{"title": f"Note {number}"} for number in range(100)])
+    world.settle()
+    ben.go_offline()
+    monkeypatch.setattr(limits, "WINDOW_BATCHES", 1)
+    monkeypatch.setattr(limits, "BATCH_RECORDS", 2)
+    monkeypatch.setattr(limits, "SEAL_PART_HASHES", 5)
+    ana.remove(family, ben.user.id)
+    world.settle()
+    since = len(world.sent)
+    ben.go_online()
+    world.settle()
+
+    seals = ana.perform(lambda turn: turn.state(family)).log.seals()
+    messages = between(world, ana, ben, since)
+    said = told(messages)
+    assert {said[signed.hash] for signed, _ in seals} == {1}
+    assert said.total() > 3 * limits.WINDOW_BATCHES * limits.BATCH_RECORDS
+    assert ben.membership(family) is Membership.REMOVED
+    assert ben.engine.refusals() == {}
+    # All else that is said of the group waits with them.
+    by_ana = [sent.kind for sent in messages if sent.sender == ana.name and sent.kind != "Ack"]
+    assert by_ana[-2:] == ["Batch", "Unproven"]
