@@ -28,7 +28,7 @@ class Introduction:
 
     @property
     def due(self) -> Sequence[Signed]:
-        """What is to be told, before anything else, in this order."""
+        """What is to be told, in this order, before anything else that there is room for."""
         return self._due
 
     def sent(self, count: int) -> None:

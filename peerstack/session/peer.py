@@ -447,9 +447,7 @@ class Peer:
 
     def _flush(self, channel: Channel) -> None:
         self._introduce(channel)
-        if channel.introduction.due:
-            # What comes behind it waits too, until the peer has acknowledged some.
-            return
+        # Not kept back with what has no room: what a peer asks for without a bound would pile up.
         outbox, channel.outbox = channel.outbox, []
         for message in outbox:
             self._say(message)

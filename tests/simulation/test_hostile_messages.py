@@ -12,6 +12,7 @@ from peerstack.session.wire import (
     Ack,
     Batch,
     Compared,
+    Gap,
     Hello,
     Kind,
     Level,
@@ -23,6 +24,7 @@ from peerstack.session.wire import (
     Want,
     encode,
 )
+from peerstack.store import key_of
 from peerstack.testing.conditions import Conditions
 from peerstack.testing.world import World
 from tests.simulation.people import family_of
@@ -117,6 +119,47 @@ def test_more_requests_than_the_bound_end_the_connection() -> None:
     world.run(1_000)
     assert script.is_cut_off
     assert len(script.heard(Batch)) <= 2 * limits.WINDOW_BATCHES
+
+
+def test_requests_are_bounded_while_what_is_shown_unasked_has_no_room() -> None:
+    """The peer acknowledges nothing, and says that it knows nobody: it is shown who is who."""
+    world = World()
+    family, ana, _, script = member_at(world)
+    for number in range(2 * limits.WINDOW_BATCHES):
+        ana.put(family, "note", {"n": number})
+        world.run(100)
+    (peer,) = ana.engine.peers.values()
+    assert peer.unacknowledged == 2 * limits.WINDOW_BATCHES
+    script.say(Unproven(0))
+    assert peer.channels[family].introduction.due
+
+    for _ in range(limits.WANTS_OPEN + 100):
+        script.plug.say(encode(Want(0, Kind.RECORDS, (b"key",))))
+    world.run(1_000)
+
+    assert script.is_cut_off
+    assert ana.engine.refusals() == {"too-many": 1}
+
+
+def test_a_member_who_asks_for_what_is_in_another_group_gets_nothing() -> None:
+    """It names them, or all there are, in the one group that it is in."""
+    world = World()
+    family, ana, _, script = member_at(world)
+    own = ana.put(ana.user.id, "note", {"title": "mine"})
+    ana.update(ana.user.id, own.id, {"title": "mine alone"})
+    world.settle()
+    keys = tuple(key_of(each.modified, each.id) for each in (own, ana.get(ana.user.id, own.id)))
+    before = len(script.heard(Served))
+
+    script.say(
+        Want(0, Kind.RECORDS, keys),
+        Want(0, Kind.RECORDS, (), (Gap(b"", None),)),
+        Want(0, Kind.CONFLICTS, (own.hash,)),
+    )
+
+    assert len(script.heard(Served)) == before + 3
+    assert not script.is_cut_off
+    assert b"mine" not in b"".join(served_by(script))
 
 
 def served_by(script: Scripted) -> set[bytes]:
