@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final, NamedTuple
 
 from peerstack import limits
@@ -38,8 +39,10 @@ class Arrivals:
         self._under_way: dict[Ticket, UnderWay] = {}
         self._next_ticket = 0
 
-    def __len__(self) -> int:
-        return len(self._under_way)
+    @property
+    def most_of_one(self) -> int:
+        """The most batches that are being checked of one device, or of what waited here."""
+        return max(Counter(each.key for each in self._under_way.values()).values(), default=0)
 
     def check_room_untrusted(self, key: PublicKey) -> None:
         """Raise `RemoteError` where too much is being checked that the same key has sent.

@@ -172,19 +172,25 @@ class Engine:
         """When (monotonic) to hand in `Woke`, if nothing happens before; None for never."""
         # Asked behind every turn: one list costs less than many small steps.
         times: list[int | None] = [
-            *self._refresh_at.values(),
-            *self._tell_at.values(),
-            *self._pass_on_at.values(),
-            *[peer.deadline_ms() for peer in self.peers.values()],
+            *self._soon_ms(),
             *[now.mono_ms for peer in self.peers.values() if peer.wants_another_turn],
             self._upkeep.next_wake_ms(now),
             self._look_at_ms,
             self._meeting.next_wake_ms,
             self._marking.next_wake_ms,
-            self._leases.next_wake_ms,
             linking.next_wake_ms(self._me.links),
         ]
         return min([time for time in times if time is not None], default=None)
+
+    def _soon_ms(self) -> list[int | None]:
+        """When something is to be said to peers, or they are waited for no longer."""
+        return [
+            *self._refresh_at.values(),
+            *self._tell_at.values(),
+            *self._pass_on_at.values(),
+            *[peer.deadline_ms() for peer in self.peers.values()],
+            self._leases.next_wake_ms,
+        ]
 
     # --- Events. --------------------------------------------------------------------------------
 
@@ -488,9 +494,10 @@ class Engine:
         """What is under way with peers."""
         peers = self.peers.values()
         return Queues(
-            len(self._arrivals),
+            self._arrivals.most_of_one,
             max((peer.unacknowledged for peer in peers), default=0),
             max((peer.unanswered for peer in peers), default=0),
+            sum(time is not None for time in self._soon_ms()),
         )
 
 

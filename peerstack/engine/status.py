@@ -51,11 +51,13 @@ class Queues(NamedTuple):
     """What a device has under way with its peers. All of it is bounded, and nothing at rest."""
 
     checks: int
-    """Batches whose signatures are being checked, from peers that are gone too."""
+    """The most batches of one device whose signatures are being checked, though it be gone."""
     batches: int
     """The most batches sent to one peer that it has not acknowledged."""
     wants: int
     """The most questions of one peer that are still to be answered."""
+    timers: int
+    """What is to be said soon, and what others are waited for."""
 
 
 class GroupStanding(msgspec.Struct, frozen=True):

@@ -249,8 +249,8 @@ class Node(Myself):
         refused = self._join_refusals.get(group)
         if refused is not None:
             raise JoinPending(
-                f"a member did not let you in: {refused}. Ask for a new invite link; this one is "
-                "tried again with other members"
+                f"a device that has this link did not let you in: {refused}. If it is a member's, "
+                "ask for a new invite link; this one is tried again with other devices"
             )
         return await self.perform(lambda turn: joining.is_let_in(turn, group))
 

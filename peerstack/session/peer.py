@@ -42,6 +42,10 @@ from peerstack.session.wire import (
 )
 from peerstack.session.wire import decode_untrusted as decode_untrusted_message
 
+_REASONS: Final = frozenset(reason.value for reason in Reason)
+_UNKNOWN_REASON: Final = "unknown"
+"""What is said of a reason that only a newer version knows, or that somebody made up."""
+
 _SLICES_PER_TURN: Final = 2
 """Batches that one turn reads and packs, so that it takes no more than about 20 ms."""
 
@@ -107,7 +111,10 @@ class Peer:
         return outgoing
 
     def take_refused_joins(self) -> list[tuple[GroupId, str]]:
-        """Groups that the peer did not let this device into, with the reasons' names; once."""
+        """Groups that the peer did not let this device into, with the reasons' names; once.
+
+        By its own word: whoever has the link can say so.
+        """
         refused, self._refused_joins = self._refused_joins, []
         return refused
 
@@ -409,7 +416,8 @@ class Peer:
             case Unproven():
                 channel.doubted(replica)
             case Refused(reason=reason):
-                self._refused_joins.append((channel.group, reason))
+                known = reason if reason in _REASONS else _UNKNOWN_REASON
+                self._refused_joins.append((channel.group, known))
 
     def _channel_untrusted(self, theirs: int) -> Channel:
         channel = self._by_theirs.get(theirs)

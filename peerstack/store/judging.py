@@ -33,6 +33,11 @@ class JudgingReads(Rows):
         rows = fetch(self._connection, sql)
         return Judging(*rows[0]) if rows else None
 
+    def to_be_judged(self, group: GroupId) -> set[UserId]:
+        """All whose versions in a group are to be judged again."""
+        sql = "SELECT signer FROM judging WHERE group_id = ?"
+        return {UserId(signer) for (signer,) in fetch(self._connection, sql, (group,))}
+
     def live_by(self, group: GroupId, signer: UserId, after: str, limit: int) -> list[Signed]:
         """A signer's live versions, in the order of their ids, from behind the id `after`."""
         sql = (

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from peerstack.store.changes import ChangeReads
 from peerstack.store.faults import BrokenFile, BrokenRow, broken, fault, translated
@@ -75,7 +76,7 @@ class Store:
         url: str | Path,
         indexes: Mapping[str, Sequence[str]] | None = None,
         search: Mapping[str, Sequence[str]] | None = None,
-    ) -> Store:
+    ) -> Self:
         """Open the database at a path or a `sqlite:///` URL, making it where there is none.
 
         `indexes` names, for each type of record, the fields of its value that `find` is to look up

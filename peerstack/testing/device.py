@@ -35,10 +35,11 @@ from peerstack.ports import Instant
 from peerstack.query import Condition, Scalar
 from peerstack.record import JsonObject, Record
 from peerstack.signaling import rendezvous as meet
-from peerstack.store import LoggedChange, Snapshot, Store
+from peerstack.store import LoggedChange, Snapshot
 from peerstack.testing.conditions import Conditions
 from peerstack.testing.dice import Dice
 from peerstack.testing.invariants import holds
+from peerstack.testing.losing import LosingStore, Lost
 from peerstack.testing.pipes import End, Pipes
 from peerstack.testing.ports import SeededEntropy
 from peerstack.testing.rooms import URL, RoomServer
@@ -129,7 +130,7 @@ class Device:
         """What it says instead of what the engine wants said: it is honest no more."""
         self.tampered = False
         """Whether somebody put into its store what the engine would not: it is honest no more."""
-        self.store = Store.open("sqlite:///:memory:", indexes, search)
+        self.store = LosingStore.open("sqlite:///:memory:", indexes, search)
         self._world = world
         self._boots = 0
         self._wakes_at: tuple[int | None, int] = (None, skew_ms)
@@ -367,7 +368,7 @@ class Device:
     def perform(self, action: Callable[[Turn], T]) -> T:
         """Do something in a turn of the engine."""
         result, wanted = self.engine.perform(action, self.now())
-        self._release(wanted)
+        self._release(wanted, counts=not self._loses_commit)
         return result
 
     def read(self, question: Callable[[Snapshot], T]) -> T:
@@ -377,12 +378,13 @@ class Device:
 
     def handle(self, event: events.Event) -> None:
         """Hand the engine an event."""
-        if self._loses_commit and self._crash_in_turns == 1:
+        try:
+            with self.store.losing(self._loses_commit and self._crash_in_turns == 1):
+                wanted = self.engine.handle(event, self.now())
+        except Lost:
             self._crash_in_turns, self._loses_commit = None, False
             self.restart()
             return
-        try:
-            wanted = self.engine.handle(event, self.now())
         except Exception as error:
             error.add_note(f"at {self._world.now_ms} ms, {self.name} was handed {event!r:.500}")
             raise
@@ -409,9 +411,9 @@ class Device:
         """What it has under way with peers."""
         return self.engine.queues
 
-    def _release(self, wanted: Sequence[effects.Effect]) -> None:
+    def _release(self, wanted: Sequence[effects.Effect], *, counts: bool = True) -> None:
         self._world.turned(self)
-        if self._crash_in_turns is not None:
+        if counts and self._crash_in_turns is not None:
             self._crash_in_turns -= 1
             if self._crash_in_turns <= 0:
                 self._crash_in_turns = None

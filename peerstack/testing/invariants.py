@@ -37,7 +37,10 @@ class Watched(Protocol):
     """A device, as the invariants need it."""
 
     name: str
-    store: Store
+
+    @property
+    def store(self) -> Store:
+        """What it has."""
 
     @property
     def honest(self) -> bool:
@@ -62,7 +65,10 @@ class Invariants:
         self.checked: Final = Counter[str]()
         """How often each check was made: one that never was shows nothing."""
         self._seen: dict[str, int] = {}
+        self._put_off: dict[tuple[str, GroupId], dict[UserId, set[RecordId]]] = {}
+        """Records to be looked at once their signers have been judged, as the store says it."""
         self._written: dict[str, int] = {}
+        self._turns = Counter[str]()
         self._tags: dict[bytes, bytes] = {}
         self._states: dict[tuple[str, GroupId], tuple[bytes, GroupState]] = {}
 
@@ -80,27 +86,36 @@ class Invariants:
 
     def _check_changes(self, device: Watched, snapshot: Snapshot) -> None:
         last, since = snapshot.last_seq(), self._seen.get(device.name, 0)
-        if last == since:
-            return
         changed: dict[GroupId, set[RecordId]] = defaultdict(set)
-        for change in snapshot.changes(since, limit=last - since):
-            changed[change.record.group].add(change.record.id)
-        self._seen[device.name] = last
-        for group, ids in changed.items():
-            self._check_records(device, snapshot, group, ids)
+        if last != since:
+            for change in snapshot.changes(since, limit=last - since):
+                changed[change.record.group].add(change.record.id)
+            self._seen[device.name] = last
+        waiting = {group for name, group in self._put_off if name == device.name}
+        for group in sorted(changed.keys() | waiting):
+            self._check_records(device, snapshot, group, changed[group])
+        self._check_bounds_in_rotation(device, snapshot)
 
     def _check_records(
-        self, device: Watched, snapshot: Snapshot, group: GroupId, ids: Iterable[RecordId]
+        self, device: Watched, snapshot: Snapshot, group: GroupId, ids: set[RecordId]
     ) -> None:
-        if snapshot.next_judging() is not None:
-            return  # What has lost its right leaves in slices; the last turn of them is checked.
+        """What has lost its right leaves in slices: till its signer is judged, it is put off."""
+        later = snapshot.to_be_judged(group)
+        put_off = self._put_off.pop((device.name, group), {})
+        ids = ids.union(*(put_off.pop(signer) for signer in put_off.keys() - later))
         state = self._state(device, snapshot, group)
-        live = snapshot.live(group, ids)
-        for signed in live.values():
-            self._check_live(device, state, signed)
-        for record_id, lost in snapshot.lost(group, list(ids)).items():
-            for signed in lost:
-                self._check_lost(device, state, live.get(record_id), signed)
+        live, all_lost = snapshot.live(group, ids), snapshot.lost(group, list(ids))
+        for record_id in sorted(ids):
+            signed, lost = live.get(record_id), all_lost.get(record_id, ())
+            for signer in {each.signer for each in (signed, *lost) if each is not None} & later:
+                put_off.setdefault(signer, set()).add(record_id)
+            if signed is not None and signed.signer not in later:
+                self._check_live(device, state, signed)
+            for each in lost:
+                if each.signer not in later:
+                    self._check_lost(device, state, signed, each)
+        if put_off:
+            self._put_off[device.name, group] = put_off
 
     def _check_live(self, device: Watched, state: GroupState, signed: Signed) -> None:
         self.checked["live"] += 1
@@ -122,7 +137,11 @@ class Invariants:
     def _check_queues(self, device: Watched) -> None:
         self.checked["queues"] += 1
         queues = device.queues
-        most = {"batches": (queues.batches, _BATCHES), "wants": (queues.wants, limits.WANTS_OPEN)}
+        most = {
+            "checks": (queues.checks, _BATCHES),
+            "batches": (queues.batches, _BATCHES),
+            "wants": (queues.wants, limits.WANTS_OPEN),
+        }
         for what, (count, bound) in most.items():
             if count > bound:
                 raise Broken(f"{device.name}: {count} {what} under way, over {bound}")
@@ -166,12 +185,19 @@ class Invariants:
                 if snapshot.next_judging() is not None:
                     raise Broken(f"{device.name}: records are still to be judged")
                 for row in snapshot.groups():
-                    ids = [each.id for each in snapshot.read_slice(row.id, b"", None, _SLICE)]
+                    ids = {each.id for each in snapshot.read_slice(row.id, b"", None, _SLICE)}
                     self._check_records(device, snapshot, row.id, ids)
                     self._check_bounds(device, snapshot, row.id)
             queues = device.queues
-            if queues.checks or queues.batches or queues.wants:
+            if any(queues):
                 raise Broken(f"{device.name}: at rest, and {queues} under way")
+
+    def _check_bounds_in_rotation(self, device: Watched, snapshot: Snapshot) -> None:
+        """One group a turn: to count in a thousand would take longer than all else."""
+        groups = snapshot.groups()
+        if groups:
+            turn = self._turns[device.name] = self._turns[device.name] + 1
+            self._check_bounds(device, snapshot, groups[turn % len(groups)].id)
 
     def _check_bounds(self, device: Watched, snapshot: Snapshot, group: GroupId) -> None:
         self.checked["bounds"] += 1

@@ -56,6 +56,9 @@ def check_level(lives: Lives) -> None:
     """The devices of members have the same statements and records, and say so."""
     for group in lives.groups:
         inside = [device for device in lives.devices if is_inside(device, group)]
+        for device in lives.devices:
+            if device not in inside and (who := who_takes_for_member(device, inside, group)):
+                raise Broken(f"{device} takes itself for no member of {group}, and {who} does")
         for one, other in combinations(inside, 2):
             if statements(one, group) != statements(other, group):
                 raise Broken(f"{one} and {other} have other statements of {group}")
@@ -99,6 +102,18 @@ def is_inside(device: Device, group: GroupId) -> bool:
     if not device.honest or device.perform(lambda turn: turn.is_revoked):
         return False
     return device.role(group) is not None
+
+
+def who_takes_for_member(device: Device, inside: Iterable[Device], group: GroupId) -> Device | None:
+    """One of those inside who knows an honest device, not revoked by its own word, for a member."""
+    if not device.honest or device.perform(lambda turn: turn.is_revoked):
+        return None
+    user = device.user
+    for each in inside:
+        state = each.perform(lambda turn: turn.state(group))
+        if state.role(user.id) is not None and state.is_active(user.id, user.device):
+            return each
+    return None
 
 
 def statements(device: Device, group: GroupId) -> Sequence[bytes]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from peerstack import limits
+from peerstack.engine import Turn, ending
 from peerstack.ids import GroupId, RecordId
 from peerstack.record import Body, Signed, compose
 from peerstack.session.wire import Batch, Kind, encode
@@ -57,6 +59,28 @@ def test_a_crash_before_the_commit_leaves_nothing_of_the_turn_and_one_behind_it_
         assert_level(family, [ana, ben])
 
 
+def test_a_turn_that_is_lost_was_written_and_is_one_that_an_event_brought_about() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    boots = ben.boots
+    # The batch comes, and then that it was checked, which writes it.
+    ben.crash_after(2, committed=False)
+    own = [ben.put(family, "note", {"by": "an app"}) for _ in range(2)]
+    assert ben.boots == boots
+    world.settle()
+    assert ben.boots == boots + 1
+
+    ben.crash_after(2, committed=False)
+    written = ben.store.rows_written()
+    note = ana.put(family, "note", {"by": "ana"})
+    world.run_until(lambda: ben.boots > boots + 1)
+    assert ben.store.rows_written() > written
+    assert ben.get(family, note.id) is None
+    assert all(ben.get(family, each.id) for each in own)
+    world.settle()
+    assert_level(family, [ana, ben])
+
+
 def test_nothing_that_a_liar_says_is_live_or_keeps_others_from_being_level() -> None:
     world = World("liar")
     family, (ana, ben, liar) = family_of(world, "ana", "ben", "liar")
@@ -101,6 +125,48 @@ def test_a_record_that_is_live_without_a_signature_or_a_right_is_noticed() -> No
     world.settle()
     with pytest.raises(Broken, match="live although"):
         make_live(ana, note_by(ben, family))
+
+
+def test_what_is_broken_is_noticed_while_others_wait_to_be_judged() -> None:
+    """At once, of who does not wait; of who does, when their turn has come."""
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    ben.put(family, "note", {"n": 0})
+    world.settle()
+
+    def remove_and_break(turn: Turn) -> None:
+        ending.remove(turn, family, ben.user.id)
+        turn.tx.apply([Change(note_by(ana, family, signed=False), None, "local")], 0)
+
+    with pytest.raises(Broken, match="valid signature"):
+        ana.perform(remove_and_break)
+
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+
+    def break_what_waits(turn: Turn) -> None:
+        ending.set_role(turn, family, ben.user.id, "admin")
+        turn.tx.apply([Change(note_by(ben, family, signed=False), None, "local")], 0)
+
+    ana.perform(break_what_waits)
+    with pytest.raises(Broken, match="valid signature"):
+        world.run(60_000)
+
+
+def test_a_timer_that_is_left_over_at_rest_is_noticed() -> None:
+    world = World()
+    family, (ana, _) = family_of(world, "ana", "ben")
+    ana.engine._pass_on_at[family] = ana.now().mono_ms + 60 * 60_000
+    with pytest.raises(Broken, match="timers=1"):
+        world.settle()
+
+
+def test_more_than_a_bound_is_noticed_after_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    (family, (ana, _)) = family_of(world, "ana", "ben")
+    monkeypatch.setattr(limits, "HELD_RECORDS_PER_GROUP", -1)
+    with pytest.raises(Broken, match="0 held"):
+        ana.put(family, "note", {"n": 1})
 
 
 def test_a_record_that_goes_to_a_stranger_is_noticed() -> None:

@@ -144,11 +144,11 @@ def test_requests_are_bounded_while_what_is_shown_unasked_has_no_room() -> None:
 def test_a_member_who_asks_for_what_is_in_another_group_gets_nothing() -> None:
     """It names them, or all there are, in the one group that it is in."""
     world = World()
-    family, ana, _, script = member_at(world)
+    _, ana, _, script = member_at(world)
     own = ana.put(ana.user.id, "note", {"title": "mine"})
-    ana.update(ana.user.id, own.id, {"title": "mine alone"})
+    edited = ana.put(ana.user.id, "note", {"title": "mine alone"}, over=own)
     world.settle()
-    keys = tuple(key_of(each.modified, each.id) for each in (own, ana.get(ana.user.id, own.id)))
+    keys = tuple(key_of(each.modified, each.id) for each in (own, edited))
     before = len(script.heard(Served))
 
     script.say(

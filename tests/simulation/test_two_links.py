@@ -90,7 +90,7 @@ def test_nothing_is_left_of_what_was_under_way_with_a_peer_that_hung_up() -> Non
     assert channel._run is not None
     parts = [peer, channel, channel._run.reconciler, peer._servings[0]]
     left = [weakref.ref(part) for part in parts]
-    assert len(ana.engine._arrivals) == 1
+    assert ana.engine.queues.checks == 1
     del parts, peer, channel
     script.plug.end_it()
     world.run(500)
@@ -99,6 +99,6 @@ def test_nothing_is_left_of_what_was_under_way_with_a_peer_that_hung_up() -> Non
     world.run(1_000)
     gc.collect()
     assert [each() for each in left] == [None] * len(left)
-    assert len(ana.engine._arrivals) == 0
+    assert ana.engine.queues.checks == 0
     # What had arrived whole was taken in all the same.
     assert ana.get(family, RecordId(NOTE)) is not None

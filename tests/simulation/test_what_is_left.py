@@ -15,7 +15,7 @@ from peerstack.groups.membership import Membership
 from peerstack.ids import GroupId
 from peerstack.keys import Secret
 from peerstack.session.replica import SecretKind
-from peerstack.session.wire import Groups, Hello, Proof, decode_untrusted
+from peerstack.session.wire import Batch, Groups, Hello, Proof, Refused, decode_untrusted
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
 from tests.simulation.big import take_away
@@ -78,6 +78,29 @@ def test_who_reads_an_invite_link_sees_which_members_are_online_until_it_ends() 
     ana.perform(lambda turn: end_invite(turn, family, decode_untrusted_link(text).invite_hash))
     world.settle()
     assert announce_themselves(world, topic_in(text)) == set()
+
+
+def test_who_reads_an_invite_link_meets_who_joins_by_it_and_can_refuse_them_in_vain() -> None:
+    world = World()
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    text = ana.invite(family)
+    world.settle()
+    ana.go_offline()
+    ben.go_offline()
+    cleo = world.device("cleo")
+    cleo.join(text)
+    world.run(1_000)
+
+    script = Scripted(world, cleo, stranger(world)).shake_hands()
+    script.name_groups(family, topic_in(text))
+    script.say(Refused(0, "bad-proof"), Refused(0, "go to http://evil"))
+
+    assert cleo.refused_joins == [(family, "bad-proof"), (family, "unknown")]
+    shown = {body for batch in script.heard(Batch) for body in batch.bodies}
+    assert {each.body for each in cleo.user.statements} <= shown
+    ana.go_online()
+    world.settle()
+    assert cleo.membership(family) is Membership.MEMBER
 
 
 def test_who_was_removed_sees_who_is_online_by_others_invites_until_they_end() -> None:
