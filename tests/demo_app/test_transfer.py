@@ -128,6 +128,22 @@ def test_values_of_other_kinds_do_no_harm() -> None:
     assert parcel == Parcel(Draft(), [Line("")])
 
 
+def test_half_a_character_becomes_a_mark_for_one() -> None:
+    """JSON can say half a character; nothing can store it, and no page can show it."""
+    for half in ("\ud83d", "\ude00", "\ude00\ud83d"):
+        whole = "\ufffd" * len(half)
+        keep = KEEP | {"title": half, "textContent": half, "labels": [{"name": half}]}
+        line = {"title": half, "body": half, "labels": [half, 1], "items": [{"text": half}]}
+
+        [kept] = read("a.json", json.dumps(keep).encode())
+        [written] = read("a.jsonl", json.dumps(line).encode())
+
+        draft = Draft(whole, whole, (whole,))
+        assert isinstance(kept, Parcel)
+        assert kept.draft == draft
+        assert written == Parcel(draft, [Line(whole)])
+
+
 def test_no_file_of_an_export_has_a_path_or_anothers_name() -> None:
     titles = ["../../etc/passwd", "a/b", "A/B", "con: x", "..", "\x00", "x" * 500]
 

@@ -15,7 +15,7 @@ def read_line(text: str, name: str) -> Parcel | LeftOut:
     if found is None or not {"title", "body"} & found.keys():
         return LeftOut(f"{name} is no note")
     return Parcel(
-        Draft(_text(found, "title"), _text(found, "body"), clean_labels(found.get("labels"))),
+        Draft(_text(found, "title"), _text(found, "body"), clean_labels(_texts(found, "labels"))),
         [Line(_text(each, "text"), each.get("done") is True) for each in _objects(found, "items")],
         found.get("pinned") is True,
         place_of(found.get("place")),
@@ -43,7 +43,7 @@ def read_keep(text: str, name: str) -> Parcel | LeftOut:
     if found is None or not {"textContent", "listContent"} & found.keys():
         return LeftOut(f"{name} is no note of Google Keep")
     place = Place.ARCHIVE if found.get("isArchived") is True else Place.DESK
-    labels = [each.get("name") for each in _objects(found, "labels")]
+    labels = [_text(each, "name") for each in _objects(found, "labels")]
     items = _objects(found, "listContent")
     return Parcel(
         Draft(_text(found, "title"), _text(found, "textContent"), clean_labels(labels)),
@@ -63,9 +63,22 @@ def _document(text: str) -> dict[str, Any] | None:
 
 def _text(found: dict[str, Any], field: str) -> str:
     value = found.get(field)
-    return value if isinstance(value, str) else ""
+    return _whole(value) if isinstance(value, str) else ""
+
+
+def _texts(found: dict[str, Any], field: str) -> list[str]:
+    return [_whole(each) for each in _list(found, field) if isinstance(each, str)]
 
 
 def _objects(found: dict[str, Any], field: str) -> list[dict[str, Any]]:
+    return [each for each in _list(found, field) if isinstance(each, dict)]
+
+
+def _list(found: dict[str, Any], field: str) -> list[Any]:
     values = found.get(field)
-    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+    return values if isinstance(values, list) else []
+
+
+def _whole(text: str) -> str:
+    """A text without halves of characters: JSON can say them, nothing can store or show them."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
