@@ -172,7 +172,9 @@ def item_value(note: str, text: str, rank: float, *, done: bool = False) -> dict
 def clean_labels(labels: object) -> tuple[str, ...]:
     """The labels in a list of anything: without what is none, each once, in the given order."""
     found = labels if isinstance(labels, Iterable) and not isinstance(labels, str | Mapping) else ()
-    texts = (" ".join(each.split())[:LABEL_CHARS] for each in found if isinstance(each, str))
+    texts = (
+        " ".join(each.split())[:LABEL_CHARS].rstrip() for each in found if isinstance(each, str)
+    )
     return tuple(dict.fromkeys(text for text in texts if text))[:LABELS]
 
 

@@ -15,7 +15,7 @@ import atheris
 def main() -> None:
     """Fuzz until told to stop, or until there is a finding; does not return."""
     # Before anything of the product is imported, or it would not be watched.
-    with atheris.instrument_imports(include=["peerstack", "peerstack_server"]):
+    with atheris.instrument_imports(include=["peerstack", "peerstack_server", "family_notes"]):
         from tests.fuzz.registry import TARGETS
 
     target = TARGETS[sys.argv[1]]

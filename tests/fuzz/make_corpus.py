@@ -13,6 +13,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from types import FrameType
@@ -36,6 +37,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import backup as backup_target
 from tests.fuzz.targets import kit as kit_target
 from tests.fuzz.targets import statement as statement_target
+from tests.fuzz.targets.notes_file import KINDS
 from tests.make_vectors import PATH as VECTORS
 from tests.people import person
 from tests.signaling.meeting import DAY
@@ -77,7 +79,7 @@ def _traits(target: Target, data: bytes) -> set[Trait]:
     found: set[Trait] = set()
 
     def trace(frame: FrameType, event: str, about: Any) -> Any:
-        if not frame.f_globals.get("__name__", "").startswith("peerstack"):
+        if not frame.f_globals.get("__name__", "").startswith(("peerstack", "family_notes")):
             return None
         detail = ""
         if event == "return":
@@ -241,6 +243,33 @@ def _files() -> Iterator[bytes]:
     yield b'\0\0{"type": "note", "value": []}\n'
 
 
+def _notes_files() -> Iterator[bytes]:
+    keep = b'{"title": "Milk", "listContent": [{"text": "oat"}], "labels": [{"name": "shop"}]}'
+    files = {
+        "a.md": b"---\nlabels: a, b\npinned: yes\n---\n# Cake\n\nMix.\n\n- [ ] eggs\n- [x] milk\n",
+        "b.json": keep,
+        "c.jsonl": b'\n{"title": "Milk", "items": [{"text": "oat"}], "place": "bin"}\n[]\n',
+    }
+    for name, content in files.items():
+        yield bytes([KINDS.index(name[2:])]) + content
+    yield bytes([KINDS.index("json")]) + keep.replace(b"Milk", b"\\ud800")
+    yield bytes([KINDS.index("json")]) + b"{"
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2):
+        packed = _zip(files, method)
+        yield bytes([0]) + packed
+        yield bytes([0]) + packed.replace(b"PK\3\4", b"PK\3\5", 1)
+        yield bytes([0]) + packed[:-1]
+
+
+def _zip(files: dict[str, bytes], method: int) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", method) as archive:
+        for name, content in files.items():
+            # With a time of its own, which is always the same.
+            archive.writestr(zipfile.ZipInfo(name), content, method)
+    return written.getvalue()
+
+
 def _sdps() -> Iterator[bytes]:
     candidates_ = (
         Candidate("1", 2130706431, "192.0.2.7", 40000, "host"),
@@ -358,6 +387,7 @@ _REAL: Final[dict[str, Callable[[], Iterable[bytes]]]] = {
     "kit": _kits,
     "backup": _backups,
     "import-file": _files,
+    "notes-file": _notes_files,
     "sdp": _sdps,
     "box": _boxes,
     "server-event": _server_events,

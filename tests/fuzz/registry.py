@@ -20,6 +20,7 @@ from tests.fuzz.targets import (
     link,
     linking,
     member,
+    notes_file,
     phrase,
     reconciliation,
     rendezvous,
@@ -33,7 +34,7 @@ from tests.fuzz.targets import (
 
 _MODULES: Final = (
     *(wire_message, handshake, session, member, linking, reconciliation),
-    *(body, statement, link, phrase, kit, backup, import_file, crypto),
+    *(body, statement, link, phrase, kit, backup, import_file, notes_file, crypto),
     *(sdp, box, rendezvous, server_event, device_frames, rooms, forwarded),
 )
 TARGETS: Final = {each.TARGET.name: each.TARGET for each in _MODULES}
