@@ -411,9 +411,9 @@ class Engine:
             self._pass_on_at.setdefault(group, turn.now.mono_ms + _PASS_ON_MS)
         for group, items in turn.news:
             self._push(group, items)
-        for group in turn.heard_groups:
+        for group in sorted(turn.heard_groups):
             self._tell_at.setdefault(group, turn.now.mono_ms + own_groups.delay_ms(turn))
-        for group in turn.changed_records:
+        for group in sorted(turn.changed_records):
             self._refresh_at.setdefault(group, turn.now.mono_ms + _REFRESH_MS)
         for effect in turn.effects:
             if isinstance(effect, Abandon):

@@ -56,9 +56,9 @@ def check_level(lives: Lives) -> None:
     """The devices of members have the same statements and records, and say so."""
     for group in lives.groups:
         inside = [device for device in lives.devices if is_inside(device, group)]
-        for device in lives.devices:
-            if device not in inside and (who := who_takes_for_member(device, inside, group)):
-                raise Broken(f"{device} takes itself for no member of {group}, and {who} does")
+        for device in removed_in(lives, group):
+            if who := who_takes_for_member(device, inside, group):
+                raise Broken(f"{device} was removed from {group}, and {who} does not know")
         for one, other in combinations(inside, 2):
             if statements(one, group) != statements(other, group):
                 raise Broken(f"{one} and {other} have other statements of {group}")
@@ -104,10 +104,19 @@ def is_inside(device: Device, group: GroupId) -> bool:
     return device.role(group) is not None
 
 
+def removed_in(lives: Lives, group: GroupId) -> list[Device]:
+    """The devices that know that they were removed, where all are honest.
+
+    Who left may have told it to somebody alone who was removed, or who lies, and think it known.
+    """
+    if not all(device.honest for device in lives.devices):
+        return []
+    out = [each for each in lives.devices if each.membership(group) is Membership.REMOVED]
+    return [each for each in out if not each.perform(lambda turn: turn.is_revoked)]
+
+
 def who_takes_for_member(device: Device, inside: Iterable[Device], group: GroupId) -> Device | None:
-    """One of those inside who knows an honest device, not revoked by its own word, for a member."""
-    if not device.honest or device.perform(lambda turn: turn.is_revoked):
-        return None
+    """One of those inside who takes a device for a member's."""
     user = device.user
     for each in inside:
         state = each.perform(lambda turn: turn.state(group))
