@@ -40,6 +40,10 @@ LINK_WITHIN_MS: Final = 10 * MINUTE_MS
 Roll = Callable[[int], int]
 
 
+class NothingCameOfIt(Exception):
+    """A step found nothing that it could be done with."""
+
+
 class Step(NamedTuple):
     """One thing that somebody does, or that happens to them."""
 
@@ -82,8 +86,8 @@ class Lives:
     # --- Groups. --------------------------------------------------------------------------------
 
     def create(self, roll: Roll) -> None:
-        if len(self.groups) < GROUPS:
-            self.groups.append(self._device(roll).create_group("Group"))
+        _demand(len(self.groups) < GROUPS)
+        self.groups.append(self._device(roll).create_group("Group"))
 
     def join(self, roll: Roll) -> None:
         group = self._group(roll)
@@ -115,13 +119,13 @@ class Lives:
         """By a program that does not care about roles: its record is offered to everybody."""
         device, group = self._device(roll), self._group(roll)
         has_it = device.read(lambda kept: kept.group(group)) is not None
-        if has_it and sum(not each.honest for each in self.devices) < LIARS:
-            user, now_ms = device.user, device.now().wall_ms
-            record_id = RecordId(f"{roll(1_000):026}")
-            body = Body(record_id, group, "note", now_ms, user.id, user.device, {"n": 1})
-            signed = compose(user.device_key, body)
-            device.tampered = True
-            device.perform(lambda turn: merge(turn, group, [signed], None))
+        _demand(has_it and sum(not each.honest for each in self.devices) < LIARS)
+        user, now_ms = device.user, device.now().wall_ms
+        record_id = RecordId(f"{roll(1_000):026}")
+        body = Body(record_id, group, "note", now_ms, user.id, user.device, {"n": 1})
+        signed = compose(user.device_key, body)
+        device.tampered = True
+        device.perform(lambda turn: merge(turn, group, [signed], None))
 
     def write_much(self, roll: Roll) -> None:
         group, count = self._group(roll), 1 + roll(300)
@@ -135,8 +139,8 @@ class Lives:
         group = self._group(roll)
         device = self._at(roll, group, Role.WRITER)
         notes = device.find(group, "note")
-        if notes:
-            device.update(group, notes[roll(len(notes))].id, {"n": roll(1_000)})
+        _demand(notes)
+        device.update(group, notes[roll(len(notes))].id, {"n": roll(1_000)})
 
     def edit_at_once(self, roll: Roll) -> None:
         """At two devices, in the same millisecond."""
@@ -144,17 +148,17 @@ class Lives:
         one, other = (self._at(roll, group, Role.WRITER) for _ in range(2))
         theirs = {note.id for note in other.find(group, "note")}
         shared = [note for note in one.find(group, "note") if note.id in theirs]
-        if shared:
-            note = shared[roll(len(shared))].id
-            for device in (one, other):
-                device.update(group, note, {"n": roll(1_000)})
+        _demand(shared)
+        note = shared[roll(len(shared))].id
+        for device in (one, other):
+            device.update(group, note, {"n": roll(1_000)})
 
     def delete(self, roll: Roll) -> None:
         group = self._group(roll)
         device = self._at(roll, group, Role.WRITER)
         notes = device.find(group, "note")
-        if notes:
-            device.delete(group, notes[roll(len(notes))].id)
+        _demand(notes)
+        device.delete(group, notes[roll(len(notes))].id)
 
     def backdate(self, roll: Roll) -> None:
         self._at_another_time(roll, -BACKDATED_MS)
@@ -175,8 +179,7 @@ class Lives:
 
     def link(self, roll: Roll) -> None:
         device = self._device(roll)
-        if len(self._of_one_user(device)) >= DEVICES_EACH or not self._is_free(device):
-            return
+        _demand(len(self._of_one_user(device)) < DEVICES_EACH and self._is_free(device))
         device.go_online()
         self.world.conditions = CALM
         self.world.heal()
@@ -192,7 +195,7 @@ class Lives:
         )
         if is_over():
             new.go_offline()
-            return
+            raise NothingCameOfIt
         device.confirm_link()
         self.devices.append(new)
         self.world.run_until(lambda: new.is_linked or is_over(), LINK_WITHIN_MS)
@@ -204,17 +207,18 @@ class Lives:
 
     def confirm_phrase(self, roll: Roll) -> None:
         device = self._device(roll)
-        if device.user.id not in self.papers and self._is_free(device):
-            self.papers[device.user.id] = papers_of(device)
+        _demand(device.user.id not in self.papers and self._is_free(device))
+        self.papers[device.user.id] = papers_of(device)
 
     def recover(self, roll: Roll) -> None:
         """From the papers of once; made a second time, that is a fork."""
         lost = self._device(roll)
         papers = self.papers.get(lost.user.id)
-        if papers is not None and len(self._of_one_user(lost)) <= DEVICES_EACH:
-            lost.go_offline()
-            new = recover(self.world, papers, self._new_name(lost), lost)
-            self.devices.append(new)
+        if papers is None or len(self._of_one_user(lost)) > DEVICES_EACH:
+            raise NothingCameOfIt
+        lost.go_offline()
+        new = recover(self.world, papers, self._new_name(lost), lost)
+        self.devices.append(new)
 
     # --- What goes wrong. -----------------------------------------------------------------------
 
@@ -251,9 +255,9 @@ class Lives:
 
     def turn_liar(self, roll: Roll) -> None:
         device = self._device(roll)
-        if sum(not each.honest for each in self.devices) < LIARS:
-            seed = f"{self.world.seed}/{device.name}"
-            device.tongue = Liar(device.user, seed, lambda: _everything_said(self.world))
+        _demand(sum(not each.honest for each in self.devices) < LIARS)
+        seed = f"{self.world.seed}/{device.name}"
+        device.tongue = Liar(device.user, seed, lambda: _everything_said(self.world))
 
     def wait(self, roll: Roll) -> None:
         self.world.run(1 + roll(10) * MINUTE_MS)
@@ -285,6 +289,11 @@ class Lives:
 
     def _is_free(self, device: Device) -> bool:
         return device.honest and not device.perform(lambda turn: turn.is_revoked)
+
+
+def _demand(condition: object) -> None:
+    if not condition:
+        raise NothingCameOfIt
 
 
 def _everything_said(world: World) -> Sequence[bytes]:
@@ -328,6 +337,8 @@ def tell(lives: Lives, story: Story) -> None:
             getattr(lives, step.what)(lambda below, numbers=numbers: next(numbers, 0) % below)
             lives.done[step.what] += 1
             world.note(f"{step.what} {step.numbers}")
+        except NothingCameOfIt:
+            world.note(f"{step.what} {step.numbers}: nothing came of it")
         except LocalError as error:
             world.note(f"{step.what} {step.numbers}: {error}")
         world.run(1_000)

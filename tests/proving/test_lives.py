@@ -32,3 +32,13 @@ def test_whoever_knows_the_same_judges_the_same_and_members_end_level(
 ) -> None:
     outcome = prove(Story(people, str(seed), steps))
     assert outcome.failure is None, f"{outcome.failure}\n{outcome.trace}"
+
+
+def test_a_step_that_finds_nothing_to_do_does_not_count_as_done() -> None:
+    """Else a report would say that something came about that never did."""
+    nobody_wrote = [Step("edit", [0]), Step("delete", [0]), Step("recover", [0])]
+    outcome = prove(Story(2, "nothing", [*nobody_wrote, *[Step("confirm_phrase", [0])] * 2]))
+    assert outcome.failure is None
+    assert {what: outcome.counts[what] for what in WHAT if outcome.counts[what]} == {
+        "confirm_phrase": 1
+    }
