@@ -32,7 +32,11 @@ class Conditions:
     relay_ms: tuple[int, int] = (0, 0)
     """What the server takes longer for each box that it relays: one may overtake another."""
     false_signal_chance: float = 0.0
-    """For each box that the server relays: that it brings an altered or an old one."""
+    """For each box that the server relays: that it brings another, cut, oversized or old one, or
+    many, or the same in another topic or as somebody else's."""
+    false_word_chance: float = 0.0
+    """For each welcome of the server: that it does not come, or for a while names another day; for
+    each signal: that its sender is told, besides, that nobody has that address any more."""
 
 
 CALM = Conditions()
@@ -54,5 +58,6 @@ HOSTILE: Final = replace(
     repeated_signal_chance=0.2,
     relay_ms=(0, 2_000),
     false_signal_chance=0.2,
+    false_word_chance=0.1,
 )
 """Besides, lines are slow, and the server lies."""

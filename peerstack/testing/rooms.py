@@ -6,7 +6,7 @@ Knows what the real one knows: addresses, topics and boxes.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -29,6 +29,13 @@ from peerstack_server.rooms import Refused, Rooms
 Relayed = BoxAnnounced | BoxSignalled
 
 _OLD_BOXES: Final = 100
+_FLOOD: Final = 50
+_LAST_DAY: Final = 10_000_000
+"""The last that a device reads."""
+
+_FALSE_DAY_MS: Final = 10 * 60 * 1000
+_CONNECT_MS: Final = 10_000
+"""How long a device waits to be welcomed, before it connects anew."""
 
 URL: Final = "http://rooms.example"
 """The simulated server's address, as invites carry it."""
@@ -66,6 +73,8 @@ class RoomServer:
         """What the server's rules refused, by the names of their reasons."""
         self.announced: Counter[tuple[str, bytes]] = Counter()
         """How often each device, by its name, announced something in each topic."""
+        self.told: Counter[str] = Counter()
+        """How often the server told which lie, of boxes (`LIES`) or in words of its own."""
         self._later = later
         self._now = now
         self._wall = wall
@@ -74,6 +83,7 @@ class RoomServer:
         self._count = 0
         self._connections: dict[str, _Connection] = {}
         self._waiting: dict[Client, None] = {}
+        self._ignored: dict[Client, None] = {}
         self._watching_days = False
         self._old_boxes: deque[bytes] = deque(maxlen=_OLD_BOXES)
 
@@ -87,6 +97,7 @@ class RoomServer:
     def disconnect(self, client: Client) -> None:
         """A device is gone; it is told nothing."""
         self._waiting.pop(client, None)
+        self._ignored.pop(client, None)
         for connection in [each for each in self._connections.values() if each.client is client]:
             self._forget(connection)
 
@@ -108,13 +119,42 @@ class RoomServer:
         while self._up and self._waiting:
             client = next(iter(self._waiting))
             del self._waiting[client]
-            self._count += 1
-            connection = _Connection(client, f"address-{self._count}")
-            self.rooms.connect(connection.address, client.name, self._now())
-            self._connections[connection.address] = connection
-            self._watch_days()
-            most = limits.TOPICS_PER_CONNECTION
-            client.handle(ServerWelcomed(URL, connection.address, self._day, most))
+            if not self._dice.happens(self.conditions.false_word_chance):
+                self._welcome(client, self._day)
+            elif self._dice.happens(0.5):
+                self._ignores(client)
+            else:
+                self._misdates(client)
+
+    def _welcome(self, client: Client, day: int) -> str:
+        """Let a device in; its address."""
+        self._count += 1
+        connection = _Connection(client, f"address-{self._count}")
+        self.rooms.connect(connection.address, client.name, self._now())
+        self._connections[connection.address] = connection
+        self._watch_days()
+        most = limits.TOPICS_PER_CONNECTION
+        client.handle(ServerWelcomed(URL, connection.address, day, most))
+        return connection.address
+
+    def _misdates(self, client: Client) -> None:
+        """Welcome a device on a day on which nobody else is, and correct that after a while."""
+        self.told["_misdates"] += 1
+        days = (0, self._day - 2, self._day + 2, _LAST_DAY)
+        address = self._welcome(client, days[self._dice.below(len(days))])
+        self._later(_FALSE_DAY_MS, lambda: self._arrive(address, ServerDayChanged(URL, self._day)))
+
+    def _ignores(self, client: Client) -> None:
+        """Never welcome a device, which waits for that in vain and connects anew."""
+        self.told["_ignores"] += 1
+        self._ignored[client] = None
+        self._later(_CONNECT_MS, lambda: self._connect_anew(client))
+
+    def _connect_anew(self, client: Client) -> None:
+        if client in self._ignored:
+            del self._ignored[client]
+            self._waiting[client] = None
+            self._admit()
 
     def _forget(self, connection: _Connection) -> None:
         del self._connections[connection.address]
@@ -176,29 +216,65 @@ class RoomServer:
                 for to in self.rooms.announce(connection.address, topic, box, self._now()):
                     self._relay(to, BoxAnnounced(URL, topic, box, connection.address))
             case SignalTo(address=to, box=box):
-                if self.rooms.signal(connection.address, to, box, self._now()):
-                    self._relay(to, BoxSignalled(URL, box, connection.address))
-                else:
+                if not self.rooms.signal(connection.address, to, box, self._now()):
+                    self._tell(connection.address, AddressGone(URL, to))
+                    return
+                self._relay(to, BoxSignalled(URL, box, connection.address))
+                if self._dice.happens(self.conditions.false_word_chance):
+                    self.told["_denies"] += 1
                     self._tell(connection.address, AddressGone(URL, to))
 
     def _relay(self, to: str, event: Relayed) -> None:
         if self._dice.happens(self.conditions.lost_signal_chance):
             return
+        relayed: Sequence[Relayed] = [event]
         if self._dice.happens(self.conditions.false_signal_chance):
-            event = self._falsified(event)
+            relayed = self._falsified(event)
         twice = self._dice.happens(self.conditions.repeated_signal_chance)
-        for _ in range(2 if twice else 1):
-            self._tell(to, event, self._dice.between(self.conditions.relay_ms))
+        for each in [*relayed, *relayed] if twice else relayed:
+            self._tell(to, each, self._dice.between(self.conditions.relay_ms))
 
-    def _falsified(self, event: Relayed) -> Relayed:
-        """Another box in its place: an old one of anybody's, or this one with a byte altered."""
+    # --- Lies. ----------------------------------------------------------------------------------
+
+    def _falsified(self, event: Relayed) -> Sequence[Relayed]:
+        """What a lying server brings in place of a box."""
         self._old_boxes.append(event.box)
-        if self._dice.happens(0.5):
-            box = self._old_boxes[self._dice.below(len(self._old_boxes))]
-        else:
-            place = self._dice.below(len(event.box))
-            box = event.box[:place] + bytes([event.box[place] ^ 1]) + event.box[place + 1 :]
-        return replace(event, box=box)
+        lie = LIES[self._dice.below(len(LIES))]
+        self.told[lie.__name__] += 1
+        return lie(self, event)
+
+    def _repeats_an_old_one(self, event: Relayed) -> Sequence[Relayed]:
+        return [replace(event, box=self._old_boxes[self._dice.below(len(self._old_boxes))])]
+
+    def _corrupts(self, event: Relayed) -> Sequence[Relayed]:
+        place = self._dice.below(len(event.box))
+        box = event.box[:place] + bytes([event.box[place] ^ 1]) + event.box[place + 1 :]
+        return [replace(event, box=box)]
+
+    def _truncates(self, event: Relayed) -> Sequence[Relayed]:
+        return [replace(event, box=event.box[: self._dice.below(len(event.box))])]
+
+    def _brings_too_much(self, event: Relayed) -> Sequence[Relayed]:
+        return [replace(event, box=event.box + bytes(limits.BOX_BYTES))]
+
+    def _floods(self, event: Relayed) -> Sequence[Relayed]:
+        """The true one as well, and behind it as many that are not, each another."""
+        junk = [each for _ in range(_FLOOD) for each in self._corrupts(event)]
+        return [event, *([event] * _FLOOD), *junk]
+
+    def _crosses_topics(self, event: Relayed) -> Sequence[Relayed]:
+        """A box in a topic, of anybody's, that it was not announced in."""
+        topics = list(dict.fromkeys(topic for _, topic in self.announced))
+        if not topics:
+            return [event]
+        topic = topics[self._dice.below(len(topics))]
+        return [BoxAnnounced(URL, topic, event.box, event.sender)]
+
+    def _names_another_sender(self, event: Relayed) -> Sequence[Relayed]:
+        addresses = list(self._connections)
+        return [replace(event, sender=addresses[self._dice.below(len(addresses))])]
+
+    # --- What arrives. --------------------------------------------------------------------------
 
     def _tell(self, to: str, event: Event, extra_ms: int = 0) -> None:
         # One latency for all, so that what one device says to another stays in order.
@@ -212,3 +288,18 @@ class RoomServer:
 
     def _latency_ms(self) -> int:
         return self.conditions.latency_ms[0]
+
+
+Lie = Callable[[RoomServer, Relayed], Sequence[Relayed]]
+
+LIES: Final[Sequence[Lie]] = (
+    RoomServer._repeats_an_old_one,
+    RoomServer._repeats_an_old_one,
+    RoomServer._corrupts,
+    RoomServer._truncates,
+    RoomServer._brings_too_much,
+    RoomServer._floods,
+    RoomServer._crosses_topics,
+    RoomServer._names_another_sender,
+)
+"""What a server does to a box where `Conditions.false_signal_chance` has it."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from peerstack import limits
+from peerstack.engine.events import BoxSignalled
 from peerstack.errors import Reason
 from peerstack.ids import GroupId
 from peerstack.reconcile.fingerprint import Fingerprint, Item
@@ -30,6 +32,8 @@ from peerstack.session.wire import (
     Want,
     encode,
 )
+from peerstack.testing import rooms as server
+from peerstack.testing.conditions import CALM
 from peerstack.testing.device import Device
 from peerstack.testing.invariants import decoded
 from peerstack.testing.liar import HABITS, Liar, Lie
@@ -222,3 +226,49 @@ def test_a_liar_takes_to_a_habit_and_leaves_it_with_the_connection() -> None:
     assert any(had.values())
     told("ana", hello)
     assert "ana" not in told._habits
+
+
+# --- The server. ----------------------------------------------------------------------------------
+
+
+def test_a_server_tells_every_lie_of_boxes_and_devices_come_level_all_the_same() -> None:
+    world = World("lying server")
+    family, devices = family_of(world, "ana", "ben", "cy")
+    world.conditions = replace(CALM, false_signal_chance=0.5)
+    for n in range(40):
+        for device in devices[1:]:
+            device.restart()
+        note = devices[0].put(family, "note", {"n": n})
+        world.run(MINUTE_MS)
+    assert set(world.server.told) == {lie.__name__ for lie in server.LIES}
+    assert refused_by(*devices) >= {"oversize", "bad-proof", "unexpected", "unknown-device"}
+    world.conditions = CALM
+    world.settle()
+    assert_level(family, devices)
+    assert devices[-1].get(family, note.id) == note
+
+
+@pytest.mark.parametrize("lie", server.LIES, ids=lambda lie: lie.__name__)
+def test_a_lie_of_a_box_brings_something_else_than_was_sent(lie: server.Lie) -> None:
+    rooms = World("boxes").server
+    for n in range(3):
+        rooms._old_boxes.append(b"old %d" % n)
+        rooms.announced["ana", b"topic %d" % n] += 1
+        rooms._connections[f"address-{n}"] = server._Connection(World().device("ana"), "")
+    true = BoxSignalled(server.URL, b"sealed", "address-x")
+    assert list(lie(rooms, true)) != [true]
+
+
+def test_a_server_that_denies_ignores_and_misdates_keeps_devices_apart_for_a_while_only() -> None:
+    world = World("false words")
+    family, (ana, ben) = family_of(world, "ana", "ben")
+    world.conditions = replace(CALM, false_word_chance=0.5)
+    for n in range(20):
+        ben.go_offline()
+        note = ana.put(family, "note", {"n": n})
+        ben.go_online()
+        world.run_until(lambda note=note: ben.get(family, note.id) == note)  # type: ignore[misc]
+    assert set(world.server.told) == {"_denies", "_ignores", "_misdates"}
+    world.conditions = CALM
+    world.settle()
+    assert_level(family, [ana, ben])
