@@ -37,7 +37,7 @@ INTRODUCTIONS: Final = ("-m", "pytest", "-q", "-x", "tests/simulation/test_intro
 
 NOT_ASKED_FOR: Final = (
     *("-m", "pytest", "-q", "-x"),
-    "tests/simulation/test_hostile_member.py::"
+    "tests/simulation/test_hostile_messages.py::"
     "test_a_member_who_asks_for_what_is_in_another_group_gets_nothing",
 )
 """Nobody in a story asks for keys of another group: ids are not guessed."""
