@@ -35,7 +35,8 @@ DAY_MS: Final = 24 * 60 * MINUTE_MS
 BACKDATED_MS: Final = 60 * MINUTE_MS
 REPLAYED: Final = 1_000
 BIG_CHARS: Final = 20_000
-LINK_WITHIN_MS: Final = 10 * MINUTE_MS
+LINK_WITHIN_MS: Final = 14 * MINUTE_MS
+"""A minute less than the link lasts. A server that lies may have named another day until then."""
 
 Roll = Callable[[int], int]
 
