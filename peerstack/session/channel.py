@@ -88,6 +88,8 @@ class Channel:
         self._heard: Roots | None = None
         self._run: Run | None = None
         self._compared: dict[Kind, tuple[Roots, Roots]] = {}
+        self._has_agreed = False
+        """Whether both stood at the same level before: what differs since is new, mostly."""
         self._unheeded = False
         """Whether the peer has shown its level since it was last decided what to do."""
         self._settled = False
@@ -388,6 +390,7 @@ class Channel:
     def _agree(self, mine: Roots, replica: Replica) -> None:
         """The roots are the same on both sides; are the sets?"""
         self._lease.waits = False
+        self._has_agreed = True
         replica.agreed(self.group)
         # A sample counts only where the levels agree: if they did not at first, one more.
         if self._leads and not self._audited:
@@ -428,7 +431,7 @@ class Channel:
                 self._settled = True
                 self.outbox.append(Compared(self.mine))
             return
-        again = kind is Kind.RECORDS and kind in self._compared
+        again = kind is Kind.RECORDS and (self._has_agreed or kind in self._compared)
         self._compared[kind] = (mine, heard)
         self._run = Run(kind, self._reconciler(kind, replica))
         start = self._run.reconciler.start_again if again else self._run.reconciler.start

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from peerstack import limits
+from peerstack.engine.merging import merge
 from peerstack.ids import GroupId
 from peerstack.record import Record
 from peerstack.testing.conditions import Conditions
 from peerstack.testing.device import Device
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, conflicts_at, family_of, told_conflicts
-from tests.simulation.scripted import Scripted, secret_of, written_by
+from tests.simulation.scripted import NOTE, Scripted, secret_of, written_by
 
 NAMES = ("ana", "ben", "cleo")
 MINUTE_MS = 60 * 1000
@@ -84,6 +87,28 @@ def test_a_conflict_that_two_peers_tell_of_at_once_is_logged_once() -> None:
     world.run(5_000)
     assert [script.acknowledged for script in scripts] == [[0], [0]]
     assert told_conflicts(ana, family, note.id) == {loser.hash: 1}
+
+
+def test_who_were_level_and_differ_since_look_at_the_youngest_first() -> None:
+    """Not at what all 500 records are: three versions of one came due on all at the same moment."""
+    world = World("due at once")
+    family, (*devices, author) = family_of(world, "ana", "ben", "cleo", "di", "eva", "fay", "gil")
+    devices[0].put_many(family, "note", [{"n": n} for n in range(500)])
+    world.settle()
+    author.go_offline()
+    due_ms = world.wall_ms + 11 * MINUTE_MS
+    for place, device in enumerate(devices):
+        version = place % 3
+        signed = written_by(author.user, family, NOTE, due_ms + version, {"version": version})
+        device.perform(partial(merge, group=family, candidates=[signed], origin=None))
+    since = len(world.sent)
+    world.run(30 * MINUTE_MS)
+
+    assert_level(family, devices)
+    compared = [len(sent.data) for sent in world.sent[since:] if sent.kind == "Ranges"]
+    assert compared
+    assert max(compared) < 8 * 40
+    assert sum(compared) < 4_000
 
 
 def test_a_conflict_outlasts_the_versions_that_history_lets_go_of() -> None:
