@@ -150,9 +150,8 @@ class TurnReplica:
         if state.role(me.id) is not None:
             return self._introduced_by(state.vouching(me.id), me.id)
         # Those whom this device had let in, or who have not heard, are to know that it is in no
-        # more: before that, they would take no join from it. And who left before may have told
-        # nobody else.
-        chain = state.parting({me.id, *state.left()}, sealed=False)
+        # more: before that, they would take no join from it.
+        chain = state.parting(me.id, sealed=False)
         pending = pending_joins(self._turn, [group]).get(group)
         if pending is not None:
             join = decode_untrusted(pending.body.encode(), bytes.fromhex(pending.signature))
@@ -161,7 +160,7 @@ class TurnReplica:
 
     def parting(self, group: GroupId, user: UserId, *, sealed: bool) -> Sequence[Signed]:
         """See `Replica`."""
-        chain = self._turn.state(group).parting({user}, sealed=sealed)
+        chain = self._turn.state(group).parting(user, sealed=sealed)
         return self._introduced_by(chain, user)
 
     def _introduced_by(self, chain: Sequence[Signed], user: UserId) -> Sequence[Signed]:

@@ -6,7 +6,7 @@ The same statements give the same `GroupState` on every device, in whatever orde
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final, Self
@@ -335,27 +335,22 @@ class GroupState:
         grant = self.grant_for(user, Role.READER)
         return self.log.with_references([grant.hash] if grant else [])
 
-    def left(self) -> set[UserId]:
-        """All former members who took themselves out."""
-        users = {grant.user for grant in self.log.grants.values()}
-        return {user for user in users if self.membership(user) is Membership.LEFT}
-
-    def parting(self, users: Collection[UserId], *, sealed: bool) -> list[Signed]:
-        """The group statements that show why users who had been let in are members no more.
+    def parting(self, user: UserId, *, sealed: bool) -> list[Signed]:
+        """The group statements that show why a user who had been let in is a member no more.
 
         They may have been let in by who had no right to it, or by an invite that had ended, and be
         removed by whose right has ended since: so these are the ends of all that their grants and
         those ends rest on. `sealed`: with the seals of these ends, which can be large. Of what was
         done before its author heard of their end, they alone say whether it counts.
         """
-        grants = [grant.hash for grant in self.log.grants.values() if grant.user in users]
+        grants = [grant.hash for grant in self.log.grants.values() if grant.user == user]
         ends: dict[Hash, None] = {}
         while True:
             rests_on = {signed.hash for signed in self.log.with_references([*grants, *ends])}
             found = dict.fromkeys(
                 signed.hash
                 for signed, close in self.log.closes()
-                if named(close.target) in rests_on or signed.signer in users
+                if named(close.target) in rests_on or signed.signer == user
             )
             if found == ends:
                 break

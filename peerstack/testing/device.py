@@ -368,7 +368,7 @@ class Device:
     def perform(self, action: Callable[[Turn], T]) -> T:
         """Do something in a turn of the engine."""
         result, wanted = self.engine.perform(action, self.now())
-        self._release(wanted, counts=not self._loses_commit)
+        self._release(wanted)
         return result
 
     def read(self, question: Callable[[Snapshot], T]) -> T:
@@ -388,7 +388,7 @@ class Device:
         except Exception as error:
             error.add_note(f"at {self._world.now_ms} ms, {self.name} was handed {event!r:.500}")
             raise
-        self._release(wanted)
+        self._release(wanted, by_event=True)
 
     def _new_engine(self) -> Engine:
         self._boots += 1
@@ -411,9 +411,9 @@ class Device:
         """What it has under way with peers."""
         return self.engine.queues
 
-    def _release(self, wanted: Sequence[effects.Effect], *, counts: bool = True) -> None:
+    def _release(self, wanted: Sequence[effects.Effect], *, by_event: bool = False) -> None:
         self._world.turned(self)
-        if counts and self._crash_in_turns is not None:
+        if self._crash_in_turns is not None and (by_event or not self._loses_commit):
             self._crash_in_turns -= 1
             if self._crash_in_turns <= 0:
                 self._crash_in_turns = None

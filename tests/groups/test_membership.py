@@ -209,14 +209,14 @@ def test_vouching_statements_alone_show_that_somebody_is_a_member(who: Person) -
 
 
 def test_the_statements_of_a_parting_alone_show_that_somebody_is_a_member_no_more() -> None:
-    parting = EXPECTED.state.parting({DI.id}, sealed=False)
+    parting = EXPECTED.state.parting(DI.id, sealed=False)
 
     alone = fold(GROUP, [*PEOPLE, *_certificates(), *parting])
 
     assert alone.held == {}
     assert alone.state.membership(DI.id) is Membership.LEFT
     assert len(parting) < len(EXPECTED.admitted)
-    assert EXPECTED.state.parting({BO.id}, sealed=False) == []
+    assert EXPECTED.state.parting(BO.id, sealed=False) == []
 
 
 def _certificates() -> list[Signed]:

@@ -425,23 +425,6 @@ def test_who_leaves_while_nobody_is_there_tells_the_first_member_that_it_meets()
     assert ben.peers() == ana.peers() == []
 
 
-@pytest.mark.parametrize("at_once", [True, False])
-def test_those_who_leave_while_nobody_else_is_there_both_tell_who_stays(*, at_once: bool) -> None:
-    """Who left first has told the other alone."""
-    world = World(14)
-    family, (ana, ben, cy) = family_of(world, "ana", "ben", "cy")
-    ana.go_offline()
-    ben.leave(family)
-    if not at_once:
-        world.settle()
-    cy.leave(family)
-    world.settle()
-    ana.go_online()
-    world.settle()
-
-    assert set(ana.members(family)) == {ana.user.id}
-
-
 def test_what_is_left_of_a_group_can_be_erased_by_who_is_not_in_it_any_more() -> None:
     world = World(16)
     family, (ana, ben) = family_of(world, "ana", "ben")

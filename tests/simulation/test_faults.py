@@ -66,6 +66,9 @@ def test_a_turn_that_is_lost_was_written_and_is_one_that_an_event_brought_about(
     # The batch comes, and then that it was checked, which writes it.
     ben.crash_after(2, committed=False)
     own = [ben.put(family, "note", {"by": "an app"}) for _ in range(2)]
+    ben.go_offline()
+    ben.crash_after(1, committed=False)
+    ben.go_online()
     assert ben.boots == boots
     world.settle()
     assert ben.boots == boots + 1
