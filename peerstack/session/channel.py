@@ -232,8 +232,8 @@ class Channel:
         self._consider(replica)
 
     def _begins(self, replica: Replica) -> bool:
-        """Whether this peer may bring the group level now; others are no members."""
-        return self.standing is not Standing.MEMBER or self._lease.begins(replica)
+        """Whether this peer may bring the group level now; a stranger brings nothing."""
+        return self.is_stranger or self._lease.begins(replica)
 
     def level_untrusted(self, message: Level, replica: Replica) -> None:
         """The peer showed where it stands. Raises `RemoteError`."""

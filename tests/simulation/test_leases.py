@@ -10,9 +10,10 @@ import pytest
 from peerstack import limits
 from peerstack.engine.leases import Leases
 from peerstack.engine.revoking import revoke_device
+from peerstack.groups.invites import decode_untrusted_link, invite_topic
 from peerstack.groups.statements import CLOSE_TYPE, GRANT_TYPE, SEAL_TYPE, Role
 from peerstack.ids import GroupId, RecordId, as_group
-from peerstack.keys import Hash
+from peerstack.keys import Hash, Secret
 from peerstack.ports import Instant
 from peerstack.reconcile import Fingerprint
 from peerstack.reconcile.wire import Leaf, Message
@@ -24,7 +25,7 @@ from peerstack.testing.device import Device
 from peerstack.testing.invariants import records_in, statements_in
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, at_another_device, conflicts_at, family_of, live
-from tests.simulation.scripted import Scripted, secret_of
+from tests.simulation.scripted import Scripted, secret_of, stranger
 
 OTHERS = Fingerprint(1, b"\1" * 16)
 """Conflicts that nobody has."""
@@ -64,6 +65,44 @@ def test_a_device_that_comes_back_is_sent_what_it_lacks_once_though_many_have_it
     assert set(came.values()) == {1}
     # The others' marks came too, once each.
     assert len(came.keys() & {note.hash for note in ana.find(family, "note")}) == count
+
+
+def test_a_newcomer_is_sent_everything_once_though_many_have_it() -> None:
+    world = World("newcomer")
+    family, devices = family_of(world, *NAMES[:4])
+    for device in devices:
+        device.put_many(family, "note", [{"by": device.name, "n": n} for n in range(50)])
+    link = devices[0].invite(family)
+    world.settle()
+    newcomer = world.device("newcomer")
+    newcomer.join(link)
+    world.settle()
+
+    assert_level(family, [*devices, newcomer])
+    messages = [sent.data for sent in world.sent if sent.receiver == newcomer.name]
+    told = Counter(signed.hash for data in messages for signed in statements_in(data))
+    assert max(told.values()) == 1
+    assert max(came_to(world, newcomer, 0).values()) == 1
+
+
+def test_who_has_the_link_and_brings_nothing_keeps_a_newcomer_waiting_for_seconds() -> None:
+    world = World("mute host")
+    ana = world.device("ana")
+    family = ana.create_group("Family")
+    note = ana.put(family, "note", {"title": "Milk"})
+    text = ana.invite(family)
+    world.settle()
+    ana.go_offline()
+    newcomer = world.device("newcomer")
+    newcomer.join(text)
+    world.run(1_000)
+    script = Scripted(world, newcomer, stranger(world)).shake_hands()
+    script.name_groups(family, invite_topic(Secret(decode_untrusted_link(text).seed)))
+    script.say(Level(0, OTHERS, OTHERS))
+    ana.go_online()
+
+    world.run_until(lambda: newcomer.get(family, note.id) is not None, within_ms=15_000)
+    assert not script.is_cut_off
 
 
 def test_peers_that_bring_nothing_keep_the_others_waiting_for_seconds() -> None:
