@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec import UNSET, UnsetType
 
 from peerstack.engine.secrets import shared_secrets
+from peerstack.groups.invites import decode_untrusted_link, invite_topic
 from peerstack.identity import User
 from peerstack.ids import GroupId, RecordId
 from peerstack.keys import Secret
@@ -168,6 +169,13 @@ def secret_of(device: Device, group: GroupId) -> Secret:
     return next(
         each.secret for each in shared if each.group == group and each.kind is SecretKind.MEMBER
     )
+
+
+def link_reader(world: World, device: Device, group: GroupId, link: str) -> Scripted:
+    """Who is no member and has an invite's link, connected to a device and known by that."""
+    script = Scripted(world, device, stranger(world)).shake_hands()
+    script.name_groups(group, invite_topic(Secret(decode_untrusted_link(link).seed)))
+    return script
 
 
 def stranger(world: World, name: str = "mallory") -> User:

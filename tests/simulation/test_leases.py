@@ -10,10 +10,9 @@ import pytest
 from peerstack import limits
 from peerstack.engine.leases import Leases
 from peerstack.engine.revoking import revoke_device
-from peerstack.groups.invites import decode_untrusted_link, invite_topic
 from peerstack.groups.statements import CLOSE_TYPE, GRANT_TYPE, SEAL_TYPE, Role
 from peerstack.ids import GroupId, RecordId, as_group
-from peerstack.keys import Hash, Secret
+from peerstack.keys import Hash
 from peerstack.ports import Instant
 from peerstack.reconcile import Fingerprint
 from peerstack.reconcile.wire import Leaf, Message
@@ -25,7 +24,7 @@ from peerstack.testing.device import Device
 from peerstack.testing.invariants import records_in, statements_in
 from peerstack.testing.world import World
 from tests.simulation.people import assert_level, at_another_device, conflicts_at, family_of, live
-from tests.simulation.scripted import Scripted, secret_of, stranger
+from tests.simulation.scripted import Scripted, link_reader, secret_of
 
 OTHERS = Fingerprint(1, b"\1" * 16)
 """Conflicts that nobody has."""
@@ -96,8 +95,7 @@ def test_who_has_the_link_and_brings_nothing_keeps_a_newcomer_waiting_for_second
     newcomer = world.device("newcomer")
     newcomer.join(text)
     world.run(1_000)
-    script = Scripted(world, newcomer, stranger(world)).shake_hands()
-    script.name_groups(family, invite_topic(Secret(decode_untrusted_link(text).seed)))
+    script = link_reader(world, newcomer, family, text)
     script.say(Level(0, OTHERS, OTHERS))
     ana.go_online()
 

@@ -21,7 +21,7 @@ from peerstack.testing.world import World
 from tests.simulation.big import take_away
 from tests.simulation.linking import link
 from tests.simulation.people import conflicts_at, family_of
-from tests.simulation.scripted import Scripted, member_at, stranger, written_by
+from tests.simulation.scripted import Scripted, link_reader, member_at, stranger, written_by
 from tests.simulation.test_old_secrets import HOUR_MS, Watch, present_of
 
 
@@ -91,8 +91,7 @@ def test_who_reads_an_invite_link_meets_who_joins_by_it_and_can_refuse_them_in_v
     cleo.join(text)
     world.run(1_000)
 
-    script = Scripted(world, cleo, stranger(world)).shake_hands()
-    script.name_groups(family, topic_in(text))
+    script = link_reader(world, cleo, family, text)
     script.say(Refused(0, "bad-proof"), Refused(0, "go to http://evil"))
 
     assert cleo.refused_joins == [(family, "bad-proof"), (family, "unknown")]
